@@ -1,0 +1,256 @@
+"""Every exception that the library raises.
+
+Messages are for people, attributes for programs: ``code`` tells what happened, ``hint`` what to do about it.
+No message, attribute or ``__cause__`` carries a token, a secret or a request body.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "AccessTokenError",
+    "Auth0CTEError",
+    "ConfigurationError",
+    "CustomTokenExchangeError",
+    "CustomTokenExchangeErrorCode",
+    "DiscoveryError",
+    "ExchangeDiscoveryError",
+    "ExchangeTimeoutError",
+    "ExchangeTransportError",
+    "IdTokenError",
+    "MfaRequiredError",
+    "OrganizationError",
+    "RateLimitError",
+    "SessionError",
+    "TransportError",
+    "TransportTimeoutError",
+]
+
+
+class CustomTokenExchangeErrorCode:
+    """The codes that the library itself gives to a failed exchange.
+
+    The set of ``CustomTokenExchangeError.code`` is open: when Auth0 answered with an OAuth error, the code is the
+    server's own ``error`` string, and an Action may return any.
+    """
+
+    INVALID_TOKEN_FORMAT = "INVALID_TOKEN_FORMAT"
+    """A token or a token type is no string, empty, blank, padded, has control characters or a Bearer prefix."""
+    MISSING_ACTOR_TOKEN_TYPE = "MISSING_ACTOR_TOKEN_TYPE"
+    """``actor_token`` came without ``actor_token_type``."""
+    MISSING_ACTOR_TOKEN = "MISSING_ACTOR_TOKEN"
+    """``actor_token_type`` came without ``actor_token``."""
+    INVALID_OPTIONS = "INVALID_OPTIONS"
+    """Another option has a wrong type or value."""
+    INVALID_AUTHORIZATION_PARAMS = "INVALID_AUTHORIZATION_PARAMS"
+    """``authorization_params`` holds a name or a value that cannot be sent."""
+    TOKEN_EXCHANGE_FAILED = "TOKEN_EXCHANGE_FAILED"
+    """The exchange failed and the server gave no code: the network, or an error reply without ``error``."""
+    INVALID_RESPONSE = "INVALID_RESPONSE"
+    """The reply is not the JSON object that RFC 8693 section 2.2 describes."""
+
+
+_HINTS = {
+    "INVALID_TOKEN_FORMAT": "Pass the bare token as it was issued: no Bearer prefix, no surrounding white space.",
+    "MISSING_ACTOR_TOKEN_TYPE": "Give actor_token_type beside actor_token, or neither of them.",
+    "MISSING_ACTOR_TOKEN": "Give actor_token beside actor_token_type, or neither of them.",
+    "INVALID_OPTIONS": "Correct the named option; nothing was sent.",
+    "INVALID_AUTHORIZATION_PARAMS": "Use text names, and str, int, bool or a list of at most 20 of those as values.",
+    "TOKEN_EXCHANGE_FAILED": "Look at status_code, may_have_reached_server and __cause__; the tenant log tells more.",
+    "INVALID_RESPONSE": "Something other than Auth0's token endpoint answered: check the domain and proxies in between.",
+    "access_denied": "Auth0 denied access: check client_id and client_secret, or the reason that the Action gave.",
+    "invalid_client": "Check client_id, client_secret and the application's authentication method.",
+    "unauthorized_client": "Enable Custom Token Exchange for this application in the Auth0 dashboard.",
+    "invalid_request": "Check the subject_token_type's profile and the token; the tenant log (fecte) tells the detail.",
+    "invalid_grant": "The grant is spent, expired or revoked: get a new one; do not send this one again.",
+    "invalid_scope": "Ask only for scopes that the API (audience) defines.",
+    "invalid_target": "Check audience: an API with this identifier must exist and be open to the application.",
+    "consent_required": "Allow skipping user consent on the API, or make the application a first-party one.",
+    "mfa_required": "Complete multi-factor authentication with mfa_token.",
+    "server_error": "The Action failed or denied with server_error: look at the tenant log (fecte).",
+    "too_many_attempts": (
+        "Auth0 blocked this IP for invalid subject tokens. Do not retry; pass forwarded_for so that it counts the "
+        "end user's address instead of your server's."
+    ),
+    "too_many_requests": "Wait retry_after seconds before the next attempt, and lower the rate.",
+}
+
+
+class Auth0CTEError(Exception):
+    """The base of all errors of this library; never raised itself.
+
+    Args:
+        message: What happened, for people.
+        code: What happened, for programs; the class has a default.
+        **evidence: Values for attributes that the class documents.
+
+    Attributes:
+        code: A stable name of the failure.
+        message: What happened, in a sentence; never holds a token or a secret.
+    """
+
+    code: str = "AUTH0_CTE_ERROR"
+    message: str = ""
+    _hint: str = ""
+
+    def __init__(self, message: str, *, code: str | None = None, **evidence: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+        for name, value in evidence.items():
+            if not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__name__} has no attribute {name!r}")
+            setattr(self, name, value)
+
+    @property
+    def hint(self) -> str:
+        """One line that says what to do about the failure; empty when there is nothing to add."""
+        return self._hint or _HINTS.get(self.code, "")
+
+
+class ConfigurationError(Auth0CTEError, ValueError):
+    """The client was given arguments that cannot work. Raised before any network traffic."""
+
+    code = "CONFIGURATION_ERROR"
+    _hint = "Correct the named setting; nothing was sent."
+
+
+class TransportError(Auth0CTEError):
+    """The server could not be reached, or its reply could not be read.
+
+    Attributes:
+        phase: ``"connect"`` (nothing of the request was sent), ``"send"`` or ``"response"``.
+        may_have_reached_server: False only when the server provably saw nothing of the request.
+        status_code: The HTTP status when a reply had begun, else None.
+    """
+
+    code = "TRANSPORT_ERROR"
+    _hint = "Check the network path to the Auth0 domain: DNS, firewall, proxy and TLS settings."
+    phase: str = "response"
+    may_have_reached_server: bool = True
+    status_code: int | None = None
+
+
+class TransportTimeoutError(TransportError):
+    """A connect or read time-out, or the total deadline of the call, passed."""
+
+    code = "TRANSPORT_TIMEOUT"
+    _hint = "Auth0 did not answer in time; when may_have_reached_server is true the request may have been carried out."
+
+
+class DiscoveryError(Auth0CTEError):
+    """The domain's OpenID configuration or its keys are missing, malformed, or belong to another issuer."""
+
+    code = "DISCOVERY_ERROR"
+    _hint = "Check that the domain is an Auth0 tenant or custom domain."
+
+
+class IdTokenError(Auth0CTEError):
+    """An ID token failed verification (OpenID Connect Core 1.0, section 3.1.3.7).
+
+    Attributes:
+        claim: The claim or header parameter that failed, or None when the token as a whole did.
+    """
+
+    code = "INVALID_ID_TOKEN"
+    _hint = "Do not use the token: it is not proof of the user's identity for this application."
+    claim: str | None = None
+
+
+class OrganizationError(Auth0CTEError):
+    """The ID token does not belong to the organization that was asked for."""
+
+    code = "ORGANIZATION_MISMATCH"
+    _hint = "Log the user in through the organization that was requested."
+
+
+class SessionError(Auth0CTEError):
+    """A session cannot be read, written or ended."""
+
+    code = "SESSION_ERROR"
+
+
+class AccessTokenError(Auth0CTEError):
+    """No access token can be had for a session."""
+
+    code = "ACCESS_TOKEN_ERROR"
+
+
+class CustomTokenExchangeError(Auth0CTEError):
+    """A token exchange failed. Catching this class catches every failure of an exchange.
+
+    Attributes:
+        error: The server's ``error``, or None when it gave none.
+        error_description: The server's ``error_description``, cut at 512 characters, or None.
+        status_code: The HTTP status of the reply, or None when there was none.
+        headers: The reply's headers that are safe to keep (correlation, dates, rate limits), names in lower case.
+        retry_after: Seconds to wait before another attempt, or None when the server gave none.
+        is_retryable: Whether a later attempt with the same subject token can succeed without being harmful.
+        request_id: Auth0's correlation id (``x-auth0-requestid``), or None.
+        may_have_reached_server: False when the subject token provably was not seen by the server.
+    """
+
+    code = CustomTokenExchangeErrorCode.TOKEN_EXCHANGE_FAILED
+    error: str | None = None
+    error_description: str | None = None
+    status_code: int | None = None
+    headers: Mapping[str, str] | None = None
+    retry_after: float | None = None
+    is_retryable: bool = False
+    request_id: str | None = None
+    may_have_reached_server: bool = False
+
+
+class MfaRequiredError(CustomTokenExchangeError):
+    """Auth0 wants multi-factor authentication before it issues tokens.
+
+    Attributes:
+        mfa_token: The token that continues the authentication; a secret. None when the server gave none.
+        mfa_requirements: What Auth0 asks for (``challenge``, ``enroll``), or None.
+    """
+
+    code = "mfa_required"
+    mfa_token: str | None = None
+    mfa_requirements: Mapping[str, Sequence[Mapping[str, str]]] | None = None
+
+
+class RateLimitError(CustomTokenExchangeError):
+    """Auth0 answered 429.
+
+    Attributes:
+        blocked: True for ``too_many_attempts``: the IP is blocked for about ten minutes, and retrying prolongs it.
+        limit: Requests allowed in the window, or None when not told.
+        remaining: Requests left in the window, or None when not told.
+        reset_at: When the window ends, in Unix seconds, or None when not told.
+    """
+
+    code = "too_many_requests"
+    blocked: bool = False
+    limit: int | None = None
+    remaining: int | None = None
+    reset_at: float | None = None
+
+
+class ExchangeTransportError(CustomTokenExchangeError, TransportError):
+    """An exchange failed on the network: a `TransportError` that is a `CustomTokenExchangeError` as well."""
+
+    code = CustomTokenExchangeErrorCode.TOKEN_EXCHANGE_FAILED
+    status_code: int | None = None
+    may_have_reached_server: bool = True
+
+
+class ExchangeTimeoutError(ExchangeTransportError, TransportTimeoutError):
+    """An exchange timed out: a `TransportTimeoutError` that is a `CustomTokenExchangeError` as well."""
+
+    code = CustomTokenExchangeErrorCode.TOKEN_EXCHANGE_FAILED
+
+
+class ExchangeDiscoveryError(CustomTokenExchangeError, DiscoveryError):
+    """An exchange failed before it began: a `DiscoveryError` that is a `CustomTokenExchangeError` as well."""
+
+    code = CustomTokenExchangeErrorCode.TOKEN_EXCHANGE_FAILED

@@ -1,0 +1,306 @@
+"""The one door to JOSE: the only module that imports jwcrypto.
+
+A strict gate stands before the library, which alone accepts too much: compact serialization only, canonical
+base64url, no critical or key-carrying headers, algorithms by name, keys that fit their algorithm.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import field, frozen
+from cryptography.exceptions import InvalidSignature
+from jwcrypto.common import JWException
+from jwcrypto.jwa import JWA
+from jwcrypto.jwk import JWK
+
+from auth0_cte.strict_json import loads_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Jws", "JoseError", "KeySet", "NoKeyError", "SigningKey", "VerificationKey", "b64url_decode", "b64url_encode"]
+
+MAX_TOKEN_LENGTH: Final = 64 * 1024
+"""The longest token that is looked at, in characters."""
+MIN_RSA_BITS: Final = 2048
+MAX_RSA_BITS: Final = 8192
+
+# The key type (and curve) that fits each algorithm: RFC 7518 section 3.1, RFC 8037.
+_KEY_TYPES: Final[Mapping[str, tuple[str, str | None]]] = {
+    "RS256": ("RSA", None),
+    "RS384": ("RSA", None),
+    "PS256": ("RSA", None),
+    "ES256": ("EC", "P-256"),
+    "EdDSA": ("OKP", "Ed25519"),
+    "HS256": ("oct", None),
+}
+_PUBLIC_MEMBERS: Final = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y"), "OKP": ("kty", "crv", "x")}
+# crit, b64 and zip change what the signature means; the others let a token bring its own key (RFC 8725 section 3.10).
+_FORBIDDEN_HEADERS: Final = ("crit", "b64", "zip", "jku", "jwk", "x5u", "x5c")
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]*")
+
+
+class JoseError(Exception):
+    """A token or a key is not acceptable.
+
+    Attributes:
+        parameter: The header parameter at fault, or None.
+    """
+
+    def __init__(self, message: str, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class NoKeyError(JoseError):
+    """No key of the set fits the token; a newer set may have it."""
+
+
+def b64url_encode(data: bytes) -> str:
+    """Encode bytes as base64url without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def b64url_decode(text: str) -> bytes:
+    """Decode canonical base64url without padding; anything else is a `JoseError`."""
+    if not _SEGMENT.fullmatch(text):
+        raise JoseError("not base64url")
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except binascii.Error:
+        raise JoseError("not base64url") from None
+    # The last character has bits to spare: only one of its spellings is canonical.
+    if b64url_encode(data) != text:
+        raise JoseError("not canonical base64url")
+    return data
+
+
+@lru_cache(maxsize=256)
+def _parse_header(segment: str) -> Mapping[str, Any]:
+    """Read a protected header. Cached: all tokens of one key and type share theirs to the letter."""
+    try:
+        header = loads_object(b64url_decode(segment))
+    except ValueError as error:
+        raise JoseError(f"the header is {error}") from None
+    for name in _FORBIDDEN_HEADERS:
+        if name in header:
+            raise JoseError(f"the header has {name!r}, which is refused", name)
+    for name in ("alg", "kid", "typ"):
+        if not isinstance(header.get(name, ""), str):
+            raise JoseError(f"{name!r} is no string", name)
+    return MappingProxyType(header)
+
+
+@frozen
+class Jws:
+    """A JSON Web Signature in compact form (RFC 7515 section 7.1) that passed the gate, not yet verified."""
+
+    header: Mapping[str, Any]
+    payload: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+    signing_input: bytes = field(repr=False)
+
+    @classmethod
+    def parse(cls, token: str) -> Jws:
+        """Take a token apart, strictly.
+
+        Args:
+            token: The token, at most 64 Ki characters.
+
+        Raises:
+            JoseError: It is no canonical compact JWS.
+        """
+        if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH:
+            raise JoseError("a token of at most 64 KiB is expected")
+        segments = token.split(".")
+        if len(segments) != 3:
+            raise JoseError("three segments are expected")
+        header, payload, signature = segments
+        return cls(
+            header=_parse_header(header),
+            payload=b64url_decode(payload),
+            signature=b64url_decode(signature),
+            signing_input=token[: len(header) + 1 + len(payload)].encode("ascii"),
+        )
+
+    def verify(self, key: VerificationKey) -> dict[str, Any]:
+        """Verify the signature and return the claims.
+
+        Args:
+            key: The key, which `KeySet.select` found for this token's header.
+
+        Raises:
+            JoseError: The signature is not the key's, or the payload is no JSON object.
+        """
+        algorithm = self.header["alg"]
+        key.check_fits(algorithm)
+        # Both halves of an ES256 signature have 32 bytes; jwcrypto would take longer ones.
+        if algorithm == "ES256" and len(self.signature) != 64:
+            raise JoseError("the signature has a wrong length")
+        try:
+            _engine(algorithm).verify(key.jwk, self.signing_input, self.signature)
+        except (InvalidSignature, JWException, ValueError):
+            raise JoseError("the signature does not verify") from None
+        try:
+            return loads_object(self.payload)
+        except ValueError as error:
+            raise JoseError(f"the payload is {error}") from None
+
+
+@lru_cache(maxsize=16)
+def _engine(algorithm: str) -> Any:
+    return JWA.signing_alg(algorithm)
+
+
+@frozen
+class VerificationKey:
+    """A key that verifies signatures, and the algorithms that it may be used with."""
+
+    kty: str
+    curve: str | None
+    jwk: JWK = field(repr=False, eq=False)
+    kid: str | None = None
+    alg: str | None = None
+
+    @classmethod
+    def from_jwk(cls, member: Mapping[str, Any]) -> VerificationKey:
+        """Take a public key from a JWK (RFC 7517), refusing whatever is not safe for verification.
+
+        Raises:
+            JoseError: The key is private, symmetric, weak, malformed, or meant for something else.
+        """
+        kty = member.get("kty")
+        if not isinstance(kty, str) or kty not in _PUBLIC_MEMBERS:
+            raise JoseError(f"key type {kty!r} does not verify tokens")
+        if "d" in member or "k" in member:
+            raise JoseError("a private or symmetric key is published")
+        operations = member.get("key_ops", ["verify"])
+        if member.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
+            raise JoseError("the key is not for signatures")
+        kid, alg = member.get("kid"), member.get("alg")
+        if not isinstance(kid, str | None) or not isinstance(alg, str | None):
+            raise JoseError("kid or alg is no string")
+        key = cls(kty=kty, curve=member.get("crv"), jwk=_public_jwk(kty, member), kid=kid, alg=alg)
+        if alg is not None:
+            key.check_fits(alg)
+        return key
+
+    @classmethod
+    def from_secret(cls, secret: str) -> VerificationKey:
+        """Make the HS256 key of a client secret (OpenID Connect Core 1.0, section 10.1)."""
+        return cls(kty="oct", curve=None, jwk=JWK(kty="oct", k=b64url_encode(secret.encode())), alg="HS256")
+
+    def check_fits(self, algorithm: str) -> None:
+        """Raise a `JoseError` unless the key is of the algorithm's type and not reserved for another."""
+        expected = _KEY_TYPES.get(algorithm)
+        if expected is None or expected[0] != self.kty or expected[1] not in (None, self.curve):
+            raise JoseError(f"the key does not fit {algorithm}", "alg")
+        if self.alg not in (None, algorithm):
+            raise JoseError(f"the key is for {self.alg}, not {algorithm}", "alg")
+
+    def fits(self, algorithm: str) -> bool:
+        """Tell whether `check_fits` passes."""
+        try:
+            self.check_fits(algorithm)
+        except JoseError:
+            return False
+        return True
+
+
+def _public_jwk(kty: str, member: Mapping[str, Any]) -> JWK:
+    try:
+        jwk = JWK(**{name: member[name] for name in _PUBLIC_MEMBERS[kty]})
+        bits = jwk.get_op_key("verify").key_size if kty == "RSA" else None
+    except (KeyError, TypeError, ValueError, JWException):
+        raise JoseError("the key is malformed") from None
+    if bits is not None and not MIN_RSA_BITS <= bits <= MAX_RSA_BITS:
+        raise JoseError(f"an RSA key of {bits} bits is refused")
+    return jwk
+
+
+@frozen
+class KeySet:
+    """The usable keys of a JSON Web Key Set (RFC 7517 section 5)."""
+
+    keys: tuple[VerificationKey, ...]
+
+    @classmethod
+    def from_jwks(cls, document: Mapping[str, Any]) -> KeySet:
+        """Read a key set. Keys that are not usable are left out: one bad key must not hide the good ones.
+
+        Raises:
+            JoseError: It is no key set at all.
+        """
+        members = document.get("keys")
+        if not isinstance(members, list):
+            raise JoseError("a key set has a list 'keys'")
+        return cls(tuple(_usable(members)))
+
+    def select(self, header: Mapping[str, Any]) -> VerificationKey:
+        """Find the one key for a token's header.
+
+        Raises:
+            NoKeyError: There is none.
+            JoseError: There are several.
+        """
+        kid, algorithm = header.get("kid"), header.get("alg", "")
+        fitting = [key for key in self.keys if kid in (None, key.kid) and key.fits(algorithm)]
+        if not fitting:
+            raise NoKeyError("no key of the issuer fits the token", "kid")
+        if len(fitting) > 1:
+            raise JoseError("several keys of the issuer fit the token", "kid")
+        return fitting[0]
+
+
+def _usable(members: Iterable[Any]) -> Iterable[VerificationKey]:
+    for member in members:
+        try:
+            yield VerificationKey.from_jwk(member if isinstance(member, dict) else {})
+        except JoseError:
+            continue
+
+
+@frozen
+class SigningKey:
+    """A private key and the algorithm that it signs with."""
+
+    jwk: JWK = field(repr=False, eq=False)
+    alg: str
+    kid: str | None = None
+
+    @classmethod
+    def generate(cls, alg: str = "RS256", *, kid: str | None = None) -> SigningKey:
+        """Make a new key for ``alg`` (RS256, RS384, PS256, ES256, EdDSA); ``kid`` defaults to its thumbprint."""
+        kty, curve = _KEY_TYPES[alg]
+        jwk = JWK.generate(kty=kty, size=MIN_RSA_BITS) if kty == "RSA" else JWK.generate(kty=kty, crv=curve)
+        return cls(jwk=jwk, alg=alg, kid=kid or jwk.thumbprint())
+
+    def public_jwk(self) -> dict[str, Any]:
+        """Return the public half as a JWK with ``use``, ``alg`` and ``kid``."""
+        public: dict[str, Any] = self.jwk.export_public(as_dict=True)
+        return {**public, "use": "sig", "alg": self.alg, "kid": self.kid}
+
+    def thumbprint(self) -> str:
+        """Return the SHA-256 thumbprint of the public key (RFC 7638)."""
+        return str(self.jwk.thumbprint())
+
+    def sign(self, claims: Mapping[str, Any], *, header: Mapping[str, Any] | None = None) -> str:
+        """Sign claims as a compact JWS.
+
+        Args:
+            claims: The payload.
+            header: Header parameters beside ``alg`` and ``kid``, which stand already; ``typ``, say.
+        """
+        protected = {"alg": self.alg, **({"kid": self.kid} if self.kid else {}), **(header or {})}
+        signing_input = ".".join(
+            b64url_encode(json.dumps(part, separators=(",", ":")).encode()) for part in (protected, claims)
+        )
+        signature = _engine(self.alg).sign(self.jwk, signing_input.encode("ascii"))
+        return f"{signing_input}.{b64url_encode(signature)}"

@@ -1,0 +1,60 @@
+"""Token type identifiers (RFC 8693 section 3) and a lint for types of one's own."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+__all__ = [
+    "ACCESS_TOKEN",
+    "ID_TOKEN",
+    "JWT",
+    "REFRESH_TOKEN",
+    "SAML1",
+    "SAML2",
+    "SESSION_TRANSFER_TOKEN",
+    "lint_token_type",
+]
+
+ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"
+"""An OAuth 2.0 access token."""
+REFRESH_TOKEN: Final = "urn:ietf:params:oauth:token-type:refresh_token"
+"""An OAuth 2.0 refresh token."""
+ID_TOKEN: Final = "urn:ietf:params:oauth:token-type:id_token"
+"""An OpenID Connect ID token."""
+JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
+"""A JSON Web Token of any purpose."""
+SAML1: Final = "urn:ietf:params:oauth:token-type:saml1"
+"""A base64url-encoded SAML 1.1 assertion."""
+SAML2: Final = "urn:ietf:params:oauth:token-type:saml2"
+"""A base64url-encoded SAML 2.0 assertion."""
+SESSION_TRANSFER_TOKEN: Final = "urn:auth0:params:oauth:token-type:session_transfer_token"
+"""Auth0's one-shot token that carries a session to another application."""
+
+# Auth0, "Configure Custom Token Exchange": profile types live outside of these namespaces, in 8 to 100 characters.
+_RESERVED: Final = re.compile(r"https?://(?:auth0|okta)\.com(?:[/:?#]|$)|urn:(?:ietf|auth0|okta)(?::|$)", re.IGNORECASE)
+_ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+")
+
+
+@lru_cache(maxsize=256)
+def lint_token_type(token_type: str) -> str | None:
+    """Say what is odd about a subject token type, or None when nothing is.
+
+    A finding is advice, never a refusal: the documented delegation example uses a reserved type.
+
+    Args:
+        token_type: The type identifier as it would be sent.
+
+    Returns:
+        A sentence for a log, or None.
+    """
+    if not _ABSOLUTE_URI.fullmatch(token_type):
+        return f"{token_type!r} is no absolute URI; Auth0 maps only URIs to Custom Token Exchange profiles."
+    if token_type == ACCESS_TOKEN:
+        return f"{token_type!r} is Auth0's On-Behalf-Of type, which no profile of yours can have."
+    if _RESERVED.match(token_type):
+        return f"{token_type!r} is in a namespace that Auth0 reserves, so no profile of yours can have it."
+    if not 8 <= len(token_type) <= 100:
+        return f"{token_type!r} has {len(token_type)} characters; Auth0 allows 8 to 100 in a profile's type."
+    return None
