@@ -61,7 +61,7 @@ _HINTS = {
     "INVALID_OPTIONS": "Correct the named option; nothing was sent.",
     "INVALID_AUTHORIZATION_PARAMS": "Use text names, and str, int, bool or a list of at most 20 of those as values.",
     "TOKEN_EXCHANGE_FAILED": "Look at status_code, may_have_reached_server and __cause__; the tenant log tells more.",
-    "INVALID_RESPONSE": "Something other than Auth0's token endpoint answered: check the domain and proxies in between.",
+    "INVALID_RESPONSE": "Something else than the token endpoint answered: check the domain and the proxies in between.",
     "access_denied": "Auth0 denied access: check client_id and client_secret, or the reason that the Action gave.",
     "invalid_client": "Check client_id, client_secret and the application's authentication method.",
     "unauthorized_client": "Enable Custom Token Exchange for this application in the Auth0 dashboard.",
@@ -254,3 +254,28 @@ class ExchangeDiscoveryError(CustomTokenExchangeError, DiscoveryError):
     """An exchange failed before it began: a `DiscoveryError` that is a `CustomTokenExchangeError` as well."""
 
     code = CustomTokenExchangeErrorCode.TOKEN_EXCHANGE_FAILED
+
+
+def exchange_failure(error: Auth0CTEError) -> Auth0CTEError:
+    """Make of any failure the one that an exchange raises, without the frames that it passed through.
+
+    The frames of a traceback hold tokens in their local variables, which error trackers collect.
+    """
+    error.__context__ = None
+    if isinstance(error, CustomTokenExchangeError | ConfigurationError):
+        return error.with_traceback(None)
+    kind = next((kind for base, kind in _EXCHANGE_KINDS if isinstance(error, base)), None)
+    if kind is None:
+        return error.with_traceback(None)
+    failure = kind(error.message)
+    vars(failure).update({name: value for name, value in vars(error).items() if name != "code"})
+    if isinstance(error, TransportError):
+        failure.is_retryable = not error.may_have_reached_server and error.phase != "tls"
+    return failure
+
+
+_EXCHANGE_KINDS: tuple[tuple[type[Auth0CTEError], type[CustomTokenExchangeError]], ...] = (
+    (TransportTimeoutError, ExchangeTimeoutError),
+    (TransportError, ExchangeTransportError),
+    (DiscoveryError, ExchangeDiscoveryError),
+)

@@ -25,7 +25,16 @@ from auth0_cte.strict_json import loads_object
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Jws", "JoseError", "KeySet", "NoKeyError", "SigningKey", "VerificationKey", "b64url_decode", "b64url_encode"]
+__all__ = [
+    "Jws",
+    "JoseError",
+    "KeySet",
+    "NoKeyError",
+    "SigningKey",
+    "VerificationKey",
+    "b64url_decode",
+    "b64url_encode",
+]
 
 MAX_TOKEN_LENGTH: Final = 64 * 1024
 """The longest token that is looked at, in characters."""

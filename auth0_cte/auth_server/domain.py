@@ -1,0 +1,117 @@
+"""From what a user calls "the domain" to the one issuer URL, refusing everything that could lead elsewhere."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final
+
+from auth0_cte.auth_types import DomainResolverContext
+from auth0_cte.error import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from auth0_cte.auth_types import DomainResolver
+
+__all__ = ["is_loopback", "issuer_url", "resolve_domain"]
+
+# LDH labels (RFC 1123) with a letter somewhere in the last one, so that no spelling of an IP address passes.
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?=[A-Za-z0-9-]*[A-Za-z]){_LABEL}\Z")
+_AUTHORITY: Final = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?\Z")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine: ``localhost``, 127.0.0.0/8 or ``::1``."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def issuer_url(domain: str) -> str:
+    """Normalize a domain to its issuer URL.
+
+    Args:
+        domain: ``tenant.auth0.com``, or the same with ``https://`` before and a slash behind. A port and plain
+            ``http://`` are for loopback hosts alone.
+
+    Returns:
+        ``https://tenant.auth0.com/``, lower case, with one trailing slash.
+
+    Raises:
+        ConfigurationError: It is anything else: the message says what to give.
+    """
+    if not isinstance(domain, str):
+        raise ConfigurationError(f"domain is a {type(domain).__name__}; give a host name such as 'tenant.auth0.com'")
+    return _issuer_url(domain)
+
+
+@lru_cache(maxsize=1024)
+def _issuer_url(domain: str) -> str:
+    fault = _fault(domain)
+    if fault is not None:
+        raise ConfigurationError(f"domain {fault}; give a host name such as 'tenant.auth0.com'")
+    scheme, _, rest = domain.rpartition("://")
+    return f"{(scheme or 'https').lower()}://{rest.removesuffix('/').lower()}/"
+
+
+def _fault(domain: str) -> str | None:
+    if not domain.strip():
+        return "is empty"
+    scheme, _, rest = domain.rpartition("://")
+    if scheme.lower() not in ("", "https", "http"):
+        return "has a scheme other than https"
+    authority = rest.removesuffix("/")
+    if "@" in authority:
+        return "has user information"
+    match = _AUTHORITY.match(authority)
+    if match is None:
+        return "has a path, a query, white space or characters that no host name has (an IDN goes in its xn-- form)"
+    return _host_fault(match["host"], match["port"], plain=scheme.lower() == "http")
+
+
+def _host_fault(host: str, port: str | None, *, plain: bool) -> str | None:
+    if is_loopback(host):
+        return None if port is None or 0 < int(port) < 65536 else "has an impossible port"
+    if plain:
+        return "uses http, which is for loopback hosts alone"
+    if port is not None:
+        return "has a port, which is for loopback hosts alone"
+    return None if _HOST.match(host) else "is no host name"
+
+
+def resolver_context(store_options: Mapping[str, Any] | None) -> DomainResolverContext:
+    """Describe the current request to a domain resolver.
+
+    Args:
+        store_options: ``{"request": …}`` with a request of Flask, Django or Starlette, or None outside of one.
+    """
+    request = (store_options or {}).get("request")
+    if request is None:
+        return DomainResolverContext()
+    absolute = getattr(request, "build_absolute_uri", None)  # Django; the others have the URL ready
+    url = absolute() if absolute else str(request.url)
+    return DomainResolverContext(
+        request_url=url, request_headers={str(name).lower(): value for name, value in request.headers.items()}
+    )
+
+
+def resolve_domain(domain: str | DomainResolver, store_options: Mapping[str, Any] | None) -> str:
+    """Return the issuer URL for this call, asking the resolver when there is one.
+
+    Raises:
+        ConfigurationError: The domain, or what the resolver returned, is not acceptable.
+    """
+    if isinstance(domain, str):
+        return issuer_url(domain)
+    resolved: object = domain(resolver_context(store_options))
+    if inspect.iscoroutine(resolved):
+        resolved.close()
+        raise ConfigurationError("the domain resolver is asynchronous; give a plain function")
+    return issuer_url(resolved)  # type: ignore[arg-type]  # it refuses what is no string

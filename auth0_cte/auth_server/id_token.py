@@ -1,0 +1,152 @@
+"""The one verifier of ID tokens, for every flow (OpenID Connect Core 1.0, section 3.1.3.7)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import field, frozen
+
+from auth0_cte.auth_types import Actor
+from auth0_cte.error import DiscoveryError, IdTokenError, TransportError
+from auth0_cte.jose import JoseError, Jws, NoKeyError, VerificationKey, b64url_encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from auth0_cte.auth_server.discovery import Discovery, Issuer
+    from auth0_cte.auth_server.retry import Deadline
+
+__all__ = ["IdTokenVerifier", "actor_chain"]
+
+DEFAULT_ALGORITHMS: Final = ("RS256", "PS256", "ES256")
+MAX_SUB_LENGTH: Final = 255
+MAX_ACTORS: Final = 5
+
+
+@frozen(kw_only=True)
+class IdTokenVerifier:
+    """Verifies ID tokens that were issued to one application.
+
+    Args:
+        client_id: The application, which must be the audience.
+        discovery: Where the issuer's keys come from.
+        clock: The time in Unix seconds; injectable.
+        algorithms: The signature algorithms that are accepted.
+        client_secret: The key of HS256, when that is among them.
+        leeway: How far clocks may differ, in seconds.
+    """
+
+    client_id: str
+    discovery: Discovery
+    clock: Callable[[], float]
+    algorithms: Sequence[str] = DEFAULT_ALGORITHMS
+    client_secret: str | None = field(default=None, repr=False)
+    leeway: float = 30.0
+
+    def verify(
+        self, token: str, issuer: Issuer, deadline: Deadline, *, access_token: str | None = None
+    ) -> dict[str, Any]:
+        """Verify an ID token and return its claims.
+
+        Args:
+            token: The ID token.
+            issuer: Who must have issued it.
+            deadline: When to give up fetching keys.
+            access_token: The access token that came with it; ``at_hash`` is checked against it when present.
+
+        Raises:
+            IdTokenError: The token is not acceptable; ``claim`` names the claim or header parameter at fault.
+        """
+        try:
+            jws = Jws.parse(token)
+            _require(jws.header.get("alg") in self.algorithms, "alg", "is not on the allow-list")
+            _require(jws.header.get("typ", "JWT").upper() == "JWT", "typ", "is another kind of token's")
+            claims = self._verify_signature(jws, issuer, deadline)
+        except JoseError as error:
+            raise IdTokenError(f"the ID token is refused: {error}", claim=error.parameter) from None
+        except (TransportError, DiscoveryError) as error:
+            raise IdTokenError(
+                f"the issuer's keys are not available: {error.message}", code="JWKS_UNAVAILABLE"
+            ) from error.with_traceback(None)
+        self._check_claims(claims, issuer.issuer)
+        if access_token is not None and "at_hash" in claims:
+            _check_hash(claims["at_hash"], access_token)
+        return claims
+
+    def _verify_signature(self, jws: Jws, issuer: Issuer, deadline: Deadline) -> dict[str, Any]:
+        if jws.header["alg"] == "HS256":
+            return jws.verify(VerificationKey.from_secret(self.client_secret or ""))
+        keys = self.discovery.keys(issuer, deadline)
+        try:
+            return jws.verify(keys.select(jws.header))
+        except NoKeyError:
+            failed: JoseError | None = None
+        except JoseError as error:
+            failed = error
+        # The issuer may have rotated its keys, or replaced one under the same kid.
+        newer = self.discovery.newer_keys(issuer, deadline)
+        if failed is not None and newer is keys:
+            raise failed
+        return jws.verify(newer.select(jws.header))
+
+    def _check_claims(self, claims: Mapping[str, Any], issuer: str) -> None:
+        _require(claims.get("iss") == issuer, "iss", "is not the issuer")
+        subject = claims.get("sub")
+        _require(isinstance(subject, str) and 0 < len(subject) <= MAX_SUB_LENGTH, "sub", "is no subject identifier")
+        self._check_audience(claims)
+        now = self.clock()
+        _require(_number(claims, "exp") > now - self.leeway, "exp", "has passed")
+        _require(_number(claims, "iat") <= now + self.leeway, "iat", "is in the future")
+        if "nbf" in claims:
+            _require(_number(claims, "nbf") <= now + self.leeway, "nbf", "is in the future")
+
+    def _check_audience(self, claims: Mapping[str, Any]) -> None:
+        audience = claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        known = self.client_id in audiences and all(isinstance(each, str) for each in audiences)
+        _require(known, "aud", "is not this application")
+        party = claims.get("azp")
+        if party is not None or len(audiences) > 1:
+            _require(party == self.client_id, "azp", "is not this application")
+
+
+def _require(holds: bool, claim: str, fault: str) -> None:
+    if not holds:
+        raise IdTokenError(f"the ID token is refused: {claim} {fault}", claim=claim)
+
+
+def _number(claims: Mapping[str, Any], name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise IdTokenError(f"the ID token is refused: {name} is no time", claim=name)
+    return value
+
+
+def _check_hash(claimed: object, access_token: str) -> None:
+    # All algorithms of the allow-list hash with SHA-256; the left half counts (section 3.1.3.6).
+    digest = hashlib.sha256(access_token.encode("ascii")).digest()
+    _require(claimed == b64url_encode(digest[:16]), "at_hash", "is not the access token's")
+
+
+def actor_chain(claims: Mapping[str, Any]) -> Actor | None:
+    """Read the ``act`` claim of verified claims (RFC 8693 section 4.1).
+
+    Returns:
+        The current actor, with those before it behind; None without delegation.
+
+    Raises:
+        IdTokenError: A level is no object, has no ``sub``, or there are more than Auth0's five levels.
+    """
+    levels: list[Mapping[str, Any]] = []
+    level = claims.get("act")
+    while level is not None:
+        _require(isinstance(level, dict) and len(levels) < MAX_ACTORS, "act", "is no chain of at most five actors")
+        _require(isinstance(level.get("sub"), str) and level["sub"] != "", "act", "has a level without sub")
+        levels.append(level)
+        level = level.get("act")
+    actor: Actor | None = None
+    for level in reversed(levels):
+        actor = Actor(sub=level["sub"], claims=level, act=actor)
+    return actor

@@ -1,0 +1,258 @@
+"""The rules that the options of an exchange must keep, each checked before any I/O."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any, Final, NoReturn, TypeVar
+
+from attrs import evolve, field, fields, frozen
+
+from auth0_cte.auth_types import CustomTokenExchangeOptions
+from auth0_cte.error import CustomTokenExchangeError
+from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.token_types import lint_token_type
+
+__all__ = ["ExchangeDefaults", "validate"]
+
+logger = logging.getLogger("auth0_cte")
+
+MAX_TOKEN_LENGTH: Final = 64 * 1024
+MAX_VALUES: Final = 20
+
+# What authorization_params may never say: the identity of the request and of the client.
+_GUARDED: Final = frozenset(
+    {
+        "grant_type",
+        "client_id",
+        "subject_token",
+        "subject_token_type",
+        "client_secret",
+        "client_assertion",
+        "client_assertion_type",
+    }
+)
+_PROMOTED: Final = frozenset(
+    {"audience", "scope", "organization", "actor_token", "actor_token_type", "requested_token_type", "resource"}
+)
+_BEARER: Final = re.compile(r"\s*bearer(?:\s|$)", re.IGNORECASE)
+
+Options = TypeVar("Options", bound=CustomTokenExchangeOptions)
+
+
+@frozen(kw_only=True)
+class ExchangeDefaults:
+    """What the client was constructed with; a call's own options win over it."""
+
+    organization: str | None = None
+    authorization_params: Mapping[str, Any] = field(factory=dict, repr=False)
+
+
+def validate(
+    options: Options | Mapping[str, Any], kind: type[Options], defaults: ExchangeDefaults | None = None
+) -> Options:
+    """Check options by every rule there is, before any I/O.
+
+    Args:
+        options: The caller's options, or a dict of them.
+        kind: The class to make of a dict.
+        defaults: What applies where the options say nothing.
+
+    Returns:
+        The options with defaults in, parameters that have a typed option promoted, guarded ones dropped, and tokens
+        that are functions replaced by what these returned.
+
+    Raises:
+        CustomTokenExchangeError: A rule is broken; the message names the option and never repeats a token.
+    """
+    given = _coerce(options, kind)
+    _require(_token_fault(given.subject_token), "subject_token", Code.INVALID_TOKEN_FORMAT)
+    _require(_name_fault(given.subject_token_type), "subject_token_type", Code.INVALID_TOKEN_FORMAT)
+    given = _promote(given, defaults)
+    _check_actor(given)
+    _check_rest(given)
+    finding = lint_token_type(given.subject_token_type)
+    if finding is not None:
+        logger.warning("subject_token_type: %s", finding)
+    return _call_suppliers(given)
+
+
+def _require(fault: str | None, name: str, code: str) -> None:
+    if fault is not None:
+        raise CustomTokenExchangeError(f"{name} {fault}", code=code)
+
+
+def _coerce(options: Options | Mapping[str, Any], kind: type[Options]) -> Options:
+    if isinstance(options, CustomTokenExchangeOptions):
+        return options
+    if not isinstance(options, Mapping):
+        raise CustomTokenExchangeError(
+            f"options is a {type(options).__name__}; give {kind.__name__} or a dict", code=Code.INVALID_OPTIONS
+        )
+    known = {attribute.name for attribute in fields(kind)}
+    unknown = sorted(str(name) for name in options if name not in known)
+    if unknown:
+        raise CustomTokenExchangeError(
+            f"unknown options: {', '.join(unknown)}; parameters of your own go into authorization_params",
+            code=Code.INVALID_OPTIONS,
+        )
+    return kind(**{"subject_token": None, "subject_token_type": None, **options})
+
+
+def _token_fault(value: object) -> str | None:
+    if callable(value):
+        return None  # its result is checked when it has been called
+    if isinstance(value, str) and _BEARER.match(value):
+        return "has a Bearer prefix; pass the bare token"
+    return _name_fault(value)
+
+
+def _name_fault(value: object) -> str | None:
+    if not isinstance(value, str):
+        return "is missing" if value is None else f"is of type {type(value).__name__}, not a string"
+    if not value.strip():
+        return "is empty or blank"
+    if len(value) > MAX_TOKEN_LENGTH:
+        return f"is longer than {MAX_TOKEN_LENGTH} characters"
+    if not value.isascii() or not value.isprintable():
+        return "has control characters or characters outside of ASCII"
+    if value[0] == " " or value[-1] == " ":
+        return "has surrounding white space"
+    return None
+
+
+def _text_fault(value: object) -> str | None:
+    if not isinstance(value, str):
+        return f"is of type {type(value).__name__}, not a string"
+    if not value.strip():
+        return "is empty or blank; leave it out instead"
+    if not value.isprintable():  # lone surrogates are not printable either
+        return "has control characters"
+    return None
+
+
+def _check_actor(options: CustomTokenExchangeOptions) -> None:
+    if options.actor_token is not None:
+        _require(_token_fault(options.actor_token), "actor_token", Code.INVALID_TOKEN_FORMAT)
+    if options.actor_token_type is not None:
+        _require(_name_fault(options.actor_token_type), "actor_token_type", Code.INVALID_TOKEN_FORMAT)
+    if options.actor_token is not None and options.actor_token_type is None:
+        raise CustomTokenExchangeError(
+            "actor_token_type is required when actor_token is given", code=Code.MISSING_ACTOR_TOKEN_TYPE
+        )
+    if options.actor_token is None and options.actor_token_type is not None:
+        raise CustomTokenExchangeError(
+            "actor_token is required when actor_token_type is given", code=Code.MISSING_ACTOR_TOKEN
+        )
+
+
+def _check_rest(options: CustomTokenExchangeOptions) -> None:
+    for name in ("audience", "organization", "requested_token_type"):
+        value = getattr(options, name)
+        if value is not None:
+            _require(_text_fault(value), name, Code.INVALID_OPTIONS)
+    for name in ("scope", "resource"):
+        value = getattr(options, name)
+        if value is not None:
+            _require(_texts_fault(value), name, Code.INVALID_OPTIONS)
+    if options.forwarded_for is not None:
+        _require(_address_fault(options.forwarded_for), "forwarded_for", Code.INVALID_OPTIONS)
+
+
+def _texts_fault(value: object) -> str | None:
+    if isinstance(value, str):
+        return _text_fault(value)
+    if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray):
+        return f"is of type {type(value).__name__}, not a string or a sequence of strings"
+    if not value:
+        return "is empty; leave it out instead"
+    return next((f"has an element that {fault}" for fault in map(_text_fault, value) if fault), None)
+
+
+def _address_fault(value: object) -> str | None:
+    try:
+        ip_address(value if isinstance(value, str) else "")
+    except ValueError:
+        return "is no IP address"
+    return None
+
+
+def _promote(options: Options, defaults: ExchangeDefaults | None) -> Options:
+    """Sort authorization_params into typed options and extras; the call wins over the client's defaults."""
+    if options.authorization_params is None and defaults is None:
+        return options
+    typed, extras = _split(options.authorization_params)
+    for name, value in typed.items():
+        if getattr(options, name) not in (None, value):
+            raise CustomTokenExchangeError(
+                f"{name} is given both as an option and, differently, in authorization_params",
+                code=Code.INVALID_AUTHORIZATION_PARAMS,
+            )
+    if defaults is not None:
+        general, more = _split(defaults.authorization_params)
+        named = {} if defaults.organization is None else {"organization": defaults.organization}
+        typed, extras = {**general, **named, **typed}, {**more, **extras}
+    unset = {name: value for name, value in typed.items() if getattr(options, name) is None}
+    return evolve(options, authorization_params=extras, **unset)
+
+
+def _split(params: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    if params is None:
+        return {}, {}
+    if not isinstance(params, Mapping):
+        _refuse_params(f"authorization_params is of type {type(params).__name__}, not a dict")
+    typed: dict[str, Any] = {}
+    extras: dict[str, Any] = {}
+    dropped = []
+    for name, value in params.items():
+        _require(_text_fault(name), f"authorization_params: the name {_shown(name)}", Code.INVALID_AUTHORIZATION_PARAMS)
+        folded = name.strip().casefold()
+        if folded in _GUARDED:
+            dropped.append(folded)
+            continue
+        fault = _value_fault(value)
+        if fault is not None:
+            _refuse_params(f"authorization_params[{_shown(name)}] {fault}")
+        (typed if folded in _PROMOTED else extras)[folded if folded in _PROMOTED else name] = value
+    if dropped:
+        logger.warning("authorization_params cannot override %s: dropped", ", ".join(sorted(set(dropped))))
+    return typed, extras
+
+
+def _refuse_params(message: str) -> NoReturn:
+    raise CustomTokenExchangeError(message, code=Code.INVALID_AUTHORIZATION_PARAMS)
+
+
+def _shown(name: object) -> str:
+    return ascii(name)[:60]
+
+
+def _value_fault(value: object) -> str | None:
+    if isinstance(value, list | tuple):
+        if not 1 <= len(value) <= MAX_VALUES:
+            return f"has {len(value)} values; 1 to {MAX_VALUES} can be sent"
+        return next((f"has an element that {fault}" for fault in map(_scalar_fault, value) if fault), None)
+    return _scalar_fault(value)
+
+
+def _scalar_fault(value: object) -> str | None:
+    if not isinstance(value, str | int):
+        return f"is of type {type(value).__name__}; str, int, bool or a list of those can be sent"
+    try:
+        str(value).encode("utf-8")
+    except ValueError:  # a lone surrogate, or an integer of thousands of digits
+        return "cannot be encoded"
+    return None
+
+
+def _call_suppliers(options: Options) -> Options:
+    tokens = {}
+    for name in ("subject_token", "actor_token"):
+        supplier = getattr(options, name)
+        if callable(supplier):
+            tokens[name] = supplier()
+            fault = "was not returned" if callable(tokens[name]) else _token_fault(tokens[name])
+            _require(fault, f"{name}, as its function returned it,", Code.INVALID_TOKEN_FORMAT)
+    return evolve(options, **tokens) if tokens else options

@@ -1,0 +1,152 @@
+"""Which failures may be tried again, how long to wait before, and the deadline of a whole call.
+
+A subject token may be single-use, so the rule is narrow: a second attempt only when nothing of the first was sent, or
+when the server itself asked to come back. Written by hand because the decision needs the error body
+(``too_many_attempts`` must never be retried), which no general retry library sees.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from attrs import field, frozen
+
+from auth0_cte.caching import reset_in_child
+from auth0_cte.error import CustomTokenExchangeError, RateLimitError, TransportError, TransportTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from auth0_cte.error import Auth0CTEError
+
+__all__ = ["Deadline", "RetryBudget", "RetryPolicy"]
+
+MAX_UNSENT_RETRIES: Final = 2
+MAX_ASKED_RETRIES: Final = 1
+BACKOFF_BASE: Final = 0.2
+BACKOFF_CAP: Final = 2.0
+
+
+class Deadline:
+    """The moment by which a call ends, retries and body included.
+
+    Args:
+        seconds: From now.
+        monotonic: A clock that never jumps.
+    """
+
+    __slots__ = ("_ends_at", "_monotonic")
+
+    def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._ends_at = monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Return the seconds that are left, not below zero."""
+        return max(0.0, self._ends_at - self._monotonic())
+
+
+class RetryBudget:
+    """A process-wide allowance of retries, so that an outage is not multiplied (as botocore's standard mode has it).
+
+    Args:
+        capacity: Tokens at most; a retry takes 5, one after a time-out 10, a success gives 1 back.
+    """
+
+    def __init__(self, capacity: int = 500) -> None:
+        self._capacity = self._available = capacity
+        self._lock = threading.Lock()
+        reset_in_child(self)
+
+    def _after_fork_in_child(self) -> None:
+        self._lock = threading.Lock()
+
+    def take(self, cost: int) -> bool:
+        """Take ``cost`` tokens, or return False when too few are left."""
+        with self._lock:
+            if self._available < cost:
+                return False
+            self._available -= cost
+            return True
+
+    def give_back(self, amount: int) -> None:
+        """Return tokens after a success."""
+        if self._available < self._capacity:
+            with self._lock:
+                self._available = min(self._capacity, self._available + amount)
+
+
+_shared_budget: Final = RetryBudget()
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """When a failed request is sent again.
+
+    Args:
+        unsent_retries: Retries at most when nothing of the request had been sent.
+        asked_retries: Retries at most when the server asked to come back (429, 503 with ``Retry-After``).
+        subject_token_reusable: Also retry once after 500, 502, 504 and transport failures after which the server may
+            have spent the subject token. Only for tokens that are not single-use.
+        sleep: Waits for some seconds; injectable.
+        uniform: Draws a float between two bounds; injectable.
+        budget: The allowance that all retries share.
+    """
+
+    unsent_retries: int = MAX_UNSENT_RETRIES
+    asked_retries: int = MAX_ASKED_RETRIES
+    subject_token_reusable: bool = False
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    uniform: Callable[[float, float], float] = field(default=random.uniform, repr=False)
+    budget: RetryBudget = field(default=_shared_budget, repr=False)
+
+    def wait_before_retry(self, error: Auth0CTEError, attempt: int, deadline: Deadline) -> bool:
+        """Sleep as long as it takes and return True, or return False when the error is final.
+
+        Args:
+            error: How the attempt failed.
+            attempt: How many attempts there have been, from 1.
+            deadline: The end of the whole call; a wait that would pass it is not begun.
+        """
+        delay = self._delay(error, attempt)
+        return delay is not None and self._wait(delay, error, deadline)
+
+    def wait_before_repeat(self, error: TransportError, attempt: int, deadline: Deadline) -> bool:
+        """Do the same before an idempotent request is repeated, after any failure but one of TLS."""
+        return error.phase != "tls" and self._wait(self._jitter(attempt), error, deadline)
+
+    def _wait(self, delay: float, error: Auth0CTEError, deadline: Deadline) -> bool:
+        if delay >= deadline.remaining():
+            return False
+        if not self.budget.take(10 if isinstance(error, TransportTimeoutError) else 5):
+            return False
+        self.sleep(delay)
+        return True
+
+    def _delay(self, error: Auth0CTEError, attempt: int) -> float | None:
+        allowed = self._allowed(error)
+        if attempt > allowed:
+            return None
+        retry_after = error.retry_after if isinstance(error, CustomTokenExchangeError) else None
+        jitter = self._jitter(attempt)
+        # The server's word is a lower bound; the jitter on top keeps a herd apart.
+        return jitter if retry_after is None else retry_after + jitter / 4
+
+    def _jitter(self, attempt: int) -> float:
+        return self.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2**attempt))
+
+    def _allowed(self, error: Auth0CTEError) -> int:
+        if isinstance(error, TransportError):
+            if not error.may_have_reached_server:
+                return self.unsent_retries if error.phase == "connect" else 0
+            return int(self.subject_token_reusable)
+        if not isinstance(error, CustomTokenExchangeError):
+            return 0
+        if isinstance(error, RateLimitError):
+            return 0 if error.blocked else self.asked_retries
+        if error.status_code == 503 and error.retry_after is not None:
+            return self.asked_retries
+        return int(self.subject_token_reusable and error.status_code in (500, 502, 503, 504))

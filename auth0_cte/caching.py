@@ -1,0 +1,139 @@
+"""A bounded cache with a time to live, and single flight: one caller works, the others wait for its result.
+
+Both are small and written by hand because together they must never hold a lock while they do I/O, must survive a
+fork, and must let a waiter give up at its own deadline.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from concurrent.futures import Future, InvalidStateError
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+__all__ = ["SingleFlight", "TTLCache", "reset_in_child"]
+
+K = TypeVar("K", bound="Hashable")
+V = TypeVar("V")
+
+
+class _Resettable(Protocol):
+    def _after_fork_in_child(self) -> None: ...
+
+
+_resettable: weakref.WeakSet[_Resettable] = weakref.WeakSet()
+
+
+def reset_in_child(holder: _Resettable) -> None:
+    """Have ``holder._after_fork_in_child()`` called in every forked child: its locks may be held by lost threads."""
+    _resettable.add(holder)
+
+
+def _reset_all() -> None:
+    for holder in list(_resettable):
+        holder._after_fork_in_child()  # noqa: SLF001 - the method is this module's own contract
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all)
+
+
+class TTLCache(Generic[K, V]):
+    """A least-recently-used mapping whose entries expire; safe for threads.
+
+    Args:
+        maxsize: How many entries are kept.
+        ttl: How long an entry lives, in seconds.
+        monotonic: A clock that never jumps.
+    """
+
+    def __init__(self, *, maxsize: int, ttl: float, monotonic: Callable[[], float]) -> None:
+        self._maxsize, self._ttl, self._monotonic = maxsize, ttl, monotonic
+        self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
+        self._lock = threading.Lock()
+        reset_in_child(self)
+
+    def _after_fork_in_child(self) -> None:
+        self._lock = threading.Lock()
+
+    def get(self, key: K) -> V | None:
+        """Return the entry that has not expired, or None."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            if entry[0] <= self._monotonic():
+                del self._entries[key]
+                return None
+            self._entries.move_to_end(key)
+            return entry[1]
+
+    def set(self, key: K, value: V, *, ttl: float | None = None) -> None:
+        """Keep ``value`` for ``ttl`` seconds (default: the cache's own), at the expense of the least recently used."""
+        expires = self._monotonic() + (self._ttl if ttl is None else ttl)
+        with self._lock:
+            self._entries[key] = (expires, value)
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._maxsize:
+                self._entries.popitem(last=False)
+
+    def discard(self, key: K) -> None:
+        """Forget an entry, if it is there."""
+        with self._lock:
+            self._entries.pop(key, None)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class SingleFlight(Generic[K, V]):
+    """Lets one thread a key do the work that several ask for at the same time."""
+
+    def __init__(self) -> None:
+        self._flights: dict[K, Future[V]] = {}
+        self._lock = threading.Lock()
+        reset_in_child(self)
+
+    def _after_fork_in_child(self) -> None:
+        # Whoever led a flight lives in the parent; nobody here would ever land it.
+        self._flights, self._lock = {}, threading.Lock()
+
+    def do(self, key: K, work: Callable[[], V], *, timeout: float | None = None) -> V:
+        """Return what ``work()`` returns, or raise what it raises, calling it once for all concurrent callers.
+
+        Args:
+            key: What the work is about.
+            work: The work; called without any lock held.
+            timeout: How long a caller that does not lead waits, in seconds.
+
+        Raises:
+            TimeoutError: The leader did not finish in time.
+        """
+        with self._lock:
+            flight = self._flights.get(key)
+            leads = flight is None
+            if flight is None:
+                flight = self._flights[key] = Future()
+        if not leads:
+            return flight.result(timeout)
+        try:
+            flight.set_result(work())
+        except BaseException as error:
+            _fail(flight, error)
+            raise
+        finally:
+            with self._lock:
+                self._flights.pop(key, None)
+        return flight.result()
+
+
+def _fail(flight: Future[V], error: BaseException) -> None:
+    try:
+        flight.set_exception(error)
+    except InvalidStateError:  # the interrupt came after the result stood
+        return
