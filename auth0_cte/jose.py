@@ -226,11 +226,11 @@ class VerificationKey:
 def _public_jwk(kty: str, member: Mapping[str, Any]) -> JWK:
     try:
         jwk = JWK(**{name: member[name] for name in _PUBLIC_MEMBERS[kty]})
-        bits = jwk.get_op_key("verify").key_size if kty == "RSA" else None
+        public_key = jwk.get_op_key("verify")  # jwcrypto parses only now
     except (KeyError, TypeError, ValueError, JWException):
         raise JoseError("the key is malformed") from None
-    if bits is not None and not MIN_RSA_BITS <= bits <= MAX_RSA_BITS:
-        raise JoseError(f"an RSA key of {bits} bits is refused")
+    if kty == "RSA" and not MIN_RSA_BITS <= public_key.key_size <= MAX_RSA_BITS:
+        raise JoseError(f"an RSA key of {public_key.key_size} bits is refused")
     return jwk
 
 

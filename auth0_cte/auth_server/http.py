@@ -17,6 +17,7 @@ import requests
 import urllib3
 from attrs import field, frozen
 from requests.adapters import HTTPAdapter
+from requests.hooks import dispatch_hook
 from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 from urllib3.exceptions import ConnectTimeoutError, EmptyPoolError, NewConnectionError
@@ -175,8 +176,8 @@ class Http:
 
     Args:
         settings: How to reach the server.
-        session: A session to send through as it is, with its adapters, proxies and certificates; its cookies,
-            ``auth`` and redirects are not used.
+        session: A session whose adapters, proxies, certificates and hooks are used as they are; its cookies,
+            headers, ``auth`` and redirects are not.
     """
 
     def __init__(self, settings: TransportSettings, session: requests.Session | None = None) -> None:
@@ -231,8 +232,11 @@ class Http:
         settings = session.merge_environment_settings(prepared.url or "", {}, True, None, None)
         if settings["verify"] is False:
             raise ConfigurationError("session.verify is False, but TLS verification cannot be switched off")
-        prepared.hooks = session.hooks
-        return session.send(prepared, timeout=timeout, allow_redirects=False, **settings)
+        # Not through Session.send, which keeps cookies and reads the bodies of redirects to the end.
+        adapter = session.get_adapter(prepared.url or "")
+        settings["stream"] = True
+        response = adapter.send(prepared, timeout=timeout, **settings)  # type: ignore[arg-type]
+        return dispatch_hook("response", session.hooks, response)
 
 
 def _prepare(request: HttpRequest) -> requests.PreparedRequest:
@@ -252,7 +256,8 @@ def _read(response: requests.Response, limit: int) -> bytes:
         raw.close()
         raise UnusableReplyError(f"the reply is encoded ({encoding[:20]})", response.status_code, response.headers)
     body: bytes = raw.read(limit + 1, decode_content=False)
-    if len(body) > limit:
+    # A second, empty read is what makes urllib3 notice a body that ended before its declared length.
+    if len(body) > limit or raw.read(1, decode_content=False):
         raw.close()
         raise UnusableReplyError(f"the reply is longer than {limit} bytes", response.status_code, response.headers)
     raw.release_conn()
@@ -267,10 +272,11 @@ def _failure(error: Exception, response: requests.Response | None) -> TransportE
         return TransportTimeoutError(
             "no connection became free in time; raise pool_size", phase="connect", may_have_reached_server=False
         )
-    if isinstance(error, requests.ConnectTimeout) or isinstance(reason, ConnectTimeoutError):
-        return TransportTimeoutError("connecting timed out", phase="connect", may_have_reached_server=False)
+    # In this order: urllib3 derives NewConnectionError from ConnectTimeoutError.
     if isinstance(reason, NewConnectionError) or isinstance(error, requests.exceptions.ProxyError):
         return TransportError("the server could not be connected to", phase="connect", may_have_reached_server=False)
+    if isinstance(error, requests.ConnectTimeout) or isinstance(reason, ConnectTimeoutError):
+        return TransportTimeoutError("connecting timed out", phase="connect", may_have_reached_server=False)
     if isinstance(reason, HandshakeError):
         return TransportError("TLS failed", phase="tls", may_have_reached_server=False)
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):

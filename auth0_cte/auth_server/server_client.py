@@ -56,7 +56,8 @@ class ServerClient:
         pool_size: Connections opened at most; give as many as threads exchange at once.
         ca_bundle: A file or directory of CA certificates to trust instead of the default ones.
         ssl_context: A context to use as it is; it must verify certificates and host names.
-        session: A `requests.Session` to send through as it is; its cookies, ``auth`` and redirects are not used.
+        session: A `requests.Session` whose adapters, proxies, certificates and hooks are used as they are; its
+            cookies, headers, ``auth`` and redirects are not.
         retry: What is tried again, and how often.
         telemetry: Whether requests name this library in an ``Auth0-Client`` header.
         clock: The time in Unix seconds; injectable for tests.
@@ -88,7 +89,7 @@ class ServerClient:
         telemetry: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._domain = check.check_domain(domain)
+        self._domain, self._client_id = check.check_domain(domain), check.check_client_id(client_id)
         self._secrets = check.check_secrets(secret)
         self._timeout, self._clock = check.check_positive("timeout", timeout), clock
         self._algorithms = check.check_algorithms(id_token_algorithms, client_secret)
@@ -108,7 +109,7 @@ class ServerClient:
         self._discovery = Discovery(self._http, headers, retry)
         self._token_endpoint = TokenEndpoint(
             http=self._http,
-            client_id=check.check_client_id(client_id),
+            client_id=self._client_id,
             client_auth=check.check_client_auth(client_auth, client_secret),
             retry=retry,
             headers=headers,
@@ -151,6 +152,7 @@ class ServerClient:
             return self._exchange(given, store_options)[1]
         except Auth0CTEError as error:
             failure, cause = exchange_failure(error), error.__cause__
+        del options  # a dict would show its tokens to whoever collects this frame's variables
         raise failure from cause
 
     def close(self) -> None:
@@ -165,7 +167,7 @@ class ServerClient:
 
     def __repr__(self) -> str:
         domain = self._domain if isinstance(self._domain, str) else "<resolver>"
-        return f"{type(self).__name__}(domain={domain!r}, client_id={self._token_endpoint.client_id!r})"
+        return f"{type(self).__name__}(domain={domain!r}, client_id={self._client_id!r})"
 
     def _exchange(
         self, options: CustomTokenExchangeOptions, store_options: Mapping[str, Any] | None
@@ -173,7 +175,7 @@ class ServerClient:
         deadline = Deadline(self._timeout)
         issuer = self._discovery.issuer(resolve_domain(self._domain, store_options), deadline)
         headers = {} if options.forwarded_for is None else {"auth0-forwarded-for": options.forwarded_for}
-        form = to_form(options, self._token_endpoint.client_id)
+        form = to_form(options, self._client_id)
         reply = self._token_endpoint.request_tokens(issuer, form, deadline, headers)
         return issuer, self._with_claims(from_reply(reply, self._clock()), issuer, deadline)
 
@@ -182,7 +184,7 @@ class ServerClient:
         from auth0_cte.auth_server.id_token import IdTokenVerifier
 
         return IdTokenVerifier(
-            client_id=self._token_endpoint.client_id,
+            client_id=self._client_id,
             discovery=self._discovery,
             clock=self._clock,
             algorithms=self._algorithms,

@@ -82,7 +82,12 @@ def from_reply(reply: Mapping[str, Any], now: float) -> TokenExchangeResponse:
 
 
 def _refuse_reply(fault: str) -> NoReturn:
-    raise CustomTokenExchangeError(f"the reply is not usable: {fault}", code=Code.INVALID_RESPONSE, status_code=200)
+    raise CustomTokenExchangeError(
+        f"the reply of the token endpoint is not usable: {fault}",
+        code=Code.INVALID_RESPONSE,
+        status_code=200,
+        may_have_reached_server=True,
+    )
 
 
 def _pop_text(reply: dict[str, Any], name: str, *, may_be_empty: bool = False) -> str | None:

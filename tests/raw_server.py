@@ -1,0 +1,127 @@
+"""A server on a loopback socket that answers with whatever bytes a test wants, and remembers what it was sent."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from attrs import define, field
+
+Script = Callable[["Arrived", socket.socket], None]
+
+
+@define
+class Arrived:
+    """A request as it came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: str
+    connection: int = 0
+
+
+def reply(body: str | bytes, status: str = "200 OK", headers: Iterable[str] = ()) -> bytes:
+    """Put a whole HTTP reply together."""
+    data = body.encode() if isinstance(body, str) else body
+    lines = [f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(data)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + data
+
+
+def send(*chunks: bytes) -> Script:
+    """Answer with these bytes."""
+    return lambda _request, connection: [connection.sendall(chunk) for chunk in chunks] and None
+
+
+TOKENS = json.dumps({"access_token": "issued", "token_type": "Bearer", "expires_in": 60})
+
+
+@define
+class RawServer:
+    """Answers discovery by itself, and everything else with the scripts in ``scripts``, the last one repeated.
+
+    ``arrived`` holds the requests to the token endpoint, ``everything`` all of them, ``opened`` counts connections.
+    """
+
+    scripts: list[Script] = field(factory=lambda: [send(reply(TOKENS))])
+    metadata: dict[str, object] = field(factory=dict)
+    everything: list[Arrived] = field(factory=list)
+    opened: int = 0
+    _listener: socket.socket = field(factory=lambda: socket.create_server(("127.0.0.1", 0), backlog=128))
+    _threads: list[threading.Thread] = field(factory=list)
+    _connections: list[socket.socket] = field(factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    @property
+    def arrived(self) -> list[Arrived]:
+        return [request for request in self.everything if request.path == "/oauth/token"]
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in list(self._threads):
+            thread.join(10)
+        for connection in self._connections:
+            connection.close()
+
+    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.opened += 1
+                self._connections.append(connection)
+                self._start(self._serve, connection, self.opened)
+
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        with suppress(OSError, ValueError), connection.makefile("rb") as stream:
+            while True:
+                request = _read(stream, number)
+                if request is None:
+                    return
+                self.everything.append(request)
+                self._answer(request, connection)
+
+    def _answer(self, request: Arrived, connection: socket.socket) -> None:
+        if request.path == "/.well-known/openid-configuration":
+            issuer = self.url + "/"
+            document = {"issuer": issuer, "token_endpoint": issuer + "oauth/token", "jwks_uri": issuer + "jwks"}
+            connection.sendall(reply(json.dumps(document | self.metadata)))
+            return
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        script(request, connection)
+
+
+def _read(stream: object, number: int) -> Arrived | None:
+    line = stream.readline().decode("latin-1")  # type: ignore[attr-defined]
+    if not line.strip():
+        return None
+    method, path, _ = line.split(" ", 2)
+    headers = {}
+    while (line := stream.readline().decode("latin-1").strip()) != "":  # type: ignore[attr-defined]
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    body = stream.read(int(headers.get("content-length", "0"))).decode("latin-1")  # type: ignore[attr-defined]
+    return Arrived(method, path, headers, body, number)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from auth0_cte.caching import SingleFlight, TTLCache
+
+
+class Now:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_an_entry_expires() -> None:
+    """After its time to live an entry is gone."""
+    now = Now()
+    cache: TTLCache[str, int] = TTLCache(maxsize=2, ttl=10, monotonic=now)
+    cache.set("a", 1)
+    cache.set("b", 2, ttl=20)
+    now.time = 10
+    assert (None, 2) == (cache.get("a"), cache.get("b"))
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    """A full cache forgets what has not been asked for the longest."""
+    cache: TTLCache[str, int] = TTLCache(maxsize=2, ttl=10, monotonic=Now())
+    cache.set("a", 1)
+    cache.set("b", 2)
+    cache.get("a")
+    cache.set("c", 3)
+    assert (1, None, 3, 2) == (cache.get("a"), cache.get("b"), cache.get("c"), len(cache))
+
+
+def test_an_entry_can_be_discarded() -> None:
+    """A discarded entry is gone, and discarding twice does no harm."""
+    cache: TTLCache[str, int] = TTLCache(maxsize=2, ttl=10, monotonic=Now())
+    cache.set("a", 1)
+    cache.discard("a")
+    cache.discard("a")
+    assert cache.get("a") is None
+
+
+def _run_together(count: int, work: object) -> list[threading.Thread]:
+    threads = [threading.Thread(target=work) for _ in range(count)]  # type: ignore[arg-type]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_one_works_for_all() -> None:
+    """Callers that come while the work is under way get its result without doing it."""
+    flights: SingleFlight[str, int] = SingleFlight()
+    started, release = threading.Event(), threading.Event()
+    calls: list[int] = []
+    results: list[int] = []
+
+    def work() -> int:
+        calls.append(1)
+        started.set()
+        release.wait(5)
+        return 42
+
+    leader = _run_together(1, lambda: results.append(flights.do("k", work)))
+    started.wait(5)
+    waiters = _run_together(9, lambda: results.append(flights.do("k", work)))
+    release.set()
+    for thread in leader + waiters:
+        thread.join(5)
+    assert [42] * 10 == results
+    # A waiter that came after the landing works anew: that is right, and rare.
+    assert len(calls) < 10
+
+
+def test_a_failure_is_everybodys() -> None:
+    """What the work raises, every waiting caller gets, and the next one tries anew."""
+    flights: SingleFlight[str, int] = SingleFlight()
+
+    def fail() -> int:
+        raise LookupError("no")
+
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            flights.do("k", fail)
+    assert 7 == flights.do("k", lambda: 7)
+
+
+def test_a_waiter_gives_up_in_time() -> None:
+    """A caller that does not lead waits no longer than it said."""
+    flights: SingleFlight[str, int] = SingleFlight()
+    started, release = threading.Event(), threading.Event()
+
+    def work() -> int:
+        started.set()
+        release.wait(5)
+        return 1
+
+    (leader,) = _run_together(1, lambda: flights.do("k", work))
+    started.wait(5)
+    with pytest.raises(TimeoutError):
+        flights.do("k", work, timeout=0.01)
+    release.set()
+    leader.join(5)
+
+
+def test_other_keys_do_not_wait() -> None:
+    """Work for one key is independent of work for another."""
+    flights: SingleFlight[str, int] = SingleFlight()
+    assert 2 == flights.do("a", lambda: flights.do("b", lambda: 2))
