@@ -1,0 +1,155 @@
+"""The package's outside and its inner order: names, laziness, direction of imports, size."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import auth0_cte
+
+ROOT = Path(auth0_cte.__file__).parent
+
+# From the bottom to the top: a module imports only from layers below its own, or of its own wing.
+LAYERS = [
+    {"error", "token_types", "strict_json", "caching"},
+    {"auth_types"},
+    {"jose", "auth_server.domain", "auth_server.connections", "auth_server.retry", "auth_server.telemetry"},
+    {"auth_server.http"},
+    {"auth_server.client_auth", "auth_server.discovery", "auth_server.option_rules"},
+    {"auth_server.id_token", "auth_server.token_exchange", "auth_server.error_reply", "auth_server.configuration"},
+    {"auth_server.token_endpoint"},
+    {"auth_server.server_client"},
+    {"testing", "cli"},
+]
+
+
+def _modules() -> dict[str, Path]:
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if name not in ("__init__", "auth_server", "__main__"):
+            found[name] = path
+    return found
+
+
+def _layer(name: str) -> int:
+    for number, layer in enumerate(LAYERS):
+        if name in layer or name.partition(".")[0] in layer:
+            return number
+    raise AssertionError(f"{name} has no place in LAYERS: give it one")
+
+
+def _imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(_without_type_checking(ast.parse(path.read_text()))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("auth0_cte."):
+            names.update(_targets(node))
+    return names
+
+
+def _targets(node: ast.ImportFrom) -> set[str]:
+    module = str(node.module).removeprefix("auth0_cte.")
+    if module == "auth_server":
+        return {f"auth_server.{alias.name}" for alias in node.names}
+    return {module}
+
+
+def _without_type_checking(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [each for each in body if not _is_type_checking(each)]  # type: ignore[attr-defined]
+    return tree
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+@pytest.mark.parametrize("name", _modules())
+def test_imports_never_go_upward(name: str) -> None:
+    """A module imports from the layers below, or from its own wing."""
+    for target in _imports(_modules()[name]):
+        same_wing = target.partition(".")[0] == name.partition(".")[0] and _layer(target) == _layer(name)
+        assert same_wing or _layer(target) < _layer(name), f"{name} imports {target}"
+
+
+@pytest.mark.parametrize(
+    ("package", "door"), [("requests", "auth_server.http"), ("jwcrypto", "jose"), ("cryptography", "jose")]
+)
+def test_every_third_party_edge_has_one_door(package: str, door: str) -> None:
+    """One module of the library imports requests, one imports jwcrypto; the testing wing speaks requests too."""
+    users = set()
+    for name, path in _modules().items():
+        for node in ast.walk(_without_type_checking(ast.parse(path.read_text()))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(each.partition(".")[0] == package for each in names):
+                users.add(name)
+    assert {door} == {name for name in users if not name.startswith("testing")}
+
+
+def test_all_is_pinned_sorted_and_complete() -> None:
+    """Everything public can be imported from the package itself, and dir() shows it."""
+    assert sorted(auth0_cte.__all__, key=str.casefold) == list(auth0_cte.__all__)
+    for name in auth0_cte.__all__:
+        assert getattr(auth0_cte, name) is not None
+        assert name in dir(auth0_cte)
+    from auth0_cte import auth_types, error
+
+    assert set(error.__all__) | set(auth_types.__all__) <= set(auth0_cte.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """A typing error in a name is told as Python tells it."""
+    with pytest.raises(AttributeError, match="Bogus"):
+        auth0_cte.Bogus  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import auth0_cte", "requests attrs jwcrypto anyio click rich flask django starlette redis sqlalchemy"),
+        ("from auth0_cte import ServerClient, CustomTokenExchangeOptions", "jwcrypto cryptography anyio click flask"),
+        ("import auth0_cte.testing", "pytest trustme flask django starlette anyio click rich"),
+    ],
+)
+def test_nothing_is_imported_before_it_is_used(statement: str, absent: str) -> None:
+    """Heavy and optional packages come when first needed."""
+    code = f"{statement}\nimport sys\nprint(*(set({absent.split()!r}) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("COV")},
+    )
+    assert "" == done.stdout.strip()
+
+
+@pytest.mark.parametrize("name", _modules())
+def test_modules_stay_small(name: str) -> None:
+    """A module that passes 350 lines, by much, is asking to be two."""
+    assert len(_modules()[name].read_text().splitlines()) <= 380
+
+
+def test_errors_keep_their_evidence_through_pickling() -> None:
+    """An error that crosses processes arrives with its code and attributes."""
+    import pickle
+
+    from auth0_cte import RateLimitError
+
+    error = RateLimitError("slow down", code="too_many_requests", retry_after=3.0, blocked=False)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (error.code, error.message, 3.0) == (copy.code, copy.message, copy.retry_after)
+
+
+def test_unknown_evidence_is_refused() -> None:
+    """An attribute that the class does not document cannot be given."""
+    with pytest.raises(TypeError, match="bogus"):
+        auth0_cte.SessionError("x", bogus=1)
