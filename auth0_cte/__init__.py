@@ -97,12 +97,14 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_HOME.get(name, 'error')}"), name)
-    globals()[name] = value  # the next look-up finds it without this function
-    return value
+if not TYPE_CHECKING:  # a type checker that saw it would take every misspelt name
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_HOME.get(name, 'error')}"), name)
+        globals()[name] = value  # the next look-up finds it without this function
+        return value
 
 
 def __dir__() -> list[str]:

@@ -96,6 +96,7 @@ class Auth0CTEError(Exception):
     code: str = "AUTH0_CTE_ERROR"
     message: str = ""
     _hint: str = ""
+    _fallback_hint: str = ""
 
     def __init__(self, message: str, *, code: str | None = None, **evidence: Any) -> None:
         super().__init__(message)
@@ -110,7 +111,7 @@ class Auth0CTEError(Exception):
     @property
     def hint(self) -> str:
         """One line that says what to do about the failure; empty when there is nothing to add."""
-        return self._hint or _HINTS.get(self.code, "")
+        return self._hint or _HINTS.get(self.code, self._fallback_hint)
 
 
 class ConfigurationError(Auth0CTEError, ValueError):
@@ -196,6 +197,7 @@ class CustomTokenExchangeError(Auth0CTEError):
     """
 
     code = CustomTokenExchangeErrorCode.TOKEN_EXCHANGE_FAILED
+    _fallback_hint = "The tenant's Action gave this code: the message says why, and the tenant log (fecte) tells more."
     error: str | None = None
     error_description: str | None = None
     status_code: int | None = None

@@ -35,7 +35,12 @@ def reply(body: str | bytes, status: str = "200 OK", headers: Iterable[str] = ()
 
 def send(*chunks: bytes) -> Script:
     """Answer with these bytes."""
-    return lambda _request, connection: [connection.sendall(chunk) for chunk in chunks] and None
+
+    def script(_request: Arrived, connection: socket.socket) -> None:
+        for chunk in chunks:
+            connection.sendall(chunk)
+
+    return script
 
 
 TOKENS = json.dumps({"access_token": "issued", "token_type": "Bearer", "expires_in": 60})

@@ -209,7 +209,11 @@ def test_verification_cannot_be_switched_off_by_a_session(raw_server: RawServer)
 FAULTS: dict[str, tuple[Script, type[CustomTokenExchangeError], str]] = {
     "reset-after-request": (reset, ExchangeTransportError, "TOKEN_EXCHANGE_FAILED"),
     "closed-without-reply": (close, ExchangeTransportError, "TOKEN_EXCHANGE_FAILED"),
-    "garbage": (then_close(send(b"\x16\x03\x01 what is this\r\n\r\n")), ExchangeTransportError, "TOKEN_EXCHANGE_FAILED"),
+    "garbage": (
+        then_close(send(b"\x16\x03\x01 what is this\r\n\r\n")),
+        ExchangeTransportError,
+        "TOKEN_EXCHANGE_FAILED",
+    ),
     "half-body": (
         then_close(send(reply(TOKENS)[:-10])),
         ExchangeTransportError,
@@ -342,7 +346,9 @@ def test_connections_are_reused(raw_server: RawServer, raw_client: ServerClient)
     assert 1 == raw_server.opened
 
 
-@pytest.mark.parametrize("part", [reply(TOKENS), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 99])
+@pytest.mark.parametrize(
+    "part", [reply(TOKENS), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 99]
+)
 def test_a_dripping_server_cannot_pass_the_deadline(part: bytes, raw_server: RawServer) -> None:
     """Bytes that keep coming do not extend the total deadline, in headers or in the body."""
     raw_server.scripts = [drip(part)]
@@ -395,9 +401,7 @@ def test_waiting_for_a_connection_ends_with_the_deadline(raw_server: RawServer) 
         (reply("", "503 Unavailable", ["Retry-After: 1"]), 1.0),
     ],
 )
-def test_a_server_that_asks_to_come_back_is_asked_once_more(
-    answer: bytes, waits: float, raw_server: RawServer
-) -> None:
+def test_a_server_that_asks_to_come_back_is_asked_once_more(answer: bytes, waits: float, raw_server: RawServer) -> None:
     """A rate limit and a 503 with Retry-After are retried once, after at least the time that was asked for."""
     naps: list[float] = []
     raw_server.scripts = [send(answer), send(reply(TOKENS))]
@@ -533,7 +537,11 @@ def test_values_and_secrets_do_not_reach_the_log(
 ) -> None:
     """At level DEBUG of every logger there is no token and no secret."""
     caplog.set_level(1)
-    options: Any = {"subject_token": SECRET, "subject_token_type": "x", "authorization_params": {"Client_Secret": SECRET}}
+    options: Any = {
+        "subject_token": SECRET,
+        "subject_token_type": "x",
+        "authorization_params": {"Client_Secret": SECRET},
+    }
     raw_client.custom_token_exchange(options)
     raw_server.scripts = [send(reply('{"error": "invalid_request"}', "400 Bad Request"))]
     with pytest.raises(CustomTokenExchangeError):

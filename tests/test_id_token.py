@@ -222,7 +222,7 @@ def test_missing_keys_are_said(wire: responses.RequestsMock) -> None:
 
 
 def test_the_chain_of_actors_is_typed(issuer: Issuer) -> None:
-    """act is an object with attributes, a mapping, and the chain behind it; five levels are the most."""
+    """Act is an object with attributes, a mapping, and the chain behind it; five levels are the most."""
     act = {"sub": "agent", "email": "a@example.com", "act": {"sub": "manager"}}
     actor = issuer.exchange(KEY.sign(claims(act=act))).act
     assert actor is not None
@@ -245,7 +245,7 @@ def test_five_actors_are_the_most(levels: int, accepted: bool, issuer: Issuer) -
 
 
 def test_the_unsigned_body_says_nothing(wire: responses.RequestsMock) -> None:
-    """act and claims beside the tokens in the reply are kept as extras and believed by nobody."""
+    """Act and claims beside the tokens in the reply are kept as extras and believed by nobody."""
     body = {"access_token": "a", "act": {"sub": "mallory"}, "claims": {"sub": "mallory"}}
     wire.post(TOKEN_ENDPOINT, json=body)
     response = ServerClient(DOMAIN, "c", "s").custom_token_exchange(OPTIONS)

@@ -40,7 +40,7 @@ def test_what_is_signed_verifies(alg: str) -> None:
 
 @pytest.mark.parametrize("alg", ALGORITHMS[:-1])  # joserfc warns of the name EdDSA
 def test_another_implementation_agrees(alg: str) -> None:
-    """joserfc verifies what we sign, and we what it signs."""
+    """Joserfc verifies what we sign, and we what it signs."""
     key = SigningKey.generate(alg)
     private = joserfc.jwk.import_key(json.loads(key.jwk.export_private()))
     assert CLAIMS == joserfc.jwt.decode(key.sign(CLAIMS), private, algorithms=[alg]).claims

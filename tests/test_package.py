@@ -24,7 +24,8 @@ LAYERS = [
     {"auth_server.id_token", "auth_server.token_exchange", "auth_server.error_reply", "auth_server.configuration"},
     {"auth_server.token_endpoint"},
     {"auth_server.server_client"},
-    {"testing", "cli"},
+    {"testing"},
+    {"cli"},
 ]
 
 

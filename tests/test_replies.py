@@ -72,9 +72,7 @@ def _everything(error: BaseException) -> str:
 
 
 @pytest.mark.parametrize("body", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_an_unusable_reply_is_invalid_response(
-    body: bytes, client: ServerClient, wire: responses.RequestsMock
-) -> None:
+def test_an_unusable_reply_is_invalid_response(body: bytes, client: ServerClient, wire: responses.RequestsMock) -> None:
     """A reply with status 200 that is no token response is INVALID_RESPONSE, once, with the status kept."""
     wire.post(TOKEN_ENDPOINT, body=body, content_type="application/json")
     with pytest.raises(CustomTokenExchangeError) as caught:
@@ -89,9 +87,7 @@ def test_an_unusable_reply_is_invalid_response(
 def test_only_status_200_is_success(status: int, client: ServerClient, wire: responses.RequestsMock) -> None:
     """No other success counts and no redirect is followed, wherever it leads."""
     body = "" if status in (204, 304) else json.dumps(GOOD)
-    wire.post(
-        TOKEN_ENDPOINT, status=status, body=body, headers={"Location": f"https://evil.example/?token={SECRET}"}
-    )
+    wire.post(TOKEN_ENDPOINT, status=status, body=body, headers={"Location": f"https://evil.example/?token={SECRET}"})
     with pytest.raises(CustomTokenExchangeError) as caught:
         client.custom_token_exchange(OPTIONS)
     assert ("INVALID_RESPONSE", status) == (caught.value.code, caught.value.status_code)
@@ -172,7 +168,7 @@ def test_a_full_reply_is_read(client: ServerClient, wire: responses.RequestsMock
 def test_an_error_reply_keeps_the_servers_code(
     status: int, body: Any, code: str, message: str, client: ServerClient, wire: responses.RequestsMock
 ) -> None:
-    """code is the server's own error, an open set; without one it is TOKEN_EXCHANGE_FAILED; nothing is retried."""
+    """Code is the server's own error, an open set; without one it is TOKEN_EXCHANGE_FAILED; nothing is retried."""
     wire.post(TOKEN_ENDPOINT, status=status, json=body, headers={"x-auth0-requestid": "r-1"})
     with pytest.raises(CustomTokenExchangeError) as caught:
         client.custom_token_exchange(OPTIONS)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 
 from auth0_cte.jose import Jws, KeySet
 from auth0_cte.testing import FakeClock, LocalTenant
+
+if TYPE_CHECKING:
+    import requests
 
 TYPE = "urn:acme:mcp-token"
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -17,9 +19,7 @@ ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
 UNKNOWN_TYPE = "Invalid subject_token_type and requested_token_type combination."
 
 
-def ask(
-    tenant: LocalTenant, *, session: requests.Session | None = None, headers: Any = None, **form: Any
-) -> requests.Response:
+def ask(tenant: LocalTenant, *, session: Any = None, headers: Any = None, **form: Any) -> requests.Response:
     """Send an exchange in process; a parameter that is None is left out."""
     usual = {
         "grant_type": GRANT,
@@ -238,7 +238,7 @@ def test_unknown_type_and_requested_token_type(tenant: LocalTenant, form: dict[s
 
 def test_delegation_with_access_tokens(tenant: LocalTenant) -> None:
     """The documented delegation example, access tokens for subject and actor, works once it is registered."""
-    tenant.accept(ACCESS_TOKEN, "auth0|jane", actor={"sub": "agent-7"}, reserved=True)
+    tenant.accept(ACCESS_TOKEN, "auth0|jane", actor={"sub": "agent-7"})
     reply = ask(tenant, subject_token_type=ACCESS_TOKEN, actor_token="the-agent", actor_token_type=ACCESS_TOKEN)
 
     assert {"sub": "agent-7"} == claims_of(tenant, reply.json()["access_token"])["act"]
@@ -396,7 +396,7 @@ def _of_nobody(tenant: LocalTenant) -> str:
     return tenant.id_token("auth0|jane", sub="auth0|nobody")
 
 
-def _garbage(tenant: LocalTenant) -> str:
+def _garbage(_tenant: LocalTenant) -> str:
     return "not.a.token"
 
 

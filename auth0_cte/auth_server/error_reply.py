@@ -21,6 +21,8 @@ __all__ = ["exchange_error", "kept_headers"]
 MAX_CODE_LENGTH: Final = 1024
 """An Action may deny with a code of this length."""
 MAX_DESCRIPTION_LENGTH: Final = 512
+MIN_SECRET_LENGTH: Final = 6
+"""A shorter token is no secret, and to blank it out of every word would leave no message."""
 
 _KEPT_HEADERS: Final = (
     "auth0-ratelimit",
@@ -55,7 +57,7 @@ def exchange_error(reply: Reply, form: Form, now: float) -> CustomTokenExchangeE
         now: The time in Unix seconds, to read limits that end at a time.
     """
     body = _read(reply.body)
-    secrets = [value for name, value in form if name in _SECRETS]
+    secrets = [value for name, value in form if name in _SECRETS and len(value) >= MIN_SECRET_LENGTH]
     error, description = _code(body.get("error"), secrets), _description(body.get("error_description"), secrets)
     headers = kept_headers(reply.headers)
     evidence: dict[str, Any] = {

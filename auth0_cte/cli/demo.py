@@ -1,0 +1,213 @@
+"""``auth0-cte demo``: every kind of exchange, and every documented error, against a `LocalTenant` over HTTP."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from auth0_cte import CustomTokenExchangeError, CustomTokenExchangeOptions, RetryPolicy, ServerClient
+from auth0_cte.jose import Jws
+from auth0_cte.testing import LocalTenant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rich.console import Console
+
+    from auth0_cte.auth_types import TokenExchangeResponse
+
+__all__ = ["Demo"]
+
+LEGACY = "urn:acme:legacy-token"
+SUPPORT = "urn:acme:support-session"
+API = "https://api.example.com"
+ADA = "legacy-of-ada"
+
+
+def make_tenant() -> LocalTenant:
+    """Return a tenant with two users and the Actions that the demonstration exchanges with."""
+    tenant = LocalTenant()
+    tenant.add_user("auth0|ada", name="Ada Lovelace", email="ada@example.com")
+    tenant.add_user("auth0|eve", name="Eve", mfa_required=True)
+
+    @tenant.action(LEGACY)
+    def from_the_old_system(event: Any, api: Any) -> object:
+        token = event.transaction.subject_token
+        if token == "legacy-of-nobody":
+            return api.access.reject_invalid_subject_token("No session of the old system has this token.")
+        if token == "legacy-of-a-leaver":
+            return api.access.deny("account_closed", "The account was closed on 1 March.")
+        if token == "legacy-that-breaks":
+            raise RuntimeError("the old system does not answer")
+        api.user.set_user_metadata("came_by", event.request.body.get("campaign", "the front door"))
+        return api.authentication.set_user_by_id("auth0|eve" if token == "legacy-of-eve" else "auth0|ada")
+
+    @tenant.action(SUPPORT)
+    def on_behalf_of_a_customer(event: Any, api: Any) -> None:
+        api.authentication.set_user_by_id("auth0|ada")
+        api.authentication.set_actor({"sub": f"agent|{event.transaction.actor_token}", "role": "support"})
+
+    return tenant
+
+
+class _Teller(logging.Handler):
+    """Has the library's log lines told where they happen."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(f"log ({record.levelname.lower()}): {record.getMessage()}")
+
+
+class Demo:
+    """Tells the story on a console.
+
+    Args:
+        console: Where to; colours only when it is a terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tenant = make_tenant()
+
+    def run(self) -> None:
+        """Run the whole demonstration."""
+        logging.getLogger("auth0_cte").addHandler(_Teller(self._say))
+        with self._tenant.serve() as server, server.client(retry=RetryPolicy(sleep=lambda _: None)) as client:
+            self._say(f"An Auth0 tenant runs at {server.url}; every exchange below is a real HTTP request to it.")
+            self._exchange_a_legacy_token(client)
+            self._exchange_with_an_actor(client)
+            self._exchange_with_parameters(client)
+            self._show_errors(client)
+        done = sum(entry.type == "secte" for entry in self._tenant.logs)
+        failed = sum(entry.type == "fecte" for entry in self._tenant.logs)
+        self._say(f"\nDone. The tenant's log has {done} successful exchanges (secte) and {failed} failed ones (fecte).")
+
+    def _exchange_a_legacy_token(self, client: ServerClient) -> None:
+        self._title("1. A token of a legacy system becomes Auth0 tokens")
+        response = client.custom_token_exchange(
+            CustomTokenExchangeOptions(
+                subject_token=ADA,
+                subject_token_type=LEGACY,
+                audience=API,
+                scope="openid profile email read:data offline_access",
+            )
+        )
+        self._show(response)
+
+    def _exchange_with_an_actor(self, client: ServerClient) -> None:
+        self._title("2. A support agent acts on behalf of the user: the chain is in act")
+        response = client.custom_token_exchange(
+            CustomTokenExchangeOptions(
+                subject_token="ticket-4711",
+                subject_token_type=SUPPORT,
+                actor_token="grace",
+                actor_token_type="urn:acme:agent-token",
+                audience=API,
+                scope="openid",
+            )
+        )
+        self._show(response)
+        self._say(f"response.act: {response.act and response.act.sub} acts for {(response.claims or {}).get('sub')}")
+
+    def _exchange_with_parameters(self, client: ServerClient) -> None:
+        self._title("3. Parameters of your own reach the Action")
+        client.custom_token_exchange(
+            CustomTokenExchangeOptions(
+                subject_token=ADA,
+                subject_token_type=LEGACY,
+                authorization_params={"campaign": "migration-2026", "client_id": "somebody-else"},
+            )
+        )
+        body = self._tenant.requests[-1].form
+        self._say(f"event.request.body['campaign'] was {body['campaign']!r}")
+        self._say(f"client_id stayed {body['client_id']!r}: critical parameters cannot be overridden")
+        self._say(f"the Action stored user_metadata {dict(self._tenant.users['auth0|ada'].user_metadata)}")
+
+    def _show_errors(self, client: ServerClient) -> None:
+        self._title("4. What goes wrong has a code, a message and a hint")
+        table = Table("provoked by", "code", "message", "hint", show_lines=True)
+        for what, error in self._provoke(client):
+            table.add_row(what, *(escape(text) for text in (error.code, error.message, error.hint)))
+            if not self._console.is_terminal:
+                self._say(f"- {what}\n    {error.code} - {error.message}\n    hint: {error.hint}")
+        if self._console.is_terminal:
+            self._console.print(table)
+
+    def _provoke(self, client: ServerClient) -> list[tuple[str, CustomTokenExchangeError]]:
+        def attempt(token: str = ADA, **options: Any) -> Callable[[], object]:
+            return lambda: client.custom_token_exchange(
+                {"subject_token": token, "subject_token_type": LEGACY} | options
+            )
+
+        def after(prepare: Callable[[], object]) -> Callable[[], object]:
+            return lambda: (prepare(), attempt()())
+
+        tenant = self._tenant
+        stranger = ServerClient(
+            "http://127.0.0.1:9", "c", "s", retry=RetryPolicy(unsent_retries=0, sleep=lambda _: None)
+        )
+        cases: Mapping[str, Callable[[], object]] = {
+            "an empty token": attempt(""),
+            "a Bearer prefix": attempt("Bearer legacy-of-ada"),
+            "an actor without a type": attempt(actor_token="grace"),
+            "an actor type without an actor": attempt(actor_token_type="urn:acme:agent-token"),
+            "a blank audience": attempt(audience=" "),
+            "a parameter that is None": attempt(authorization_params={"campaign": None}),
+            "a server that is not there": lambda: stranger.custom_token_exchange(
+                {"subject_token": ADA, "subject_token_type": LEGACY}
+            ),
+            "a reply that is a web page": after(
+                lambda: tenant.fail_next(200, body="<html>Welcome!</html>", content_type="text/html")
+            ),
+            "a token that the Action rejects": attempt("legacy-of-nobody"),
+            "a user whom the Action denies": attempt("legacy-of-a-leaver"),
+            "an Action that throws": attempt("legacy-that-breaks"),
+            "a type without a profile": attempt(subject_token_type="urn:acme:unknown-token"),
+            "a user with multi-factor authentication": attempt("legacy-of-eve"),
+            "the tenant's rate limit": after(lambda: tenant.fail_next_with_rate_limit(times=2)),
+            "too many rejected tokens": lambda: (
+                [_ignore(attempt("legacy-of-nobody")) for _ in range(12)] and attempt()()
+            ),
+        }
+        return [(what, _error_of(case)) for what, case in cases.items()]
+
+    def _show(self, response: TokenExchangeResponse) -> None:
+        self._say(f"{response!r}")
+        access_token = Jws.parse(response.access_token)
+        self._say(f"access token, as the API reads it: {_pretty(json.loads(access_token.payload))}")
+        if response.claims is not None:
+            self._say(f"ID token, verified: {_pretty(response.claims)}")
+        self._say(f"refresh token: {'yes' if response.refresh_token else 'none'}")
+
+    def _title(self, text: str) -> None:
+        self._console.print(f"\n[bold]{text}[/bold]")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+
+def _error_of(case: Callable[[], object]) -> CustomTokenExchangeError:
+    try:
+        case()
+    except CustomTokenExchangeError as error:
+        return error
+    raise AssertionError("the demonstration's error did not happen")
+
+
+def _ignore(case: Callable[[], object]) -> bool:
+    try:
+        case()
+    except CustomTokenExchangeError:
+        return True
+    return True
+
+
+def _pretty(claims: Mapping[str, Any]) -> str:
+    return json.dumps(claims, indent=2, default=str)

@@ -1,0 +1,88 @@
+"""An embedded Auth0 tenant for tests and demonstrations: real keys, real signed tokens, programmable Actions.
+
+For example::
+
+    from auth0_cte.testing import LocalTenant
+
+    tenant = LocalTenant()
+    tenant.add_user("auth0|jane", name="Jane")
+
+    @tenant.action("urn:acme:mcp-token")
+    def exchange(event, api):
+        if event.transaction.subject_token != "expected":
+            return api.access.rejectInvalidSubjectToken("unknown token")
+        api.authentication.setUserById("auth0|jane")
+
+    client = tenant.client()
+
+Nothing is imported until it is asked for, so that the pytest plugin costs a test run nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from auth0_cte.testing.action_api import ActionApi, ActionLimitError
+    from auth0_cte.testing.apis import Api
+    from auth0_cte.testing.applications import Application
+    from auth0_cte.testing.clock import FakeClock
+    from auth0_cte.testing.in_process import TenantAdapter
+    from auth0_cte.testing.journal import Journal, LogEntry
+    from auth0_cte.testing.messages import Reply, TenantRequest
+    from auth0_cte.testing.organizations import Organization
+    from auth0_cte.testing.records import Record
+    from auth0_cte.testing.server import TenantServer
+    from auth0_cte.testing.tenant import LocalTenant
+    from auth0_cte.testing.users import Connection, User
+
+__all__ = [
+    "ActionApi",
+    "ActionLimitError",
+    "Api",
+    "Application",
+    "Connection",
+    "FakeClock",
+    "Journal",
+    "LocalTenant",
+    "LogEntry",
+    "Organization",
+    "Record",
+    "Reply",
+    "TenantAdapter",
+    "TenantRequest",
+    "TenantServer",
+    "User",
+]
+
+_MODULES = {
+    "ActionApi": "action_api",
+    "ActionLimitError": "action_api",
+    "Api": "apis",
+    "Application": "applications",
+    "Connection": "users",
+    "FakeClock": "clock",
+    "Journal": "journal",
+    "LocalTenant": "tenant",
+    "LogEntry": "journal",
+    "Organization": "organizations",
+    "Record": "records",
+    "Reply": "messages",
+    "TenantAdapter": "in_process",
+    "TenantRequest": "messages",
+    "TenantServer": "server",
+    "User": "users",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

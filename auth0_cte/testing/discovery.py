@@ -1,0 +1,46 @@
+"""What the tenant publishes: its metadata (OpenID Connect Discovery 1.0, section 3) and its keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from auth0_cte.testing.keys import ID_TOKEN_ALGORITHMS
+from auth0_cte.testing.messages import json_reply
+
+if TYPE_CHECKING:
+    from auth0_cte.testing.messages import Reply, TenantRequest
+    from auth0_cte.testing.state import TenantState
+
+__all__ = ["serve_configuration", "serve_jwks"]
+
+_CACHEABLE: Final = {"cache-control": "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400"}
+_PATHS: Final = {
+    "authorization_endpoint": "authorize",
+    "token_endpoint": "oauth/token",
+    "userinfo_endpoint": "userinfo",
+    "mfa_challenge_endpoint": "mfa/challenge",
+    "jwks_uri": ".well-known/jwks.json",
+    "revocation_endpoint": "oauth/revoke",
+    "end_session_endpoint": "oidc/logout",
+}
+
+
+def serve_configuration(state: TenantState, request: TenantRequest) -> Reply:
+    """Answer with the metadata. It names more endpoints than are served here, as a client would expect of Auth0."""
+    metadata: dict[str, Any] = {
+        "issuer": request.issuer,
+        **{name: f"{request.issuer}{path}" for name, path in _PATHS.items()},
+        "scopes_supported": ["openid", "profile", "offline_access", "name", "email", "phone", "address"],
+        "response_types_supported": ["code", "id_token", "code id_token"],
+        "grant_types_supported": sorted(state.grants),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGORITHMS),
+        "token_endpoint_auth_methods_supported": sorted(each.method for each in state.authenticators),
+        "claims_supported": ["aud", "email", "email_verified", "exp", "iat", "iss", "name", "nickname", "sub"],
+    }
+    return json_reply(metadata, headers=_CACHEABLE)
+
+
+def serve_jwks(state: TenantState, request: TenantRequest) -> Reply:  # noqa: ARG001 - an endpoint
+    """Answer with the key set."""
+    return json_reply(state.keys.jwks(), headers=_CACHEABLE)

@@ -1,0 +1,232 @@
+"""What is registered with a tenant before it is used: applications, users, organizations, APIs, Actions."""
+
+from __future__ import annotations
+
+import secrets as random
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from auth0_cte.testing.actions import make_action
+from auth0_cte.testing.apis import Api, TokenDialect
+from auth0_cte.testing.applications import Application, AuthMethod
+from auth0_cte.testing.keys import ID_TOKEN_ALGORITHMS
+from auth0_cte.testing.organizations import Organization
+from auth0_cte.testing.users import DATABASE, Connection, User
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from auth0_cte.testing.actions import ActionFunction
+    from auth0_cte.testing.state import TenantState
+
+__all__ = ["Registration"]
+
+F = TypeVar("F", bound="ActionFunction")
+
+
+class Registration:
+    """The part of `LocalTenant` that takes registrations.
+
+    Args:
+        state: What the tenant holds.
+    """
+
+    def __init__(self, state: TenantState) -> None:
+        self.state = state
+
+    def add_application(
+        self,
+        client_id: str,
+        client_secret: str | None = None,
+        *,
+        auth_method: AuthMethod = "client_secret_post",
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        token_exchange: bool = True,
+        trust_forwarded_for: bool = False,
+        id_token_alg: str = "RS256",  # noqa: S107 - no password
+    ) -> Application:
+        """Register an application; one with the same client id is replaced.
+
+        Args:
+            client_id: Its identifier.
+            client_secret: Its secret; a random one when None and the method needs one.
+            auth_method: The one method that it authenticates by; all others are refused.
+            name: Its name; the client id when None.
+            metadata: What the Action sees as ``event.client.metadata``.
+            token_exchange: Whether Custom Token Exchange is enabled for it.
+            trust_forwarded_for: Whether ``auth0-forwarded-for`` is believed.
+            id_token_alg: RS256, PS256, ES256, or HS256 with the client secret.
+
+        Raises:
+            ValueError: The algorithm is another one, or a public application has a secret or HS256.
+        """
+        public = auth_method == "none"
+        if id_token_alg not in ID_TOKEN_ALGORITHMS:
+            raise ValueError(f"id_token_alg is one of {', '.join(ID_TOKEN_ALGORITHMS)}, not {id_token_alg!r}")
+        if public and (client_secret is not None or id_token_alg == "HS256"):
+            raise ValueError("a public application (auth_method='none') has no secret")
+        self.state.keys.use(id_token_alg)
+        application = Application(
+            client_id=client_id,
+            client_secret=None if public else client_secret or random.token_urlsafe(48),
+            auth_method=auth_method,
+            name=name or client_id,
+            metadata=dict(metadata or {}),
+            token_exchange=token_exchange,
+            trust_forwarded_for=trust_forwarded_for,
+            id_token_alg=id_token_alg,
+        )
+        self.state.applications.add(application)
+        return application
+
+    def add_user(
+        self,
+        user_id: str,
+        *,
+        connection: str | None = None,
+        blocked: bool = False,
+        mfa_required: bool = False,
+        mfa_requirements: Mapping[str, Any] | None = None,
+        app_metadata: Mapping[str, Any] | None = None,
+        user_metadata: Mapping[str, Any] | None = None,
+        **attributes: Any,
+    ) -> User:
+        """Add a user; one with the same id is replaced.
+
+        Args:
+            user_id: The id in the tenant, ``auth0|jane``, say; the part after the last ``|`` is the id within the
+                connection.
+            connection: The connection that holds the user; taken from the id when None.
+            blocked: Whether the user may not log in.
+            mfa_required: Whether exchanges answer ``mfa_required``.
+            mfa_requirements: What that reply tells about the factors, or None.
+            app_metadata: Application metadata.
+            user_metadata: General metadata.
+            **attributes: ``email``, ``name`` and the like.
+        """
+        strategy, *path, identity = ["auth0", *user_id.split("|")] if "|" not in user_id else user_id.split("|")
+        held_by = path[0] if path else DATABASE if strategy == "auth0" else strategy
+        user = User(
+            user_id=user_id,
+            connection=connection or held_by,
+            identity=identity,
+            attributes=attributes,
+            app_metadata=dict(app_metadata or {}),
+            user_metadata=dict(user_metadata or {}),
+            blocked=blocked,
+            mfa_required=mfa_required,
+            mfa_requirements=mfa_requirements,
+        )
+        self.state.users.add(user)
+        return user
+
+    def add_connection(self, name: str, *, strategy: str = "auth0") -> Connection:
+        """Register a connection. Until there is one, Actions may name any; afterwards only those.
+
+        Args:
+            name: Its name.
+            strategy: ``"auth0"`` for a database, else Auth0's name of the kind; it begins the ids of its users.
+        """
+        connection = Connection(name=name, strategy=strategy)
+        self.state.users.add_connection(connection)
+        return connection
+
+    def add_organization(
+        self,
+        organization_id: str,
+        *,
+        name: str,
+        display_name: str | None = None,
+        members: Iterable[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Organization:
+        """Register an organization; one with the same id is replaced.
+
+        Args:
+            organization_id: ``org_…``.
+            name: Its name.
+            display_name: Its name for people; the name when None.
+            members: The user ids that belong to it; everybody when None.
+            metadata: What the Action sees as ``event.organization.metadata``.
+        """
+        organization = Organization(
+            id=organization_id,
+            name=name,
+            display_name=display_name or name,
+            members=None if members is None else frozenset(members),
+            metadata=dict(metadata or {}),
+        )
+        self.state.organizations.add(organization)
+        return organization
+
+    def add_api(
+        self,
+        identifier: str,
+        scopes: Iterable[str] | None = None,
+        *,
+        token_lifetime: int = 86400,
+        token_dialect: TokenDialect = "access_token",  # noqa: S107 - no password
+        skip_consent: bool = True,
+    ) -> Api:
+        """Register an API. Until there is one, every absolute URI is taken as an audience; afterwards only those.
+
+        Args:
+            identifier: Its audience.
+            scopes: The scopes that it defines; others are not granted. Any is when None.
+            token_lifetime: How long its access tokens live, in seconds.
+            token_dialect: ``access_token`` for Auth0's own form of a JWT, ``rfc9068_profile`` for RFC 9068.
+            skip_consent: Whether no consent is needed; exchanges answer ``consent_required`` when False.
+        """
+        api = Api(
+            identifier=identifier,
+            scopes=None if scopes is None else frozenset(scopes),
+            token_lifetime=token_lifetime,
+            token_dialect=token_dialect,
+            skip_consent=skip_consent,
+        )
+        self.state.apis.add(api)
+        return api
+
+    def action(self, subject_token_type: str, *, secrets: Mapping[str, str] | None = None) -> Callable[[F], F]:
+        """Decorate the Action of a Custom Token Exchange profile: a function of ``event`` and ``api``.
+
+        Args:
+            subject_token_type: The profile's type: a URI of 8 to 100 characters that begins with ``https://`` or
+                ``urn:``, out of the namespaces that Auth0 reserves; another one is taken with a warning in the log.
+                The Action registered last for a type holds.
+            secrets: What the Action sees as ``event.secrets``.
+
+        Raises:
+            TypeError: The function is a coroutine function.
+        """
+
+        def register(function: F) -> F:
+            made = make_action(subject_token_type, function, secrets or {})
+            self.state.actions[subject_token_type] = made
+            return function
+
+        return register
+
+    def accept(
+        self,
+        subject_token_type: str,
+        user_id: str,
+        *,
+        actor: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Register an Action that takes every subject token for the same user's.
+
+        Args:
+            subject_token_type: The profile's type, as for `action`.
+            user_id: The user, who is added when there is none.
+            actor: Who acts for the user, or None.
+        """
+        if user_id not in self.state.users:
+            self.add_user(user_id)
+
+        def exchange(_event: Any, api: Any) -> None:
+            api.authentication.set_user_by_id(user_id)
+            if actor is not None:
+                api.authentication.set_actor(actor)
+
+        self.action(subject_token_type)(exchange)
