@@ -226,7 +226,7 @@ class VerificationKey:
 def _public_jwk(kty: str, member: Mapping[str, Any]) -> JWK:
     try:
         jwk = JWK(**{name: member[name] for name in _PUBLIC_MEMBERS[kty]})
-        public_key = jwk.get_op_key("verify")  # jwcrypto parses only now
+        public_key: Any = jwk.get_op_key("verify")  # jwcrypto parses only now
     except (KeyError, TypeError, ValueError, JWException):
         raise JoseError("the key is malformed") from None
     if kty == "RSA" and not MIN_RSA_BITS <= public_key.key_size <= MAX_RSA_BITS:

@@ -57,9 +57,13 @@ class RawServer:
     metadata: dict[str, object] = field(factory=dict)
     everything: list[Arrived] = field(factory=list)
     opened: int = 0
-    _listener: socket.socket = field(factory=lambda: socket.create_server(("127.0.0.1", 0), backlog=128))
-    _threads: list[threading.Thread] = field(factory=list)
-    _connections: list[socket.socket] = field(factory=list)
+    port: int = 0
+    _listener: socket.socket = field(init=False)
+    _threads: list[threading.Thread] = field(init=False, factory=list)
+    _connections: list[socket.socket] = field(init=False, factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
 
     @property
     def url(self) -> str:

@@ -313,7 +313,7 @@ def test_a_connection_refused_at_the_post_is_retried(raw_server: RawServer, raw_
     revived: list[RawServer] = []
 
     def revive(_seconds: float) -> None:
-        revived.append(RawServer(listener=socket.create_server(("127.0.0.1", port))).__enter__())
+        revived.append(RawServer(port=port).__enter__())
 
     object.__setattr__(raw_client._token_endpoint.retry, "sleep", revive)
     try:

@@ -35,7 +35,7 @@ __all__ = [
     "options_from_environment",
 ]
 
-logger = logging.getLogger("auth0_cte")
+logger: Final = logging.getLogger("auth0_cte")
 
 MIN_SECRET_BYTES: Final = 32
 MAX_LEEWAY: Final = 300.0

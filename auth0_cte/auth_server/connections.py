@@ -124,7 +124,7 @@ class _SecureConnection(_Connection, HTTPSConnection):
 
 
 class _WaitingPool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+    ConnectionCls: Any = _Connection
 
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
         """Wait for a free connection no longer than the call may last."""
@@ -135,7 +135,7 @@ class _WaitingPool(HTTPConnectionPool):
 
 
 class _SecureWaitingPool(_WaitingPool, HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+    ConnectionCls: Any = _SecureConnection
 
 
-POOL_CLASSES: Final = {"http": _WaitingPool, "https": _SecureWaitingPool}
+POOL_CLASSES: Final[dict[str, type[HTTPConnectionPool]]] = {"http": _WaitingPool, "https": _SecureWaitingPool}

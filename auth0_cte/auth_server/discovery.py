@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Discovery", "Issuer"]
 
-logger = logging.getLogger("auth0_cte")
+logger: Final = logging.getLogger("auth0_cte")
 
 FRESH_SECONDS: Final = 600.0
 LAST_GOOD_SECONDS: Final = 24 * 3600.0
@@ -77,15 +77,19 @@ def _endpoint(issuer: str, metadata: Mapping[str, Any], name: str) -> str | None
         return None
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or set(value) & set(' "<>\\^`{|}'):
         raise DiscoveryError(f"{name} of {issuer} is no URL")
-    try:
-        parts, own = urlsplit(value), urlsplit(issuer)
-        same = (parts.scheme, parts.hostname, parts.port) == (own.scheme, own.hostname, own.port)
-    except ValueError:
-        same = False
-    # The issuer's own scheme is https, or http on loopback: that has been settled with the domain.
-    if not same or "@" in parts.netloc or "#" in value:
+    if not _is_same_origin(value, issuer) or "#" in value:
         raise DiscoveryError(f"{name} of {issuer} is not on the issuer's own host, or not https")
     return value
+
+
+def _is_same_origin(url: str, issuer: str) -> bool:
+    """Compare scheme, host and port; the issuer's scheme, https or http on loopback, was settled with the domain."""
+    try:
+        parts, own = urlsplit(url), urlsplit(issuer)
+        same = (parts.scheme, parts.hostname, parts.port) == (own.scheme, own.hostname, own.port)
+    except ValueError:
+        return False
+    return same and "@" not in parts.netloc
 
 
 @frozen

@@ -116,7 +116,8 @@ def _limits(headers: Mapping[str, str], now: float) -> dict[str, Any]:
     if limit is not None:
         reset = _number(headers.get("x-ratelimit-reset"))
         return {"limit": int(limit), "remaining": _whole(headers.get("x-ratelimit-remaining")), "reset_at": reset}
-    policy = dict(part.strip().partition("=")[::2] for part in headers.get("auth0-ratelimit", "").split(";"))
+    parts = [part.strip().partition("=") for part in headers.get("auth0-ratelimit", "").split(";")]
+    policy = {name: value for name, _, value in parts}
     seconds = _number(policy.get("t"))
     return {
         "limit": _whole(policy.get("q")),

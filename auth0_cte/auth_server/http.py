@@ -66,7 +66,8 @@ class UnusableReplyError(Exception):
 
     def __init__(self, message: str, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(message)
-        self.status, self.headers = status, headers
+        self.status: int = status
+        self.headers: Mapping[str, str] = headers
 
 
 @frozen(kw_only=True)
@@ -113,10 +114,10 @@ class _Adapter(HTTPAdapter):
         """Return the pool for the request's URL, the same each time."""
         return self._routes.get(request.url) or self._find_route(request.url)
 
-    def cert_verify(self, *_args: Any) -> None:
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Do nothing: the one SSL context of all pools verifies, and nothing can switch it off."""
 
-    def request_url(self, request: Any, _proxies: Any) -> str:
+    def request_url(self, request: Any, proxies: Any) -> str:  # noqa: ARG002
         """Return the request target; plain http, which a proxy would want absolute, goes to loopback alone."""
         target: str = request.path_url
         return target

@@ -17,7 +17,7 @@ from auth0_cte.token_types import lint_token_type
 
 __all__ = ["ExchangeDefaults", "validate"]
 
-logger = logging.getLogger("auth0_cte")
+logger: Final = logging.getLogger("auth0_cte")
 
 MAX_TOKEN_LENGTH: Final = 64 * 1024
 MAX_VALUES: Final = 20

@@ -247,7 +247,7 @@ class ActionApi(CamelCase):
     """
 
     def __init__(self, commands: Commands, cache: ActionCache) -> None:
-        self.access = AccessApi(commands)
-        self.authentication = AuthenticationApi(commands)
-        self.user = UserApi(commands)
-        self.cache = CacheApi(cache)
+        self.access: AccessApi = AccessApi(commands)
+        self.authentication: AuthenticationApi = AuthenticationApi(commands)
+        self.user: UserApi = UserApi(commands)
+        self.cache: CacheApi = CacheApi(cache)

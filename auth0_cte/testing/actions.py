@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Action", "ActionFunction", "make_action", "run_action"]
 
-logger = logging.getLogger("auth0_cte.testing")
+logger: Final = logging.getLogger("auth0_cte.testing")
 
 ActionFunction: TypeAlias = "Callable[[Any, Any], object]"
 """A function of ``event`` and ``api``; what it returns does not matter."""

@@ -193,10 +193,14 @@ class RefusalError(Exception):
         traceback: str | None = None,
     ) -> None:
         super().__init__(description)
-        self.status, self.error, self.description = status, error, description
-        self.detail = detail or description
-        self.headers, self.members = headers or {}, members or {}
-        self.user_id, self.traceback = user_id, traceback
+        self.status: int = status
+        self.error: str = error
+        self.description: str = description
+        self.detail: str = detail or description
+        self.headers: Mapping[str, str] = headers or {}
+        self.members: Mapping[str, Any] = members or {}
+        self.user_id: str | None = user_id
+        self.traceback: str | None = traceback
 
     def reply(self) -> Reply:
         """Make the error reply."""

@@ -68,7 +68,8 @@ class LocalTenant(Registration, Scripting):
         if not domain or set(domain) & set("/@?# "):
             raise ValueError(f"domain is a host name, not {domain!r}")
         super().__init__(TenantState(domain=domain, clock=clock, default_audience=default_audience))
-        self.clock, self._sleep = clock, sleep
+        self.clock: Callable[[], float] = clock
+        self._sleep = sleep
         self.state.issuers.add(self.issuer)
         self.state.endpoints["/.well-known/openid-configuration"] = {"GET": serve_configuration}
         self.state.endpoints["/.well-known/jwks.json"] = {"GET": serve_jwks}
@@ -76,7 +77,8 @@ class LocalTenant(Registration, Scripting):
         self.state.grants[GRANT_TYPE] = TOKEN_EXCHANGE
         self._servers: list[TenantServer] = []
         default = self.add_application(client_id, client_secret, name="Local application")
-        self.client_id, self.client_secret = default.client_id, default.client_secret or ""
+        self.client_id: str = default.client_id
+        self.client_secret: str = default.client_secret or ""
 
     def __enter__(self) -> Self:
         return self
