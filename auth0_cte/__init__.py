@@ -22,7 +22,10 @@ if TYPE_CHECKING:
         DomainResolver,
         DomainResolverContext,
         LoginWithCustomTokenExchangeOptions,
+        LoginWithCustomTokenExchangeResult,
+        Session,
         TokenExchangeResponse,
+        TokenSet,
         TokenSource,
     )
     from auth0_cte.error import (
@@ -43,19 +46,26 @@ if TYPE_CHECKING:
         TransportError,
         TransportTimeoutError,
     )
+    from auth0_cte.session.carrier import Carrier, DictCarrier
+    from auth0_cte.session.settings import CookieSettings, SessionSettings
+    from auth0_cte.session.stores import CookieStateStore, MemoryStateStore, StateStore
 
 __all__ = [
     "AccessTokenError",
     "Actor",
     "Auth0CTEError",
     "AuthorizationParams",
+    "Carrier",
     "ClientAuth",
     "ClientSecretBasic",
     "ClientSecretPost",
     "ConfigurationError",
+    "CookieSettings",
+    "CookieStateStore",
     "CustomTokenExchangeError",
     "CustomTokenExchangeErrorCode",
     "CustomTokenExchangeOptions",
+    "DictCarrier",
     "DiscoveryError",
     "DomainResolver",
     "DomainResolverContext",
@@ -64,6 +74,8 @@ __all__ = [
     "ExchangeTransportError",
     "IdTokenError",
     "LoginWithCustomTokenExchangeOptions",
+    "LoginWithCustomTokenExchangeResult",
+    "MemoryStateStore",
     "MfaRequiredError",
     "OrganizationError",
     "PublicClient",
@@ -71,8 +83,12 @@ __all__ = [
     "RetryBudget",
     "RetryPolicy",
     "ServerClient",
+    "Session",
     "SessionError",
+    "SessionSettings",
+    "StateStore",
     "TokenExchangeResponse",
+    "TokenSet",
     "TokenSource",
     "TransportError",
     "TransportTimeoutError",
@@ -89,9 +105,15 @@ _HOMES = {
         "DomainResolver",
         "DomainResolverContext",
         "LoginWithCustomTokenExchangeOptions",
+        "LoginWithCustomTokenExchangeResult",
+        "Session",
         "TokenExchangeResponse",
+        "TokenSet",
         "TokenSource",
     ),
+    "session.carrier": ("Carrier", "DictCarrier"),
+    "session.settings": ("CookieSettings", "SessionSettings"),
+    "session.stores": ("CookieStateStore", "MemoryStateStore", "StateStore"),
 }
 # Whatever is not listed lives in auth0_cte.error.
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -69,6 +69,9 @@ _HINTS = {
     "invalid_grant": "The grant is spent, expired or revoked: get a new one; do not send this one again.",
     "invalid_scope": "Ask only for scopes that the API (audience) defines.",
     "invalid_target": "Check audience: an API with this identifier must exist and be open to the application.",
+    "MISSING_SESSION": "Log the user in.",
+    "MISSING_REFRESH_TOKEN": "Log the user in again, with offline_access in the scope.",
+    "SESSION_EXPIRED": "Log the user in again.",
     "consent_required": "Allow skipping user consent on the API, or make the application a first-party one.",
     "mfa_required": "Complete multi-factor authentication with mfa_token.",
     "server_error": "The Action failed or denied with server_error: look at the tenant log (fecte).",
@@ -174,12 +177,27 @@ class SessionError(Auth0CTEError):
     """A session cannot be read, written or ended."""
 
     code = "SESSION_ERROR"
+    _fallback_hint = "Nothing was lost: mend what the message names, and try again."
 
 
 class AccessTokenError(Auth0CTEError):
-    """No access token can be had for a session."""
+    """No access token can be had for a session.
+
+    Attributes:
+        status_code: The HTTP status of the refresh, or None when none was answered.
+        error_description: The server's ``error_description``, or None.
+        is_retryable: Whether a later attempt can succeed.
+        retry_after: Seconds to wait before another attempt, or None.
+        request_id: Auth0's correlation id, or None.
+    """
 
     code = "ACCESS_TOKEN_ERROR"
+    _fallback_hint = "Look at code and status_code; the tenant log tells more."
+    status_code: int | None = None
+    error_description: str | None = None
+    is_retryable: bool = False
+    retry_after: float | None = None
+    request_id: str | None = None
 
 
 class CustomTokenExchangeError(Auth0CTEError):
@@ -258,17 +276,20 @@ class ExchangeDiscoveryError(CustomTokenExchangeError, DiscoveryError):
     code = CustomTokenExchangeErrorCode.TOKEN_EXCHANGE_FAILED
 
 
+def without_frames(error: Auth0CTEError) -> Auth0CTEError:
+    """Strip an error of the frames that it passed through: their local variables hold tokens."""
+    error.__context__ = None
+    return error.with_traceback(None)
+
+
 def exchange_failure(error: Auth0CTEError) -> Auth0CTEError:
     """Make of any failure the one that an exchange raises, without the frames that it passed through.
 
     The frames of a traceback hold tokens in their local variables, which error trackers collect.
     """
-    error.__context__ = None
-    if isinstance(error, CustomTokenExchangeError | ConfigurationError):
-        return error.with_traceback(None)
     kind = next((kind for base, kind in _EXCHANGE_KINDS if isinstance(error, base)), None)
-    if kind is None:
-        return error.with_traceback(None)
+    if kind is None or isinstance(error, CustomTokenExchangeError):
+        return without_frames(error)
     failure = kind(error.message)
     vars(failure).update({name: value for name, value in vars(error).items() if name != "code"})
     if isinstance(error, TransportError):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.auth_types import DomainResolver
 
-__all__ = ["is_loopback", "issuer_url", "resolve_domain"]
+__all__ = ["domain_of", "is_loopback", "issuer_url", "resolve_domain", "resolver_context"]
 
 # LDH labels (RFC 1123) with a letter somewhere in the last one, so that no spelling of an IP address passes.
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -84,6 +84,11 @@ def _host_fault(host: str, port: str | None, *, plain: bool) -> str | None:
     if port is not None:
         return "has a port, which is for loopback hosts alone"
     return None if _HOST.match(host) else "is no host name"
+
+
+def domain_of(issuer_or_domain: str) -> str:
+    """Return the short form of a domain: the host name, or the whole URL where it is plain http on loopback."""
+    return issuer_url(issuer_or_domain).removeprefix("https://").removesuffix("/")
 
 
 def resolver_context(store_options: Mapping[str, Any] | None) -> DomainResolverContext:

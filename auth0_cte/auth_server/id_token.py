@@ -23,6 +23,8 @@ __all__ = ["IdTokenVerifier", "actor_chain"]
 DEFAULT_ALGORITHMS: Final = ("RS256", "PS256", "ES256")
 MAX_SUB_LENGTH: Final = 255
 MAX_ACTORS: Final = 5
+MAX_LOGOUT_TOKEN_AGE: Final = 3600.0
+LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
 
 @frozen(kw_only=True)
@@ -59,21 +61,54 @@ class IdTokenVerifier:
         Raises:
             IdTokenError: The token is not acceptable; ``claim`` names the claim or header parameter at fault.
         """
+        claims = self._verify_jws(token, issuer, deadline, ("JWT",))
+        self._check_claims(claims, issuer.issuer)
+        _check_subject(claims)
+        _require(_number(claims, "exp") > self.clock() - self.leeway, "exp", "has passed")
+        if access_token is not None and "at_hash" in claims:
+            _check_hash(claims["at_hash"], access_token)
+        return claims
+
+    def verify_logout_token(self, token: str, issuer: Issuer, deadline: Deadline) -> dict[str, Any]:
+        """Verify a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.6), but for replay.
+
+        Args:
+            token: The logout token.
+            issuer: Who must have issued it.
+            deadline: When to give up fetching keys.
+
+        Raises:
+            IdTokenError: The token is not acceptable.
+        """
+        claims = self._verify_jws(token, issuer, deadline, ("JWT", "LOGOUT+JWT"))
+        self._check_claims(claims, issuer.issuer)
+        now = self.clock()
+        if "exp" in claims:
+            _require(_number(claims, "exp") > now - self.leeway, "exp", "has passed")
+        _require(_number(claims, "iat") > now - MAX_LOGOUT_TOKEN_AGE, "iat", "is too long ago")
+        _require("nonce" not in claims, "nonce", "makes an ID token of it")
+        events = claims.get("events")
+        event = events.get(LOGOUT_EVENT) if isinstance(events, dict) else None
+        _require(isinstance(event, dict), "events", "has no back-channel logout")
+        _require(_is_name(claims.get("jti")), "jti", "is missing")
+        _require(_is_name(claims.get("sid")) or "sid" not in claims, "sid", "is no session id")
+        _require("sid" in claims or "sub" in claims, "sub", "is missing, and sid too")
+        if "sub" in claims:
+            _check_subject(claims)
+        return claims
+
+    def _verify_jws(self, token: str, issuer: Issuer, deadline: Deadline, types: Sequence[str]) -> dict[str, Any]:
         try:
             jws = Jws.parse(token)
             _require(jws.header.get("alg") in self.algorithms, "alg", "is not on the allow-list")
-            _require(jws.header.get("typ", "JWT").upper() == "JWT", "typ", "is another kind of token's")
-            claims = self._verify_signature(jws, issuer, deadline)
+            _require(jws.header.get("typ", "JWT").upper() in types, "typ", "is another kind of token's")
+            return self._verify_signature(jws, issuer, deadline)
         except JoseError as error:
-            raise IdTokenError(f"the ID token is refused: {error}", claim=error.parameter) from None
+            raise IdTokenError(f"the token is refused: {error}", claim=error.parameter) from None
         except (TransportError, DiscoveryError) as error:
             raise IdTokenError(
                 f"the issuer's keys are not available: {error.message}", code="JWKS_UNAVAILABLE"
             ) from error.with_traceback(None)
-        self._check_claims(claims, issuer.issuer)
-        if access_token is not None and "at_hash" in claims:
-            _check_hash(claims["at_hash"], access_token)
-        return claims
 
     def _verify_signature(self, jws: Jws, issuer: Issuer, deadline: Deadline) -> dict[str, Any]:
         if jws.header["alg"] == "HS256":
@@ -93,11 +128,8 @@ class IdTokenVerifier:
 
     def _check_claims(self, claims: Mapping[str, Any], issuer: str) -> None:
         _require(claims.get("iss") == issuer, "iss", "is not the issuer")
-        subject = claims.get("sub")
-        _require(isinstance(subject, str) and 0 < len(subject) <= MAX_SUB_LENGTH, "sub", "is no subject identifier")
         self._check_audience(claims)
         now = self.clock()
-        _require(_number(claims, "exp") > now - self.leeway, "exp", "has passed")
         _require(_number(claims, "iat") <= now + self.leeway, "iat", "is in the future")
         if "nbf" in claims:
             _require(_number(claims, "nbf") <= now + self.leeway, "nbf", "is in the future")
@@ -112,15 +144,24 @@ class IdTokenVerifier:
             _require(party == self.client_id, "azp", "is not this application")
 
 
+def _check_subject(claims: Mapping[str, Any]) -> None:
+    subject = claims.get("sub")
+    _require(isinstance(subject, str) and 0 < len(subject) <= MAX_SUB_LENGTH, "sub", "is no subject identifier")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
 def _require(holds: bool, claim: str, fault: str) -> None:
     if not holds:
-        raise IdTokenError(f"the ID token is refused: {claim} {fault}", claim=claim)
+        raise IdTokenError(f"the token is refused: {claim} {fault}", claim=claim)
 
 
 def _number(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise IdTokenError(f"the ID token is refused: {name} is no time", claim=name)
+        raise IdTokenError(f"the token is refused: {name} is no time", claim=name)
     return value
 
 

@@ -15,7 +15,7 @@ from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.token_types import lint_token_type
 
-__all__ = ["ExchangeDefaults", "validate"]
+__all__ = ["ExchangeDefaults", "call_suppliers", "validate", "with_openid"]
 
 logger: Final = logging.getLogger("auth0_cte")
 
@@ -61,8 +61,7 @@ def validate(
         defaults: What applies where the options say nothing.
 
     Returns:
-        The options with defaults in, parameters that have a typed option promoted, guarded ones dropped, and tokens
-        that are functions replaced by what these returned.
+        The options with defaults in, parameters that have a typed option promoted, and guarded ones dropped.
 
     Raises:
         CustomTokenExchangeError: A rule is broken; the message names the option and never repeats a token.
@@ -76,7 +75,7 @@ def validate(
     finding = lint_token_type(given.subject_token_type)
     if finding is not None:
         logger.warning("subject_token_type: %s", finding)
-    return _call_suppliers(given)
+    return given
 
 
 def _require(fault: str | None, name: str, code: str) -> None:
@@ -247,7 +246,20 @@ def _scalar_fault(value: object) -> str | None:
     return None
 
 
-def _call_suppliers(options: Options) -> Options:
+def with_openid(options: Options) -> Options:
+    """Add ``openid`` to the scope, without which there is no ID token and so no user."""
+    scopes = options.scope.split() if isinstance(options.scope, str) else list(options.scope or ())
+    return evolve(options, scope=" ".join(scopes if "openid" in scopes else ["openid", *scopes]))
+
+
+def call_suppliers(options: Options) -> Options:
+    """Replace tokens that are functions by what these return, checked.
+
+    Apart from `validate`, so that no token is fetched for a call that is bound to fail.
+
+    Raises:
+        CustomTokenExchangeError: ``INVALID_TOKEN_FORMAT``: a function returned no bare token.
+    """
     tokens = {}
     for name in ("subject_token", "actor_token"):
         supplier = getattr(options, name)

@@ -1,41 +1,70 @@
-"""`ServerClient`: the only place where the steps of an exchange are put in order."""
+"""`ServerClient`: the only place where the steps of an exchange, a login and a session's life are put in order."""
 
 from __future__ import annotations
 
-import time
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+import secrets
+from collections.abc import Callable, Mapping
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from attrs import evolve
 
-from auth0_cte.auth_server import configuration as check
-from auth0_cte.auth_server.discovery import Discovery
-from auth0_cte.auth_server.domain import resolve_domain
-from auth0_cte.auth_server.http import Http, TransportSettings
-from auth0_cte.auth_server.option_rules import validate
-from auth0_cte.auth_server.retry import Deadline, RetryPolicy
-from auth0_cte.auth_server.telemetry import common_headers
-from auth0_cte.auth_server.token_endpoint import TokenEndpoint
-from auth0_cte.auth_server.token_exchange import from_reply, to_form
-from auth0_cte.auth_types import CustomTokenExchangeOptions, TokenExchangeResponse
-from auth0_cte.error import Auth0CTEError, IdTokenError, exchange_failure
+from auth0_cte.auth_server.base_client import BaseClient
+from auth0_cte.auth_server.domain import domain_of, resolve_domain
+from auth0_cte.auth_server.option_rules import call_suppliers, validate, with_openid
+from auth0_cte.auth_server.retry import Deadline
+from auth0_cte.auth_server.token_exchange import from_reply, to_form, to_refresh_form
+from auth0_cte.auth_types import (
+    CustomTokenExchangeOptions,
+    LoginWithCustomTokenExchangeOptions,
+    LoginWithCustomTokenExchangeResult,
+    TokenExchangeResponse,
+)
+from auth0_cte.error import (
+    AccessTokenError,
+    Auth0CTEError,
+    CustomTokenExchangeError,
+    IdTokenError,
+    MfaRequiredError,
+    RateLimitError,
+    exchange_failure,
+    without_frames,
+)
 
 if TYPE_CHECKING:
-    import os
-    import ssl
-    from collections.abc import Callable, Mapping, Sequence
-
-    import requests
-
-    from auth0_cte.auth_server.client_auth import ClientAuth
     from auth0_cte.auth_server.discovery import Issuer
-    from auth0_cte.auth_server.id_token import IdTokenVerifier
-    from auth0_cte.auth_types import AuthorizationParams, DomainResolver
+    from auth0_cte.auth_types import Session
+    from auth0_cte.session.manager import Loaded
+    from auth0_cte.session.refresh import AccessTokens, Wanted
 
 __all__ = ["ServerClient"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
+StoreOptions = Mapping[str, Any] | None
 
-class ServerClient:
+
+def _guarded(
+    present: Callable[[Auth0CTEError], Auth0CTEError],
+) -> Callable[[Callable[Concatenate[ServerClient, P], R]], Callable[Concatenate[ServerClient, P], R]]:
+    """Have a public method raise its errors as ``present`` makes them, from a frame that holds no secrets."""
+
+    def decorate(method: Callable[Concatenate[ServerClient, P], R]) -> Callable[Concatenate[ServerClient, P], R]:
+        @wraps(method)
+        def guarded(self: ServerClient, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return method(self, *args, **kwargs)
+            except Auth0CTEError as error:
+                failure, cause = present(error), error.__cause__
+            del args, kwargs  # options in a dict would show their tokens to whoever collects the frames' variables
+            raise failure from cause
+
+        return guarded
+
+    return decorate
+
+
+class ServerClient(BaseClient):
     """Exchanges tokens at one Auth0 tenant, or at the one that a resolver names. One instance serves all threads.
 
     Args:
@@ -58,6 +87,9 @@ class ServerClient:
         ssl_context: A context to use as it is; it must verify certificates and host names.
         session: A `requests.Session` whose adapters, proxies, certificates and hooks are used as they are; its
             cookies, headers, ``auth`` and redirects are not.
+        state_store: Where sessions are kept; in encrypted cookies when None.
+        state_identifier: The name of the session cookies; part of the key that they are sealed with.
+        session_settings: How long sessions last, and the attributes of the cookies; its ``identifier`` wins.
         retry: What is tried again, and how often.
         telemetry: Whether requests name this library in an ``Auth0-Client`` header.
         clock: The time in Unix seconds; injectable for tests.
@@ -66,73 +98,9 @@ class ServerClient:
         ConfigurationError: An argument cannot work; the message says what to give.
     """
 
-    def __init__(
-        self,
-        domain: str | DomainResolver,
-        client_id: str,
-        client_secret: str | None = None,
-        *,
-        secret: str | Sequence[str] | None = None,
-        client_auth: ClientAuth | None = None,
-        organization: str | None = None,
-        authorization_params: AuthorizationParams | None = None,
-        id_token_algorithms: Sequence[str] = ("RS256", "PS256", "ES256"),
-        leeway: float = 30.0,
-        timeout: float = 15.0,
-        connect_timeout: float = 5.0,
-        read_timeout: float = 10.0,
-        pool_size: int = 100,
-        ca_bundle: str | os.PathLike[str] | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        session: requests.Session | None = None,
-        retry: RetryPolicy | None = None,
-        telemetry: bool = True,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._domain, self._client_id = check.check_domain(domain), check.check_client_id(client_id)
-        self._secrets = check.check_secrets(secret)
-        self._timeout, self._clock = check.check_positive("timeout", timeout), clock
-        self._algorithms = check.check_algorithms(id_token_algorithms, client_secret)
-        self._leeway = check.check_leeway(leeway)
-        self._client_secret = client_secret
-        self._defaults = check.check_defaults(organization, authorization_params)
-        settings = TransportSettings(
-            connect_timeout=check.check_positive("connect_timeout", connect_timeout),
-            read_timeout=check.check_positive("read_timeout", read_timeout),
-            pool_size=check.check_positive("pool_size", pool_size),
-            ca_bundle=check.check_ca_bundle(ca_bundle),
-            ssl_context=check.check_ssl_context(ssl_context),
-        )
-        self._http = Http(settings, session)
-        headers = common_headers(telemetry=telemetry)
-        retry = retry or RetryPolicy()
-        self._discovery = Discovery(self._http, headers, retry)
-        self._token_endpoint = TokenEndpoint(
-            http=self._http,
-            client_id=self._client_id,
-            client_auth=check.check_client_auth(client_auth, client_secret),
-            retry=retry,
-            headers=headers,
-            clock=clock,
-        )
-
-    @classmethod
-    def from_env(cls, **options: Any) -> Self:
-        """Make a client of the ``AUTH0_*`` environment variables that all Auth0 SDKs share.
-
-        Read are ``AUTH0_DOMAIN``, ``AUTH0_CLIENT_ID``, ``AUTH0_CLIENT_SECRET``, and if set ``AUTH0_SECRET``,
-        ``AUTH0_ORGANIZATION``, ``AUTH0_AUDIENCE`` and ``AUTH0_SCOPE``.
-
-        Args:
-            **options: Arguments of the constructor, which win over the environment.
-
-        Raises:
-            ConfigurationError: Variables are missing; the message lists all of them.
-        """
-        return cls(**check.options_from_environment(options))
-
+    @_guarded(exchange_failure)
     def custom_token_exchange(
-        self, options: CustomTokenExchangeOptions | Mapping[str, Any], store_options: Mapping[str, Any] | None = None
+        self, options: CustomTokenExchangeOptions | Mapping[str, Any], store_options: StoreOptions = None
     ) -> TokenExchangeResponse:
         """Exchange a token of another system for Auth0 tokens (RFC 8693), without a session.
 
@@ -147,30 +115,140 @@ class ServerClient:
             CustomTokenExchangeError: The exchange failed; ``code``, ``hint`` and ``is_retryable`` tell more.
             ConfigurationError: The domain that the resolver returned is not acceptable.
         """
-        try:
-            given = validate(options, CustomTokenExchangeOptions, self._defaults)
-            return self._exchange(given, store_options)[1]
-        except Auth0CTEError as error:
-            failure, cause = exchange_failure(error), error.__cause__
-        del options  # a dict would show its tokens to whoever collects this frame's variables
-        raise failure from cause
+        given = validate(options, CustomTokenExchangeOptions, self._defaults)
+        return self._exchange(call_suppliers(given), store_options)[1]
 
-    def close(self) -> None:
-        """Close the pooled connections."""
-        self._http.close()
+    @_guarded(exchange_failure)
+    def login_with_custom_token_exchange(
+        self,
+        options: LoginWithCustomTokenExchangeOptions | CustomTokenExchangeOptions | Mapping[str, Any],
+        store_options: StoreOptions = None,
+    ) -> LoginWithCustomTokenExchangeResult:
+        """Exchange a token and log the user in with the result.
 
-    def __enter__(self) -> Self:
-        return self
+        A session that could not be written is refused before the subject token is spent. A new session id is issued,
+        and whatever session there was before is gone.
 
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
+        Args:
+            options: What to exchange, and for what; ``openid`` is added to the scope.
+            store_options: ``{"request": …, "response": …}`` of Flask, Django or Starlette.
 
-    def __repr__(self) -> str:
-        domain = self._domain if isinstance(self._domain, str) else "<resolver>"
-        return f"{type(self).__name__}(domain={domain!r}, client_id={self._client_id!r})"
+        Raises:
+            SessionError: There is no ``secret``, no response to set cookies on, the store cannot be reached, the
+                session is too large for cookies, or the upstream session has ended.
+            CustomTokenExchangeError: The exchange failed.
+            IdTokenError: There is no ID token, or it failed verification.
+            OrganizationError: The user does not belong to the organization that was asked for.
+        """
+        given = with_openid(validate(options, LoginWithCustomTokenExchangeOptions, self._defaults))
+        carrier = self._sessions.writable_carrier(store_options)
+        issuer, response = self._exchange(call_suppliers(given), store_options)
+        session = self._new_session(given, issuer, response)
+        self._sessions.start(carrier, session, issuer.issuer)
+        return _login_result(session, response)
+
+    @_guarded(without_frames)
+    def get_session(self, store_options: StoreOptions = None) -> Session | None:
+        """Return the session of a request, or None.
+
+        Args:
+            store_options: ``{"request": …}``, with ``"response"`` where the session may be renewed by being used.
+
+        Raises:
+            SessionError: There is no ``secret`` or no request, or the store cannot be reached.
+        """
+        loaded = self._load(store_options)
+        return None if loaded is None else loaded.session
+
+    @_guarded(without_frames)
+    def get_user(self, store_options: StoreOptions = None) -> Mapping[str, Any] | None:
+        """Return the verified claims of the user of a request, or None.
+
+        Args:
+            store_options: As for `get_session`.
+
+        Raises:
+            SessionError: As for `get_session`.
+        """
+        loaded = self._load(store_options)
+        return None if loaded is None else loaded.session.user
+
+    @_guarded(without_frames)
+    def get_access_token(
+        self, store_options: StoreOptions = None, audience: str | None = None, scope: str | None = None
+    ) -> str:
+        """Return a valid access token of the session, refreshed when it has expired.
+
+        However many threads (and, with a Redis or SQL store, processes) ask at the same time, one refresh is made. The
+        rotated refresh token is stored before the access token is returned.
+
+        Args:
+            store_options: ``{"request": …, "response": …}``.
+            audience: The API; the one of the login when None.
+            scope: The scopes that the token must have at least, separated by spaces; any when None.
+
+        Raises:
+            AccessTokenError: There is no session, no refresh token, or it was refused (``invalid_grant`` ends the
+                session).
+            MfaRequiredError: Auth0 wants a second factor first.
+            RateLimitError: Auth0 answered 429.
+            TransportError: Auth0 could not be reached; the session is as it was.
+            SessionError: The session could not be read or written.
+        """
+        from auth0_cte.session.refresh import Wanted
+
+        carrier = self._sessions.carrier(store_options)
+        loaded = self._load(store_options)
+        if loaded is None:
+            raise AccessTokenError("there is no session", code="MISSING_SESSION")
+        return self._access_tokens.get(carrier, loaded, Wanted(audience, scope))
+
+    @_guarded(without_frames)
+    def logout(self, store_options: StoreOptions = None, return_to: str | None = None) -> str:
+        """End the session here, and return the URL that ends it at Auth0.
+
+        Args:
+            store_options: ``{"request": …, "response": …}``.
+            return_to: Where Auth0 sends the browser then; an absolute URL that the application allows.
+
+        Returns:
+            The URL of Auth0's ``/v2/logout``, to redirect the browser to.
+
+        Raises:
+            SessionError: There is no response to delete the cookies on, or the store cannot be reached: the user is
+                still logged in.
+            ConfigurationError: ``return_to`` is no absolute http or https URL.
+        """
+        from auth0_cte.session.logout import logout_url
+
+        url = logout_url(resolve_domain(self._domain, store_options), self._client_id, return_to)
+        carrier = self._sessions.carrier(store_options)
+        self._sessions.require_writable(carrier)
+        self._sessions.end(carrier)
+        return url
+
+    @_guarded(without_frames)
+    def handle_backchannel_logout(self, logout_token: str, store_options: StoreOptions = None) -> int:
+        """End the sessions that a logout token is about (OpenID Connect Back-Channel Logout 1.0).
+
+        Args:
+            logout_token: The form parameter ``logout_token`` of Auth0's request.
+            store_options: ``{"request": …}``, for a ``domain`` that is a function.
+
+        Returns:
+            How many sessions were ended.
+
+        Raises:
+            IdTokenError: The token is not acceptable, or was used before: answer 400.
+            SessionError: The store cannot be reached, or cannot find sessions of others (cookies): answer 501.
+        """
+        deadline = Deadline(self._timeout)
+        issuer = self._discovery.issuer(resolve_domain(self._domain, store_options), deadline)
+        claims = self._verifier.verify_logout_token(logout_token, issuer, deadline)
+        return self._logout_tokens.carry_out(claims, self._sessions.store)
 
     def _exchange(
-        self, options: CustomTokenExchangeOptions, store_options: Mapping[str, Any] | None
+        self, options: CustomTokenExchangeOptions, store_options: StoreOptions
     ) -> tuple[Issuer, TokenExchangeResponse]:
         deadline = Deadline(self._timeout)
         issuer = self._discovery.issuer(resolve_domain(self._domain, store_options), deadline)
@@ -179,29 +257,75 @@ class ServerClient:
         reply = self._token_endpoint.request_tokens(issuer, form, deadline, headers)
         return issuer, self._with_claims(from_reply(reply, self._clock()), issuer, deadline)
 
-    @cached_property
-    def _verifier(self) -> IdTokenVerifier:
-        from auth0_cte.auth_server.id_token import IdTokenVerifier
+    def _new_session(
+        self, options: CustomTokenExchangeOptions, issuer: Issuer, response: TokenExchangeResponse
+    ) -> Session:
+        from auth0_cte.session.state import check_organization, from_login
 
-        return IdTokenVerifier(
-            client_id=self._client_id,
-            discovery=self._discovery,
-            clock=self._clock,
-            algorithms=self._algorithms,
-            client_secret=self._client_secret,
-            leeway=self._leeway,
+        claims = response.claims
+        if claims is None:
+            raise response.id_token_error or IdTokenError("the login brought no ID token", code="MISSING_ID_TOKEN")
+        check_organization(claims, options.organization)
+        sid = claims.get("sid")
+        return from_login(
+            claims,
+            response,
+            domain=domain_of(issuer.issuer),
+            audience=options.audience,
+            scope=str(options.scope or ""),
+            sid=sid if isinstance(sid, str) and sid else secrets.token_urlsafe(24),
+            now=self._clock(),
         )
 
-    def _with_claims(
-        self, response: TokenExchangeResponse, issuer: Issuer, deadline: Deadline
-    ) -> TokenExchangeResponse:
-        if response.id_token is None:
-            return response
-        from auth0_cte.auth_server.id_token import actor_chain
+    def _load(self, store_options: StoreOptions) -> Loaded | None:
+        loaded = self._sessions.load(self._sessions.carrier(store_options))
+        if loaded is None:
+            return None
+        # A session of one tenant is none at another, whatever secret they share.
+        expected = domain_of(resolve_domain(self._domain, store_options))
+        return loaded if loaded.session.domain is None or domain_of(loaded.session.domain) == expected else None
 
+    @cached_property
+    def _access_tokens(self) -> AccessTokens:
+        from auth0_cte.session.refresh import AccessTokens
+
+        return AccessTokens(sessions=self._sessions, refresh=self._refresh, clock=self._clock, timeout=self._timeout)
+
+    def _refresh(self, session: Session, wanted: Wanted) -> TokenExchangeResponse:
+        deadline = Deadline(self._timeout)
+        issuer = self._discovery.issuer(resolve_domain(session.domain or self._domain, None), deadline)
+        audience = None if wanted.audience in (None, session.default_audience) else wanted.audience
+        form = to_refresh_form(self._client_id, session.refresh_token or "", audience, wanted.scope)
         try:
-            claims = self._verifier.verify(response.id_token, issuer, deadline, access_token=response.access_token)
-            return evolve(response, claims=claims, act=actor_chain(claims))
-        except IdTokenError as error:
-            # The frames of its traceback hold the token; whoever reads the response needs the reason alone.
-            return evolve(response, id_token_error=error.with_traceback(None))
+            reply = self._token_endpoint.request_tokens(issuer, form, deadline)
+        except (MfaRequiredError, RateLimitError):
+            raise
+        except CustomTokenExchangeError as error:
+            raise _refresh_error(error) from error.with_traceback(None)
+        response = self._with_claims(from_reply(reply, self._clock()), issuer, deadline)
+        if response.claims is not None and response.claims["sub"] != session.user["sub"]:
+            raise AccessTokenError("the refreshed ID token is another user's", code="SUBJECT_MISMATCH")
+        # An ID token that failed verification must not take the place of one that passed.
+        return response if response.claims is not None else evolve(response, id_token=None)
+
+
+def _refresh_error(error: CustomTokenExchangeError) -> AccessTokenError:
+    return AccessTokenError(
+        error.message,
+        code=error.code if error.error else "FAILED_TO_REFRESH_TOKEN",
+        status_code=error.status_code,
+        error_description=error.error_description,
+        is_retryable=error.is_retryable,
+        retry_after=error.retry_after,
+        request_id=error.request_id,
+    )
+
+
+def _login_result(session: Session, response: TokenExchangeResponse) -> LoginWithCustomTokenExchangeResult:
+    from auth0_cte.session.state import to_state_data
+
+    return LoginWithCustomTokenExchangeResult(
+        session=session,
+        state_data=to_state_data(session),
+        authorization_details=response.extra.get("authorization_details"),
+    )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_server.client_auth import Form
     from auth0_cte.auth_types import CustomTokenExchangeOptions
 
-__all__ = ["TOKEN_EXCHANGE_GRANT", "from_reply", "to_form"]
+__all__ = ["TOKEN_EXCHANGE_GRANT", "from_reply", "to_form", "to_refresh_form"]
 
 TOKEN_EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 MAX_EXPIRES_IN: Final = 2**31
@@ -48,6 +48,16 @@ def to_form(options: CustomTokenExchangeOptions, client_id: str) -> Form:
         form.append(("scope", options.scope if isinstance(options.scope, str) else " ".join(options.scope)))
     if options.resource is not None:
         form.extend(("resource", uri) for uri in _texts(options.resource))
+    return form
+
+
+def to_refresh_form(client_id: str, refresh_token: str, audience: str | None, scope: str | None) -> Form:
+    """Build the parameters of a refresh (RFC 6749 section 6); ``audience`` for another API than the login's."""
+    form: Form = [("grant_type", "refresh_token"), ("client_id", client_id), ("refresh_token", refresh_token)]
+    if audience is not None:
+        form.append(("audience", audience))
+    if scope is not None:
+        form.append(("scope", scope))
     return form
 
 

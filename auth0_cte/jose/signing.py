@@ -1,4 +1,4 @@
-"""The one door to JOSE: the only module that imports jwcrypto.
+"""JSON Web Signatures and the keys that make and verify them.
 
 A strict gate stands before the library, which alone accepts too much: compact serialization only, canonical
 base64url, no critical or key-carrying headers, algorithms by name, keys that fit their algorithm.
@@ -6,10 +6,7 @@ base64url, no critical or key-carrying headers, algorithms by name, keys that fi
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import re
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -20,21 +17,13 @@ from jwcrypto.common import JWException
 from jwcrypto.jwa import JWA
 from jwcrypto.jwk import JWK
 
+from auth0_cte.jose.base import JoseError, NoKeyError, b64url_decode, b64url_encode
 from auth0_cte.strict_json import loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = [
-    "Jws",
-    "JoseError",
-    "KeySet",
-    "NoKeyError",
-    "SigningKey",
-    "VerificationKey",
-    "b64url_decode",
-    "b64url_encode",
-]
+__all__ = ["Jws", "KeySet", "SigningKey", "VerificationKey"]
 
 MAX_TOKEN_LENGTH: Final = 64 * 1024
 """The longest token that is looked at, in characters."""
@@ -53,42 +42,6 @@ _KEY_TYPES: Final[Mapping[str, tuple[str, str | None]]] = {
 _PUBLIC_MEMBERS: Final = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y"), "OKP": ("kty", "crv", "x")}
 # crit, b64 and zip change what the signature means; the others let a token bring its own key (RFC 8725 section 3.10).
 _FORBIDDEN_HEADERS: Final = ("crit", "b64", "zip", "jku", "jwk", "x5u", "x5c")
-_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]*")
-
-
-class JoseError(Exception):
-    """A token or a key is not acceptable.
-
-    Attributes:
-        parameter: The header parameter at fault, or None.
-    """
-
-    def __init__(self, message: str, parameter: str | None = None) -> None:
-        super().__init__(message)
-        self.parameter = parameter
-
-
-class NoKeyError(JoseError):
-    """No key of the set fits the token; a newer set may have it."""
-
-
-def b64url_encode(data: bytes) -> str:
-    """Encode bytes as base64url without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
-def b64url_decode(text: str) -> bytes:
-    """Decode canonical base64url without padding; anything else is a `JoseError`."""
-    if not _SEGMENT.fullmatch(text):
-        raise JoseError("not base64url")
-    try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error:
-        raise JoseError("not base64url") from None
-    # The last character has bits to spare: only one of its spellings is canonical.
-    if b64url_encode(data) != text:
-        raise JoseError("not canonical base64url")
-    return data
 
 
 @lru_cache(maxsize=256)

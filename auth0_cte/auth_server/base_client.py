@@ -1,0 +1,167 @@
+"""What a client consists of: arguments checked and parts put together. The steps are in `ServerClient`."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from attrs import evolve
+
+from auth0_cte.auth_server import configuration as check
+from auth0_cte.auth_server.discovery import Discovery
+from auth0_cte.auth_server.http import Http, TransportSettings
+from auth0_cte.auth_server.retry import RetryPolicy
+from auth0_cte.auth_server.telemetry import common_headers
+from auth0_cte.auth_server.token_endpoint import TokenEndpoint
+from auth0_cte.error import IdTokenError
+
+if TYPE_CHECKING:
+    import os
+    import ssl
+    from collections.abc import Callable, Sequence
+
+    import requests
+
+    from auth0_cte.auth_server.client_auth import ClientAuth
+    from auth0_cte.auth_server.discovery import Issuer
+    from auth0_cte.auth_server.id_token import IdTokenVerifier
+    from auth0_cte.auth_server.retry import Deadline
+    from auth0_cte.auth_types import AuthorizationParams, DomainResolver, TokenExchangeResponse
+    from auth0_cte.session.logout import LogoutTokens
+    from auth0_cte.session.manager import SessionManager
+    from auth0_cte.session.settings import SessionSettings
+    from auth0_cte.session.stores import StateStore
+
+__all__ = ["BaseClient"]
+
+
+class BaseClient:
+    """The constructor and the parts of `ServerClient`, which documents the arguments."""
+
+    def __init__(
+        self,
+        domain: str | DomainResolver,
+        client_id: str,
+        client_secret: str | None = None,
+        *,
+        secret: str | Sequence[str] | None = None,
+        client_auth: ClientAuth | None = None,
+        organization: str | None = None,
+        authorization_params: AuthorizationParams | None = None,
+        id_token_algorithms: Sequence[str] = ("RS256", "PS256", "ES256"),
+        leeway: float = 30.0,
+        timeout: float = 15.0,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 10.0,
+        pool_size: int = 100,
+        ca_bundle: str | os.PathLike[str] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        session: requests.Session | None = None,
+        state_store: StateStore | None = None,
+        state_identifier: str = "_a0_session",
+        session_settings: SessionSettings | None = None,
+        retry: RetryPolicy | None = None,
+        telemetry: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._domain, self._client_id = check.check_domain(domain), check.check_client_id(client_id)
+        self._secrets = check.check_secrets(secret)
+        self._timeout, self._clock = check.check_positive("timeout", timeout), clock
+        self._algorithms = check.check_algorithms(id_token_algorithms, client_secret)
+        self._leeway = check.check_leeway(leeway)
+        self._client_secret = client_secret
+        self._defaults = check.check_defaults(organization, authorization_params)
+        settings = TransportSettings(
+            connect_timeout=check.check_positive("connect_timeout", connect_timeout),
+            read_timeout=check.check_positive("read_timeout", read_timeout),
+            pool_size=check.check_positive("pool_size", pool_size),
+            ca_bundle=check.check_ca_bundle(ca_bundle),
+            ssl_context=check.check_ssl_context(ssl_context),
+        )
+        self._state_store, self._session_settings = state_store, session_settings
+        self._state_identifier = state_identifier
+        self._http = Http(settings, session)
+        headers = common_headers(telemetry=telemetry)
+        retry = retry or RetryPolicy()
+        self._discovery = Discovery(self._http, headers, retry)
+        self._token_endpoint = TokenEndpoint(
+            http=self._http,
+            client_id=self._client_id,
+            client_auth=check.check_client_auth(client_auth, client_secret),
+            retry=retry,
+            headers=headers,
+            clock=clock,
+        )
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Self:
+        """Make a client of the ``AUTH0_*`` environment variables that all Auth0 SDKs share.
+
+        Read are ``AUTH0_DOMAIN``, ``AUTH0_CLIENT_ID``, ``AUTH0_CLIENT_SECRET``, and if set ``AUTH0_SECRET``,
+        ``AUTH0_ORGANIZATION``, ``AUTH0_AUDIENCE`` and ``AUTH0_SCOPE``.
+
+        Args:
+            **options: Arguments of the constructor, which win over the environment.
+
+        Raises:
+            ConfigurationError: Variables are missing; the message lists all of them.
+        """
+        return cls(**check.options_from_environment(options))
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        domain = self._domain if isinstance(self._domain, str) else "<resolver>"
+        return f"{type(self).__name__}(domain={domain!r}, client_id={self._client_id!r})"
+
+    @cached_property
+    def _sessions(self) -> SessionManager:
+        # Here and not above, because it brings jwcrypto, which takes longer to import than everything else.
+        from auth0_cte.session.manager import SessionManager
+        from auth0_cte.session.settings import SessionSettings
+        from auth0_cte.session.stores import CookieStateStore
+
+        settings = self._session_settings or SessionSettings(identifier=self._state_identifier)
+        return SessionManager(self._state_store or CookieStateStore(), self._secrets, settings, self._clock)
+
+    @cached_property
+    def _logout_tokens(self) -> LogoutTokens:
+        from auth0_cte.session.logout import LogoutTokens
+
+        return LogoutTokens(self._clock)
+
+    @cached_property
+    def _verifier(self) -> IdTokenVerifier:
+        from auth0_cte.auth_server.id_token import IdTokenVerifier
+
+        return IdTokenVerifier(
+            client_id=self._client_id,
+            discovery=self._discovery,
+            clock=self._clock,
+            algorithms=self._algorithms,
+            client_secret=self._client_secret,
+            leeway=self._leeway,
+        )
+
+    def _with_claims(
+        self, response: TokenExchangeResponse, issuer: Issuer, deadline: Deadline
+    ) -> TokenExchangeResponse:
+        if response.id_token is None:
+            return response
+        from auth0_cte.auth_server.id_token import actor_chain
+
+        try:
+            claims = self._verifier.verify(response.id_token, issuer, deadline, access_token=response.access_token)
+            return evolve(response, claims=claims, act=actor_chain(claims))
+        except IdTokenError as error:
+            # The frames of its traceback hold the token; whoever reads the response needs the reason alone.
+            return evolve(response, id_token_error=error.with_traceback(None))

@@ -1,0 +1,1 @@
+"""Keeping a user logged in."""

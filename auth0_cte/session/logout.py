@@ -1,0 +1,69 @@
+"""The end of a session: at Auth0, and on Auth0's word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode, urlsplit
+
+from auth0_cte.caching import TTLCache
+from auth0_cte.error import ConfigurationError, IdTokenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from auth0_cte.session.stores import StateStore
+
+__all__ = ["LogoutTokens", "logout_url"]
+
+REMEMBERED_SECONDS: Final = 2 * 3600.0
+"""Longer than any logout token is accepted."""
+
+
+def logout_url(issuer: str, client_id: str, return_to: str | None) -> str:
+    """Return the URL that ends the session at Auth0 (Auth0, "Log Users Out of Auth0").
+
+    Args:
+        issuer: The issuer URL, with its trailing slash.
+        client_id: The application.
+        return_to: Where the browser goes then, or None.
+
+    Raises:
+        ConfigurationError: ``return_to`` is no absolute http or https URL.
+    """
+    query = {"client_id": client_id}
+    if return_to is not None:
+        _check_return_to(return_to)
+        query["returnTo"] = return_to
+    return f"{issuer}v2/logout?{urlencode(query)}"
+
+
+def _check_return_to(url: str) -> None:
+    parts = urlsplit(url) if isinstance(url, str) and url.isprintable() and " " not in url else None
+    if parts is None or parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ConfigurationError("return_to is no absolute http or https URL")
+
+
+class LogoutTokens:
+    """Carries verified logout tokens out, each once.
+
+    Args:
+        clock: The time in Unix seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._seen: TTLCache[str, bool] = TTLCache(maxsize=100_000, ttl=REMEMBERED_SECONDS, monotonic=clock)
+
+    def carry_out(self, claims: Mapping[str, Any], store: StateStore) -> int:
+        """End the sessions that verified claims name, by ``sid`` or else all of the issuer's ``sub``.
+
+        Raises:
+            IdTokenError: The token was carried out before.
+            SessionError: The store cannot be reached, or cannot find sessions.
+        """
+        token_id = claims["jti"]
+        if self._seen.get(token_id):
+            raise IdTokenError("the logout token was used before", claim="jti", code="REPLAYED_LOGOUT_TOKEN")
+        ended = store.delete_by_owner(claims["iss"], sid=claims.get("sid"), sub=claims.get("sub"))
+        # Only now, so that Auth0's next attempt counts when the store was down.
+        self._seen.set(token_id, True)
+        return ended

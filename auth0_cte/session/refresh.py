@@ -1,0 +1,153 @@
+"""Access tokens of a session, refreshed when they have expired: once, however many ask for it at the same time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import field, frozen
+
+from auth0_cte.caching import SingleFlight, TTLCache
+from auth0_cte.error import AccessTokenError, SessionError
+from auth0_cte.session.state import with_tokens
+from auth0_cte.session.stores import file_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from auth0_cte.auth_types import Session, TokenExchangeResponse, TokenSet
+    from auth0_cte.session.carrier import Carrier
+    from auth0_cte.session.manager import Loaded, SessionManager
+
+__all__ = ["AccessTokens", "Wanted"]
+
+EXPIRY_MARGIN: Final = 10
+"""A token with fewer seconds left would expire on its way."""
+REMEMBERED_SECONDS: Final = 60.0
+"""How long parallel requests with the cookie from before a refresh find what came of it."""
+MAX_ROUNDS: Final = 4
+
+
+@frozen
+class Wanted:
+    """Which access token is asked for.
+
+    Args:
+        audience: The API; None for the one of the login.
+        scope: The scopes that it must have at least, separated by spaces; None for any.
+    """
+
+    audience: str | None = None
+    scope: str | None = None
+
+    def audience_in(self, session: Session) -> str:
+        """Return the audience, with the session's default for None."""
+        return self.audience or session.default_audience
+
+    def find(self, session: Session, now: float) -> TokenSet | None:
+        """Return a token set that serves and has not expired."""
+        wanted = set((self.scope or "").split())
+        for each in session.token_sets:
+            serves = each.audience == self.audience_in(session) and wanted <= set((each.scope or "").split())
+            if serves and (each.expires_at is None or each.expires_at - EXPIRY_MARGIN > now):
+                return each
+        return None
+
+
+@frozen(kw_only=True)
+class AccessTokens:
+    """Hands out access tokens.
+
+    Args:
+        sessions: The sessions.
+        refresh: Sends a refresh grant for a session.
+        clock: The time in Unix seconds.
+        timeout: The longest wait for somebody else's refresh, in seconds.
+    """
+
+    sessions: SessionManager
+    refresh: Callable[[Session, Wanted], TokenExchangeResponse]
+    clock: Callable[[], float]
+    timeout: float
+    _flights: SingleFlight[str, Loaded] = field(factory=SingleFlight, init=False, repr=False)
+    _renewed: TTLCache[str, str] = field(init=False, repr=False)
+
+    @_renewed.default
+    def _make_renewed(self) -> TTLCache[str, str]:
+        return TTLCache(maxsize=1000, ttl=REMEMBERED_SECONDS, monotonic=self.clock)
+
+    def get(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> str:
+        """Return a valid access token, refreshing it first if need be.
+
+        Raises:
+            AccessTokenError: There is no refresh token, or it was refused.
+            SessionError: The refreshed session cannot be written.
+            TransportError: The server could not be reached.
+        """
+        for _ in range(MAX_ROUNDS):
+            found = wanted.find(loaded.session, self.clock())
+            if found is not None:
+                return found.access_token
+            loaded = self._renew(carrier, loaded, wanted)
+        raise AccessTokenError("the server issues no token that serves", code="INSUFFICIENT_TOKEN")
+
+    def _renew(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> Loaded:
+        _require_refresh_token(loaded.session)
+        if self.sessions.store.stateless:
+            # The new refresh token could not be kept: the one that we have must not be spent.
+            self.sessions.require_writable(carrier)
+        key = file_name(loaded.cookie)
+        try:
+            renewed = self._flights.do(
+                key, lambda: self._refresh_once(key, loaded.cookie, wanted), timeout=self.timeout
+            )
+        except TimeoutError as error:
+            raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED") from error
+        except AccessTokenError as error:
+            if error.code == "invalid_grant" and carrier.can_write:
+                self.sessions.end(carrier)
+            raise
+        if renewed.cookie != loaded.cookie:
+            self.sessions.write_cookies(carrier, renewed.cookie, renewed.session)
+        return renewed
+
+    def _refresh_once(self, key: str, cookie: str, wanted: Wanted) -> Loaded:
+        with self.sessions.store.lock(cookie, self.timeout):
+            # Whoever held the lock before may have refreshed already.
+            current = self.sessions.load_cookie(self._renewed.get(key) or cookie)
+            if current is None:
+                raise AccessTokenError("the session has ended", code="MISSING_SESSION")
+            if wanted.find(current.session, self.clock()) is not None:
+                return current
+            renewed = self._refresh(current, wanted)
+            if self.sessions.store.stateless:
+                self._renewed.set(key, renewed.cookie)
+                self._renewed.set(file_name(current.cookie), renewed.cookie)
+            return renewed
+
+    def _refresh(self, current: Loaded, wanted: Wanted) -> Loaded:
+        try:
+            response = self.refresh(current.session, wanted)
+        except AccessTokenError as error:
+            if error.code == "invalid_grant":
+                self.sessions.store.delete(current.cookie)
+            raise
+        audience = wanted.audience_in(current.session)
+        session = with_tokens(current.session, response, audience, wanted.scope or "", self.clock())
+        renewed = self.sessions.replace(current, session)
+        if renewed is None:
+            raise AccessTokenError("the session was ended while its token was refreshed", code="MISSING_SESSION")
+        return renewed
+
+
+def _require_refresh_token(session: Session) -> None:
+    if session.refresh_token is not None:
+        return
+    if session.act is not None:
+        raise AccessTokenError(
+            "the access token has expired, and a delegated session (act) has no refresh token: exchange again",
+            code="MISSING_REFRESH_TOKEN",
+        )
+    raise AccessTokenError(
+        "the access token has expired and there is no refresh token: log in with offline_access in the scope",
+        code="MISSING_REFRESH_TOKEN",
+    )

@@ -1,0 +1,189 @@
+"""Sessions as values: from verified claims and tokens, to the dict that is sealed, and back."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import evolve
+
+from auth0_cte.auth_types import Session, TokenSet
+from auth0_cte.error import OrganizationError, SessionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from auth0_cte.auth_types import TokenExchangeResponse
+
+__all__ = ["DEFAULT_AUDIENCE", "check_organization", "from_login", "from_state_data", "to_state_data", "with_tokens"]
+
+DEFAULT_AUDIENCE: Final = "default"
+"""What a token set is filed under when no audience was asked for, as the sibling SDKs do."""
+MAX_PLAUSIBLE_TIME: Final = 10_000_000_000
+"""Unix seconds beyond this are milliseconds, or nonsense."""
+
+# What an ID token says about itself, not about the user.
+_TOKEN_CLAIMS: Final = frozenset({"iss", "aud", "exp", "iat", "nbf", "nonce", "azp", "at_hash", "c_hash", "s_hash"})
+
+
+def check_organization(claims: Mapping[str, Any], organization: str | None) -> None:
+    """Check that an ID token belongs to the organization that was asked for.
+
+    Args:
+        claims: Verified claims.
+        organization: An id (``org_…``), compared exactly, a name, compared after NFC and case-folding, or None.
+
+    Raises:
+        OrganizationError: It belongs to another one, or to none.
+    """
+    if organization is None:
+        return
+    if organization.startswith("org_"):
+        fits = claims.get("org_id") == organization
+    else:
+        name = claims.get("org_name")
+        fits = isinstance(name, str) and _folded(name) == _folded(organization)
+    if not fits:
+        raise OrganizationError("the ID token does not belong to the organization that was asked for")
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def from_login(
+    claims: Mapping[str, Any],
+    response: TokenExchangeResponse,
+    *,
+    domain: str,
+    audience: str | None,
+    scope: str,
+    sid: str,
+    now: float,
+) -> Session:
+    """Make the session of a login.
+
+    Args:
+        claims: The verified claims of the ID token.
+        response: The tokens.
+        domain: The domain that issued them.
+        audience: The audience that was asked for, or None.
+        scope: The scopes that were asked for, separated by spaces.
+        sid: The session's id at Auth0, or one of our own.
+        now: The time in Unix seconds.
+
+    Raises:
+        SessionError: The upstream session that the login rests on has ended already.
+    """
+    ceiling = _ceiling(claims)
+    if ceiling is not None and ceiling <= now:
+        raise SessionError("the upstream session that this login rests on has ended", code="SESSION_EXPIRED")
+    return Session(
+        user={name: value for name, value in claims.items() if name not in _TOKEN_CLAIMS},
+        id_token=response.id_token,
+        refresh_token=response.refresh_token,
+        token_sets=(_token_set(response, audience or DEFAULT_AUDIENCE, scope),),
+        domain=domain,
+        sid=sid,
+        created_at=int(now),
+        expires_at=ceiling,
+        default_audience=audience or DEFAULT_AUDIENCE,
+    )
+
+
+def with_tokens(session: Session, response: TokenExchangeResponse, audience: str, scope: str, now: float) -> Session:
+    """Return the session with refreshed tokens: rotated, where the server rotated, and kept, where it did not."""
+    fresh = _token_set(response, audience, scope)
+    granted = set((fresh.scope or "").split())
+    others = [
+        each
+        for each in session.token_sets
+        if not (each.audience == audience and set((each.scope or "").split()) <= granted)
+        and not (each.expires_at is not None and each.expires_at <= now)
+    ]
+    return evolve(
+        session,
+        token_sets=(*others, fresh),
+        refresh_token=response.refresh_token or session.refresh_token,
+        id_token=response.id_token or session.id_token,
+    )
+
+
+def _token_set(response: TokenExchangeResponse, audience: str, scope: str) -> TokenSet:
+    return TokenSet(
+        audience=audience,
+        access_token=response.access_token,
+        scope=response.scope if response.scope is not None else scope,
+        expires_at=None if response.expires_at is None else int(response.expires_at),
+    )
+
+
+def _ceiling(claims: Mapping[str, Any]) -> int | None:
+    value = claims.get("session_expiry")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < MAX_PLAUSIBLE_TIME:
+        return None
+    return value
+
+
+def to_state_data(session: Session) -> dict[str, Any]:
+    """Return the dict that auth0-server-python keeps for a session; what is ours alone is in ``internal``."""
+    internal: dict[str, Any] = {"sid": session.sid, "created_at": session.created_at}
+    if session.expires_at is not None:
+        internal["session_expires_at"] = session.expires_at
+    return {
+        "user": dict(session.user),
+        "id_token": session.id_token,
+        "refresh_token": session.refresh_token,
+        "token_sets": [
+            {
+                "audience": each.audience,
+                "access_token": each.access_token,
+                "scope": each.scope,
+                "expires_at": each.expires_at,
+            }
+            for each in session.token_sets
+        ],
+        "domain": session.domain,
+        "internal": {**internal, "default_audience": session.default_audience},
+    }
+
+
+def from_state_data(data: Mapping[str, Any]) -> Session:
+    """Read a session that was sealed here or by a sibling SDK.
+
+    Raises:
+        SessionError: It is no session of a user.
+    """
+    try:
+        return _from_state_data(data)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise SessionError("the stored session is malformed", code="MALFORMED_SESSION") from None
+
+
+def _from_state_data(data: Mapping[str, Any]) -> Session:
+    internal = data["internal"]
+    user = data["user"]
+    if not isinstance(user["sub"], str) or not user["sub"]:
+        raise ValueError("a session has a user")
+    token_sets = tuple(
+        TokenSet(
+            audience=str(each["audience"]),
+            access_token=str(each["access_token"]),
+            scope=each.get("scope"),
+            expires_at=each.get("expires_at"),
+        )
+        for each in data.get("token_sets") or ()
+    )
+    ceiling = internal.get("session_expires_at")
+    return Session(
+        user=user,
+        id_token=data.get("id_token"),
+        refresh_token=data.get("refresh_token"),
+        token_sets=token_sets,
+        domain=data.get("domain"),
+        sid=str(internal["sid"]),
+        created_at=int(internal["created_at"]),
+        expires_at=None if ceiling is None else int(ceiling),
+        default_audience=internal.get("default_audience")
+        or (token_sets[0].audience if token_sets else DEFAULT_AUDIENCE),
+    )

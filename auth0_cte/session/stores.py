@@ -1,0 +1,236 @@
+"""Where sessions are kept: the contract, the stateless store in cookies, and the one in memory.
+
+A store never sees what it keeps: records are sealed before they come here, and server-side ones are filed under a hash
+of their id, so that whoever reads the store can neither read sessions nor use them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import evolve, frozen
+
+from auth0_cte.caching import reset_in_child
+from auth0_cte.error import SessionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+__all__ = ["CookieStateStore", "MemoryStateStore", "Owner", "Record", "StateStore", "file_name"]
+
+
+@frozen
+class Owner:
+    """Whose session a record is: what back-channel logout finds it by."""
+
+    issuer: str
+    sid: str
+    sub: str
+
+
+@frozen
+class Record:
+    """A sealed session.
+
+    Args:
+        data: The sealed session.
+        version: Counts the changes, so that two writers cannot overwrite each other unseen.
+    """
+
+    data: str
+    version: int = 0
+
+
+class StateStore(Protocol):
+    """The contract of all stores. Whatever goes wrong behind one is a `SessionError`."""
+
+    stateless: bool
+    """Whether the cookie holds the session itself rather than its id."""
+
+    def check(self) -> None:
+        """Raise a `SessionError` unless a session could be written now."""
+
+    def create(self, session_id: str, data: str, owner: Owner, ttl: float) -> str:
+        """Keep a new session for ``ttl`` seconds, and return the value for its cookie."""
+
+    def get(self, cookie: str) -> Record | None:
+        """Return the record that a cookie's value stands for, or None."""
+
+    def replace(self, cookie: str, data: str, version: int) -> str | None:
+        """Replace a record that still has ``version``; return the cookie's value, or None if it is gone or changed."""
+
+    def touch(self, cookie: str, ttl: float) -> None:
+        """Have a record live another ``ttl`` seconds from now."""
+
+    def delete(self, cookie: str) -> None:
+        """Forget a record, if it is there."""
+
+    def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None) -> int:
+        """Forget an issuer's sessions with this ``sid``, or else all of this ``sub``; return how many."""
+
+    def lock(self, cookie: str, timeout: float) -> AbstractContextManager[None]:
+        """Keep other processes from refreshing the same session; wait ``timeout`` seconds for it at most."""
+
+
+def file_name(session_id: str) -> str:
+    """Return what a record is filed under: a reader of the store must not learn ids that open sessions."""
+    return hashlib.sha256(session_id.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class CookieStateStore:
+    """Keeps the session in the browser, sealed: needs no server, cannot be ended from outside, holds about 7 KB."""
+
+    stateless = True
+
+    def check(self) -> None:
+        """Do nothing: there is nothing that could be down."""
+
+    def create(self, session_id: str, data: str, owner: Owner, ttl: float) -> str:  # noqa: ARG002
+        """Return the sealed session itself."""
+        return data
+
+    def get(self, cookie: str) -> Record | None:
+        """Return the sealed session itself."""
+        return Record(cookie)
+
+    def replace(self, cookie: str, data: str, version: int) -> str | None:  # noqa: ARG002
+        """Return the sealed session itself."""
+        return data
+
+    def touch(self, cookie: str, ttl: float) -> None:
+        """Do nothing: the cookie's own age counts."""
+
+    def delete(self, cookie: str) -> None:
+        """Do nothing: the cookie is deleted in the browser."""
+
+    def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None) -> int:  # noqa: ARG002
+        """Refuse: nobody can reach into browsers."""
+        raise SessionError(
+            "sessions in cookies cannot be ended by back-channel logout; use a server-side store (Redis, SQL, memory)",
+            code="UNSUPPORTED_BY_STORE",
+        )
+
+    def lock(self, cookie: str, timeout: float) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Lock nothing: no other process has this request."""
+        return nullcontext()
+
+
+@frozen
+class _Entry:
+    record: Record
+    owner: Owner
+    expires_at: float
+
+
+class MemoryStateStore:
+    """Keeps sessions in this process: for scripts, tests and single-process servers.
+
+    Args:
+        maxsize: The most sessions; the least recently used goes first.
+        clock: A clock in seconds; injectable.
+    """
+
+    stateless = False
+
+    def __init__(self, maxsize: int = 100_000, clock: Callable[[], float] = time.monotonic) -> None:
+        self._maxsize, self._clock = maxsize, clock
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._mutex = threading.Lock()
+        self._locks = _make_locks()
+        reset_in_child(self)
+
+    def _after_fork_in_child(self) -> None:
+        self._mutex, self._locks = threading.Lock(), _make_locks()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def check(self) -> None:
+        """Do nothing: memory is there."""
+
+    def create(self, session_id: str, data: str, owner: Owner, ttl: float) -> str:
+        """Keep a new session."""
+        with self._mutex:
+            self._purge()
+            self._entries[file_name(session_id)] = _Entry(Record(data), owner, self._clock() + ttl)
+            while len(self._entries) > self._maxsize:
+                self._entries.popitem(last=False)
+        return session_id
+
+    def get(self, cookie: str) -> Record | None:
+        """Return a record that has not expired."""
+        with self._mutex:
+            entry = self._live(file_name(cookie))
+            return None if entry is None else entry.record
+
+    def replace(self, cookie: str, data: str, version: int) -> str | None:
+        """Replace a record of that version."""
+        name = file_name(cookie)
+        with self._mutex:
+            entry = self._live(name)
+            if entry is None or entry.record.version != version:
+                return None
+            self._entries[name] = evolve(entry, record=Record(data, version + 1))
+        return cookie
+
+    def touch(self, cookie: str, ttl: float) -> None:
+        """Move the end of a record."""
+        name = file_name(cookie)
+        with self._mutex:
+            entry = self._live(name)
+            if entry is not None:
+                self._entries[name] = evolve(entry, expires_at=self._clock() + ttl)
+
+    def delete(self, cookie: str) -> None:
+        """Forget a record."""
+        with self._mutex:
+            self._entries.pop(file_name(cookie), None)
+
+    def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None) -> int:
+        """Forget an issuer's sessions by ``sid``, or by ``sub``."""
+        with self._mutex:
+            found = [name for name, entry in self._entries.items() if _matches(entry.owner, issuer, sid, sub)]
+            for name in found:
+                del self._entries[name]
+        return len(found)
+
+    @contextmanager
+    def lock(self, cookie: str, timeout: float) -> Iterator[None]:
+        """Keep other threads out."""
+        lock = self._locks[int(file_name(cookie)[:8], 16) % len(self._locks)]
+        if not lock.acquire(timeout=timeout):
+            raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED")
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _live(self, name: str) -> _Entry | None:
+        entry = self._entries.get(name)
+        if entry is None or entry.expires_at <= self._clock():
+            self._entries.pop(name, None)
+            return None
+        self._entries.move_to_end(name)
+        return entry
+
+    def _purge(self) -> None:
+        # The oldest few only: a full sweep at each login would make logins slower the more there were.
+        now = self._clock()
+        for name in [name for name, _ in zip(self._entries, range(8), strict=False)]:
+            if self._entries[name].expires_at <= now:
+                del self._entries[name]
+
+
+def _make_locks() -> list[threading.Lock]:
+    # Shared by sessions whose hashes meet: as many as could be busy at once, and never to be cleaned up.
+    return [threading.Lock() for _ in range(1024)]
+
+
+def _matches(owner: Owner, issuer: str, sid: str | None, sub: str | None) -> bool:
+    return owner.issuer == issuer and (owner.sid == sid if sid is not None else owner.sub == sub)
