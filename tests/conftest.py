@@ -7,6 +7,7 @@ import responses
 
 from auth0_cte import RetryPolicy, ServerClient
 from tests.raw_server import RawServer
+from tests.services import PostgresServer, RedisServer, start_postgres, start_redis
 
 DOMAIN = "tenant.auth0.com"
 ISSUER = f"https://{DOMAIN}/"
@@ -57,3 +58,17 @@ def raw_client(raw_server: RawServer) -> Iterator[ServerClient]:
     """A client of `raw_server`."""
     with ServerClient(raw_server.url, "the-client", "the-secret", retry=RetryPolicy(sleep=lambda _: None)) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A real Redis, for all tests of this process that do not kill it."""
+    with start_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL, for all tests of this process that do not kill it."""
+    with start_postgres() as server:
+        yield server

@@ -131,7 +131,9 @@ class BaseClient:
         from auth0_cte.session.stores import CookieStateStore
 
         settings = self._session_settings or SessionSettings(identifier=self._state_identifier)
-        return SessionManager(self._state_store or CookieStateStore(), self._secrets, settings, self._clock)
+        # Not "or": an empty store is false.
+        store = CookieStateStore() if self._state_store is None else self._state_store
+        return SessionManager(store, self._secrets, settings, self._clock)
 
     @cached_property
     def _logout_tokens(self) -> LogoutTokens:

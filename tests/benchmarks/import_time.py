@@ -1,0 +1,52 @@
+"""How long imports take, each in a process of its own, from compiled bytecode."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.benchmarks.measure import Results, Sample
+
+_CHILD = "import time; start = time.perf_counter(); {statement}; print(time.perf_counter() - start)"
+
+
+def measure_imports(statements: Sequence[str], rounds: int) -> tuple[Results, Results]:
+    """Run import statements in fresh interpreters, in turn.
+
+    Args:
+        statements: The statements.
+        rounds: How often each one is run.
+
+    Returns:
+        Results by statement, of the statements alone and of whole processes. Rates are imports a second.
+    """
+    alone: dict[str, list[Sample]] = {statement: [] for statement in statements}
+    whole: dict[str, list[Sample]] = {statement: [] for statement in statements}
+    with TemporaryDirectory(prefix="bytecode-") as prefix:
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": prefix}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for number in range(-2, rounds):  # two rounds to compile, and to have the files in memory
+            for statement in statements:
+                inner, outer = _run(statement, environment)
+                if number >= 0:
+                    alone[statement].append(Sample(1 / inner, inner))
+                    whole[statement].append(Sample(1 / outer, outer))
+    return Results(alone), Results(whole)
+
+
+def _run(statement: str, environment: Mapping[str, str]) -> tuple[float, float]:
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD.format(statement=statement)],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout), time.perf_counter() - start

