@@ -212,9 +212,7 @@ def test_redis_indices_are_cleaned(redis_server: RedisServer) -> None:
         assert [] == store._client.keys("{clean}:*")
 
 
-def test_a_redis_without_timeouts_is_warned_of(
-    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_redis_without_timeouts_is_warned_of(redis_server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     """A client that could hang for ever is told in the log."""
     import redis
 
