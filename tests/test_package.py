@@ -17,7 +17,7 @@ ROOT = Path(auth0_cte.__file__).parent
 # From the bottom to the top: a module imports only from layers below its own, or of its own wing.
 LAYERS = [
     {"error", "token_types", "strict_json", "caching"},
-    {"auth_types"},
+    {"auth_types", "session.settings"},
     {"jose", "auth_server.domain", "auth_server.connections", "auth_server.retry", "auth_server.telemetry"},
     {"auth_server.http"},
     {"auth_server.client_auth", "auth_server.discovery", "auth_server.option_rules"},
@@ -42,7 +42,10 @@ def _modules() -> dict[str, Path]:
 
 def _layer(name: str) -> int:
     for number, layer in enumerate(LAYERS):
-        if name in layer or name.partition(".")[0] in layer:
+        if name in layer:
+            return number
+    for number, layer in enumerate(LAYERS):
+        if name.partition(".")[0] in layer:
             return number
     raise AssertionError(f"{name} has no place in LAYERS: give it one")
 

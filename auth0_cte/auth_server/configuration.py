@@ -14,6 +14,7 @@ from auth0_cte.auth_server.domain import issuer_url
 from auth0_cte.auth_server.option_rules import ExchangeDefaults, validate
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
+from auth0_cte.session.settings import CookieSettings, SessionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,8 +151,25 @@ def options_from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
     missing = [key for name, key in names.items() if name in required and name not in found]
     if missing:
         raise ConfigurationError(f"missing environment variables: {', '.join(missing)}")
+    cookie = _cookie_from_environment()
+    if cookie is not None and "session_settings" not in found:
+        found["session_settings"] = SessionSettings(cookie=cookie)
     params = {name: os.environ.get(f"AUTH0_{name.upper()}") for name in ("audience", "scope")}
     given = {name: value for name, value in params.items() if value}
     if given:
         found["authorization_params"] = {**given, **(options.get("authorization_params") or {})}
     return found
+
+
+def _cookie_from_environment() -> CookieSettings | None:
+    values = {
+        name: os.environ.get(f"AUTH0_COOKIE_{name.upper()}") for name in ("domain", "path", "secure", "same_site")
+    }
+    given: dict[str, Any] = {name: value for name, value in values.items() if value}
+    if "secure" in given:
+        if given["secure"].lower() not in ("true", "false"):
+            raise ConfigurationError("AUTH0_COOKIE_SECURE must be true or false")
+        given["secure"] = given["secure"].lower() == "true"
+    if "same_site" in given:
+        given["same_site"] = given["same_site"].capitalize()
+    return CookieSettings(**given) if given else None

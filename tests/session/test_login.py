@@ -25,7 +25,7 @@ SECRET = "a-secret-of-more-than-thirty-two-bytes"
 TYPE = "urn:acme:mcp-token"
 
 
-def options(user: str = "auth0|ada", **more: Any) -> dict[str, Any]:
+def options(user: Any = "auth0|ada", **more: Any) -> dict[str, Any]:
     return {"subject_token": user, "subject_token_type": TYPE, **more}
 
 
@@ -78,9 +78,14 @@ def test_what_could_not_be_kept_is_refused_before_the_token_is_spent(
 ) -> None:
     """Without a secret, a request or a response no subject token is sent, nor fetched."""
     fetched: list[int] = []
+
+    def fetch() -> str:
+        fetched.append(1)
+        return "auth0|ada"
+
     with pytest.raises(SessionError) as caught:
         make_client(tenant, **settings).login_with_custom_token_exchange(
-            options(lambda: fetched.append(1) or "x"),
+            options(fetch),
             store_options,
         )
     assert code == caught.value.code
