@@ -13,6 +13,7 @@ def test_the_readme_runs() -> None:
     document = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()]).parse(README)
     examples = list(document.examples())
     assert len(examples) > 30
+    document.namespace["__name__"] = "__main__"
     for example in examples:
         example.evaluate()
 
