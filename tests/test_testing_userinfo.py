@@ -147,9 +147,9 @@ def test_session_expiry(tenant: LocalTenant, clock: FakeClock) -> None:
     ]
 
 
-def test_settings_can_be_read(tenant: LocalTenant) -> None:
-    """The settings tell what holds; at first that is what Auth0 recommends."""
-    settings = (tenant.rotate_refresh_tokens, tenant.refresh_token_leeway, tenant.refresh_token_lifetime)
+def test_settings_at_first(tenant: LocalTenant) -> None:
+    """At first refresh tokens rotate without leeway and never expire, and nothing is added to ID tokens."""
+    settings: list[Any] = [tenant.rotate_refresh_tokens, tenant.refresh_id_token, tenant.rp_initiated_logout]
+    settings += [tenant.refresh_token_leeway, tenant.refresh_token_lifetime, tenant.id_token_claims]
 
-    assert (True, 0, None) == settings
-    assert (True, True, {}) == (tenant.refresh_id_token, tenant.rp_initiated_logout, tenant.id_token_claims)
+    assert [True, True, True, 0, None, {}] == settings

@@ -35,6 +35,10 @@ _HEADER: Final = b64url_encode(b'{"alg":"dir","enc":"A256CBC-HS512"}')
 _AAD: Final = _HEADER.encode("ascii")
 
 
+# Made once: json.dumps with other than its default settings makes an encoder for each call.
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
 @lru_cache(maxsize=1)
 def _engine() -> Any:
     return JWA.encryption_alg(ENCRYPTION)
@@ -58,7 +62,7 @@ class Sealer:
 
     def seal(self, content: Mapping[str, Any]) -> str:
         """Encrypt and authenticate a JSON object as text that is safe in a cookie."""
-        plain = json.dumps(content, separators=(",", ":")).encode()
+        plain = _encode(content).encode()
         iv, cipher, tag = _engine().encrypt(self._keys[0], _AAD, plain)
         return f"{_HEADER}..{b64url_encode(iv)}.{b64url_encode(cipher)}.{b64url_encode(tag)}"
 

@@ -44,6 +44,7 @@ class Application:
         token_exchange: Whether Custom Token Exchange is enabled for it.
         trust_forwarded_for: Auth0's "Trust Token Endpoint IP Header": whether ``auth0-forwarded-for`` is believed.
         id_token_alg: The algorithm of its ID tokens.
+        allowed_logout_urls: Where browsers may be sent after a logout; None for any https or loopback URL.
     """
 
     client_id: str
@@ -54,6 +55,7 @@ class Application:
     token_exchange: bool = True
     trust_forwarded_for: bool = False
     id_token_alg: str = "RS256"
+    allowed_logout_urls: tuple[str, ...] | None = None
 
     def has_secret(self, secret: str | None) -> bool:
         """Tell whether a secret is the application's."""

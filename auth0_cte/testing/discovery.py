@@ -21,7 +21,6 @@ _PATHS: Final = {
     "mfa_challenge_endpoint": "mfa/challenge",
     "jwks_uri": ".well-known/jwks.json",
     "revocation_endpoint": "oauth/revoke",
-    "end_session_endpoint": "oidc/logout",
 }
 
 
@@ -37,7 +36,11 @@ def serve_configuration(state: TenantState, request: TenantRequest) -> Reply:
         "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGORITHMS),
         "token_endpoint_auth_methods_supported": sorted(each.method for each in state.authenticators),
         "claims_supported": ["aud", "email", "email_verified", "exp", "iat", "iss", "name", "nickname", "sub"],
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
     }
+    if state.session_settings.rp_initiated_logout:
+        metadata["end_session_endpoint"] = f"{request.issuer}oidc/logout"
     return json_reply(metadata, headers=_CACHEABLE)
 
 

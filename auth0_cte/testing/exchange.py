@@ -5,7 +5,6 @@ Sources: RFC 8693 section 2; Auth0, "Custom Token Exchange".
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -14,9 +13,10 @@ from auth0_cte.testing.action_api import UserById
 from auth0_cte.testing.actions import run_action
 from auth0_cte.testing.actor_token import verify_actor_token
 from auth0_cte.testing.messages import RefusalError, json_reply
+from auth0_cte.testing.requirements import ask_for_more
 from auth0_cte.testing.token_endpoint import Grant, Outcome
 from auth0_cte.testing.tokens import TokenGrant, issue_tokens
-from auth0_cte.token_types import ID_TOKEN
+from auth0_cte.token_types import ACCESS_TOKEN, ID_TOKEN
 
 if TYPE_CHECKING:
     from auth0_cte.testing.action_api import Commands
@@ -32,7 +32,6 @@ __all__ = ["GRANT_TYPE", "TOKEN_EXCHANGE"]
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 _UNKNOWN_TYPE: Final = "Invalid subject_token_type and requested_token_type combination."
-_NO_MFA_WITH_ACTOR: Final = "MFA is not supported using actor_token with the requested token exchange profile."
 # The proof of the application's identity is not the Action's business.
 _HIDDEN_FROM_ACTION: Final = frozenset({"client_secret", "client_assertion"})
 
@@ -66,9 +65,16 @@ def _exchange(call: TokenCall) -> Outcome:
         organization=organization,
         act=commands.actor,
     )
-    _ask_for_more(state, grant)
-    reply = json_reply(issue_tokens(state, grant, asked.scopes))
-    return Outcome(reply=reply, user_id=grant.user.user_id, description="Successful exchange", details=_details(grant))
+    ask_for_more(state, grant)
+    body = {**issue_tokens(state, grant, asked.scopes), "issued_token_type": ACCESS_TOKEN}
+    if "offline_access" in grant.scopes:
+        body["refresh_token"] = state.refresh_tokens.issue(grant)
+    return Outcome(
+        reply=json_reply(body),
+        user_id=grant.user.user_id,
+        description="Successful exchange",
+        details=_details(grant),
+    )
 
 
 def _profile(call: TokenCall) -> Action:
@@ -189,24 +195,6 @@ def _scopes(asked: _Asked, commands: Commands) -> tuple[str, ...]:
     # A delegated session has no refresh token.
     dropped = {"offline_access"} if commands.actor is not None else set()
     return tuple(scope for scope in asked.api.grant(asked.scopes) if scope not in dropped)
-
-
-def _ask_for_more(state: TenantState, grant: TokenGrant) -> None:
-    user = grant.user
-    if not grant.api.skip_consent:
-        raise RefusalError(403, "consent_required", "Consent required", user_id=user.user_id)
-    if not user.mfa_required:
-        return
-    if grant.act is not None:
-        raise RefusalError(400, "invalid_request", _NO_MFA_WITH_ACTOR, user_id=user.user_id)
-    mfa_token = f"Fe26.2*{secrets.token_urlsafe(32)}"
-    state.mfa_tokens[mfa_token] = grant
-    members: dict[str, Any] = {"mfa_token": mfa_token}
-    if user.mfa_requirements is not None:
-        members["mfa_requirements"] = user.mfa_requirements
-    raise RefusalError(
-        403, "mfa_required", "Multifactor authentication required", user_id=user.user_id, members=members
-    )
 
 
 def _details(grant: TokenGrant) -> dict[str, Any]:

@@ -53,7 +53,8 @@ class LogEntry:
     """An entry of the tenant log (Auth0, "Log Event Type Codes"); it tells more than the HTTP reply did.
 
     Args:
-        type: ``"secte"`` for an exchange that succeeded, ``"fecte"`` for one that failed.
+        type: ``"secte"`` for an exchange that succeeded, ``"fecte"`` for one that failed; ``"sertft"`` and
+            ``"fertft"`` for refreshes, ``"slo"`` and ``"flo"`` for logouts.
         date: When, in Unix seconds by the tenant's clock.
         description: What happened, in detail.
         client_id: The application, as far as the request named one.

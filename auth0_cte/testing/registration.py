@@ -44,6 +44,7 @@ class Registration:
         token_exchange: bool = True,
         trust_forwarded_for: bool = False,
         id_token_alg: str = "RS256",  # noqa: S107 - no password
+        allowed_logout_urls: Iterable[str] | None = None,
     ) -> Application:
         """Register an application; one with the same client id is replaced.
 
@@ -56,6 +57,8 @@ class Registration:
             token_exchange: Whether Custom Token Exchange is enabled for it.
             trust_forwarded_for: Whether ``auth0-forwarded-for`` is believed.
             id_token_alg: RS256, PS256, ES256, or HS256 with the client secret.
+            allowed_logout_urls: Where browsers may be sent after a logout; a ``*`` stands for a subdomain. Any https
+                or loopback URL when None.
 
         Raises:
             ValueError: The algorithm is another one, or a public application has a secret or HS256.
@@ -75,6 +78,7 @@ class Registration:
             token_exchange=token_exchange,
             trust_forwarded_for=trust_forwarded_for,
             id_token_alg=id_token_alg,
+            allowed_logout_urls=None if allowed_logout_urls is None else tuple(allowed_logout_urls),
         )
         self.state.applications.add(application)
         return application
@@ -87,6 +91,7 @@ class Registration:
         blocked: bool = False,
         mfa_required: bool = False,
         mfa_requirements: Mapping[str, Any] | None = None,
+        session_expiry: int | None = None,
         app_metadata: Mapping[str, Any] | None = None,
         user_metadata: Mapping[str, Any] | None = None,
         **attributes: Any,
@@ -100,6 +105,8 @@ class Registration:
             blocked: Whether the user may not log in.
             mfa_required: Whether exchanges answer ``mfa_required``.
             mfa_requirements: What that reply tells about the factors, or None.
+            session_expiry: When the session at the user's own identity provider ends, in Unix seconds: a claim of
+                every ID token from now on, refreshed ones too. None for no such claim.
             app_metadata: Application metadata.
             user_metadata: General metadata.
             **attributes: ``email``, ``name`` and the like.
@@ -116,9 +123,22 @@ class Registration:
             blocked=blocked,
             mfa_required=mfa_required,
             mfa_requirements=mfa_requirements,
+            session_expiry=session_expiry,
         )
         self.state.users.add(user)
         return user
+
+    def delete_user(self, user_id: str) -> None:
+        """Delete a user, whose refresh tokens are revoked.
+
+        Args:
+            user_id: The id in the tenant.
+
+        Raises:
+            KeyError: There is no such user.
+        """
+        self.state.users.remove(user_id)
+        self.state.refresh_tokens.revoke(user_id)
 
     def add_connection(self, name: str, *, strategy: str = "auth0") -> Connection:
         """Register a connection. Until there is one, Actions may name any; afterwards only those.

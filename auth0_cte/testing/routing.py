@@ -21,7 +21,7 @@ def answer(state: TenantState, request: TenantRequest) -> Reply:
     """Record a request and answer it."""
     state.requests.append(request)
     state.issuers.add(request.issuer)
-    event = state.script.take(request.path) or Scripted()
+    event = state.script.take(request.path, request.form.get("grant_type")) or Scripted()
     if event.reply is not None:
         reply = event.reply
     elif event.fault in ("close", "reset"):

@@ -30,11 +30,13 @@ class Scripted:
         reply: The reply; None when the tenant answers as ever.
         delay: Seconds before the reply.
         fault: How the connection breaks, or None.
+        grant_type: The grant of the request; None for any, and for what is no token request.
     """
 
     reply: Reply | None = None
     delay: float = 0.0
     fault: Fault | None = None
+    grant_type: str | None = None
 
 
 class Script:
@@ -49,11 +51,14 @@ class Script:
         with self._lock:
             self._queues.setdefault(path, deque()).extend([event] * times)
 
-    def take(self, path: str) -> Scripted | None:
-        """Take the next event of a path, if there is one."""
+    def take(self, path: str, grant_type: object = None) -> Scripted | None:
+        """Take the next event of a path that is for any grant or for this one, if there is one."""
         with self._lock:
-            queue = self._queues.get(path)
-            return queue.popleft() if queue else None
+            queue = self._queues.get(path, deque())
+            event = next((each for each in queue if each.grant_type in (None, grant_type)), None)
+            if event is not None:
+                queue.remove(event)
+            return event
 
 
 class Scripting:
@@ -72,6 +77,7 @@ class Scripting:
         content_type: str | None = None,
         times: int = 1,
         path: str = "/oauth/token",
+        grant_type: str | None = None,
         delay: float = 0.0,
         fault: Fault | None = None,
     ) -> None:
@@ -90,6 +96,7 @@ class Scripting:
             content_type: The type of the body; JSON's when None.
             times: How many requests.
             path: The path of the requests.
+            grant_type: The grant of the token requests, ``"refresh_token"``, say; any when None.
             delay: Seconds that pass before the reply.
             fault: ``"close"`` ends the connection without a reply, ``"reset"`` does so rudely, ``"half_body"`` ends
                 it in the middle of the body.
@@ -100,7 +107,8 @@ class Scripting:
             if body is None:
                 body = _error_body(status or 500, error, description)
             reply = _reply(status or 500, body, content_type, headers or {})
-        self.state.script.add(path, Scripted(reply=reply, delay=delay, fault=fault), times)
+        event = Scripted(reply=reply, delay=delay, fault=fault, grant_type=grant_type)
+        self.state.script.add(path, event, times)
 
     def fail_next_with_rate_limit(self, limit: int = 4, *, reset_in: float = 1.0, times: int = 1) -> None:
         """Answer the next exchanges as the tenant's rate limit would (Auth0, "Rate Limit Policy").

@@ -13,7 +13,9 @@ from auth0_cte.testing.journal import Journal
 from auth0_cte.testing.keys import KeyRing
 from auth0_cte.testing.organizations import Organizations
 from auth0_cte.testing.protection import RejectCounter
+from auth0_cte.testing.refresh_tokens import RefreshTokens
 from auth0_cte.testing.script import Script
+from auth0_cte.testing.session_settings import SessionSettings
 from auth0_cte.testing.users import Users
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class TenantState:
         clock: Returns Unix seconds.
         default_audience: The API of requests that name none, or None.
         issuers: The issuer identifiers that the tenant was reached by so far.
+        session_settings: What can be set about refresh tokens, ID tokens and logout.
         refresh_tokens: What was granted, by the refresh tokens issued for it.
         mfa_tokens: What waits for a second factor, by the tokens that continue it.
         endpoints: What answers, by path and then by method.
@@ -62,7 +65,10 @@ class TenantState:
     logs: Journal[LogEntry] = field(factory=Journal)
     script: Script = field(factory=Script)
     issuers: set[str] = field(factory=set)
-    refresh_tokens: dict[str, TokenGrant] = field(factory=dict)
+    session_settings: SessionSettings = field(factory=SessionSettings)
+    refresh_tokens: RefreshTokens = Factory(
+        lambda self: RefreshTokens(self.clock, self.session_settings), takes_self=True
+    )
     mfa_tokens: dict[str, TokenGrant] = field(factory=dict)
     endpoints: dict[str, dict[str, Endpoint]] = field(factory=dict)
     grants: dict[str, Grant] = field(factory=dict)

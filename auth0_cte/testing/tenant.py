@@ -8,13 +8,18 @@ from urllib.parse import urlsplit
 
 from auth0_cte.testing.discovery import serve_configuration, serve_jwks
 from auth0_cte.testing.exchange import GRANT_TYPE, TOKEN_EXCHANGE
+from auth0_cte.testing.logout import serve_logout, serve_oidc_logout
 from auth0_cte.testing.messages import TenantRequest
+from auth0_cte.testing.refresh import GRANT_TYPE as REFRESH_GRANT_TYPE
+from auth0_cte.testing.refresh import REFRESH_TOKEN
 from auth0_cte.testing.registration import Registration
 from auth0_cte.testing.routing import answer
 from auth0_cte.testing.script import Scripting
+from auth0_cte.testing.sessions import Sessions
 from auth0_cte.testing.state import TenantState
 from auth0_cte.testing.token_endpoint import serve_token
 from auth0_cte.testing.tokens import ID_TOKEN_LIFETIME, TokenGrant, issue_id_token
+from auth0_cte.testing.userinfo import serve_userinfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,8 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["LocalTenant"]
 
 
-class LocalTenant(Registration, Scripting):
-    """An Auth0 tenant that lives in this process: discovery, keys, and a token endpoint for Custom Token Exchange.
+class LocalTenant(Registration, Scripting, Sessions):
+    """An Auth0 tenant that lives in this process: discovery, keys, Custom Token Exchange, and what sessions need.
 
     It is reached in process (`client`, `session`, `adapter`) or over a loopback port (`serve`); its issuer is the
     address it was reached by, ``https://{domain}/`` in process. It is safe among threads.
@@ -74,7 +79,11 @@ class LocalTenant(Registration, Scripting):
         self.state.endpoints["/.well-known/openid-configuration"] = {"GET": serve_configuration}
         self.state.endpoints["/.well-known/jwks.json"] = {"GET": serve_jwks}
         self.state.endpoints["/oauth/token"] = {"POST": serve_token}
+        self.state.endpoints["/userinfo"] = {"GET": serve_userinfo, "POST": serve_userinfo}
+        self.state.endpoints["/v2/logout"] = {"GET": serve_logout}
+        self.state.endpoints["/oidc/logout"] = {"GET": serve_oidc_logout, "POST": serve_oidc_logout}
         self.state.grants[GRANT_TYPE] = TOKEN_EXCHANGE
+        self.state.grants[REFRESH_GRANT_TYPE] = REFRESH_TOKEN
         self._servers: list[TenantServer] = []
         default = self.add_application(client_id, client_secret, name="Local application")
         self.client_id: str = default.client_id
@@ -127,7 +136,7 @@ class LocalTenant(Registration, Scripting):
 
     @property
     def logs(self) -> Journal[LogEntry]:
-        """The tenant log: an entry for each exchange, with more detail than the reply gave."""
+        """The tenant log: an entry for each exchange, refresh and logout, with more detail than the reply gave."""
         return self.state.logs
 
     @property
@@ -137,7 +146,7 @@ class LocalTenant(Registration, Scripting):
 
     @property
     def refresh_tokens(self) -> Mapping[str, TokenGrant]:
-        """What was granted, by the refresh tokens that were issued for it."""
+        """What was granted, by the refresh tokens that were issued for it and not used up or revoked."""
         return self.state.refresh_tokens
 
     def id_token(

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
-from auth0_cte.token_types import ACCESS_TOKEN
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from auth0_cte.testing.state import TenantState
     from auth0_cte.testing.users import User
 
-__all__ = ["TokenGrant", "issue_access_token", "issue_id_token", "issue_tokens"]
+__all__ = ["TokenGrant", "issue_access_token", "issue_id_token", "issue_tokens", "user_claims"]
 
 ID_TOKEN_LIFETIME: Final = 36000
 """How long an ID token lives, in seconds; Auth0's default."""
@@ -72,7 +70,7 @@ class TokenGrant:
 def issue_access_token(state: TenantState, grant: TokenGrant) -> str:
     """Sign an access token: Auth0's own profile of a JWT, or RFC 9068, as the API says."""
     claims = grant.common_claims(int(state.clock()), grant.api.token_lifetime)
-    claims["aud"] = grant.api.identifier
+    claims["aud"] = _audience(grant)
     if grant.scopes:
         claims["scope"] = " ".join(grant.scopes)
     if grant.api.token_dialect == "rfc9068_profile":
@@ -81,10 +79,18 @@ def issue_access_token(state: TenantState, grant: TokenGrant) -> str:
     return state.keys.current().sign({**claims, "azp": grant.application.client_id}, header={"typ": "JWT"})
 
 
+def _audience(grant: TokenGrant) -> str | list[str]:
+    # With openid, Auth0's access tokens are good for the userinfo endpoint, too.
+    userinfo = f"{grant.issuer}userinfo"
+    if "openid" not in grant.scopes or grant.api.identifier == userinfo:
+        return grant.api.identifier
+    return [grant.api.identifier, userinfo]
+
+
 def issue_id_token(
     state: TenantState, grant: TokenGrant, *, lifetime: int = ID_TOKEN_LIFETIME, more: Mapping[str, Any] | None = None
 ) -> str:
-    """Sign an ID token (OpenID Connect Core 1.0, section 2).
+    """Sign an ID token (OpenID Connect Core 1.0, section 2), with what the tenant adds to all of them.
 
     Args:
         state: The tenant.
@@ -93,33 +99,37 @@ def issue_id_token(
         more: Further claims, which win.
     """
     claims = grant.common_claims(int(state.clock()), lifetime)
-    claims |= {"aud": grant.application.client_id, "sid": grant.sid, **_user_claims(grant), **(more or {})}
+    claims |= {"aud": grant.application.client_id, "sid": grant.sid, **user_claims(grant.user, grant.scopes)}
+    if grant.user.session_expiry is not None:
+        claims["session_expiry"] = grant.user.session_expiry
+    added = {**claims, **state.session_settings.claims_for(grant.user.user_id, grant.application)}
+    claims = {**{name: value for name, value in added.items() if value is not None}, **(more or {})}
     return state.keys.id_token_key(grant.application).sign(claims, header={"typ": "JWT"})
 
 
-def _user_claims(grant: TokenGrant) -> dict[str, Any]:
-    attributes = dict(grant.user.attributes)
+def user_claims(user: User, scopes: Sequence[str]) -> dict[str, Any]:
+    """Return the claims about a user that scopes ask for (OpenID Connect Core 1.0, section 5.4)."""
+    attributes = dict(user.attributes)
     if "phone_verified" in attributes:
         attributes.setdefault("phone_number_verified", attributes["phone_verified"])
-    names = [name for scope in grant.scopes for name in _CLAIMS.get(scope, ())]
+    names = [name for scope in scopes for name in _CLAIMS.get(scope, ())]
     return {name: attributes[name] for name in names if name in attributes}
 
 
-def issue_tokens(state: TenantState, grant: TokenGrant, requested: Sequence[str]) -> dict[str, Any]:
-    """Make the body of a successful reply (RFC 8693 section 2.2.1).
+def issue_tokens(
+    state: TenantState, grant: TokenGrant, requested: Sequence[str], *, id_token: bool = True
+) -> dict[str, Any]:
+    """Make the body of a successful reply (RFC 6749 section 5.1), without a refresh token.
 
     Args:
         state: The tenant.
         grant: What was granted.
         requested: The scopes that the request named.
+        id_token: Whether there is an ID token, provided that the scopes have ``openid``.
     """
     body: dict[str, Any] = {"access_token": issue_access_token(state, grant)}
-    if "openid" in grant.scopes:
+    if id_token and "openid" in grant.scopes:
         body["id_token"] = issue_id_token(state, grant)
-    if "offline_access" in grant.scopes:
-        body["refresh_token"] = f"v1.{secrets.token_urlsafe(40)}"
-        state.refresh_tokens[body["refresh_token"]] = grant
     if set(grant.scopes) != set(requested):
         body["scope"] = " ".join(grant.scopes)
-    body |= {"expires_in": grant.api.token_lifetime, "token_type": "Bearer", "issued_token_type": ACCESS_TOKEN}
-    return body
+    return {**body, "expires_in": grant.api.token_lifetime, "token_type": "Bearer"}

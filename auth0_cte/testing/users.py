@@ -54,6 +54,8 @@ class User:
         blocked: Whether the user may not log in.
         mfa_required: Whether a second factor is asked for.
         mfa_requirements: What the ``mfa_required`` reply tells about the factors, or None.
+        session_expiry: When the session at the user's own identity provider ends, in Unix seconds; the claim of that
+            name in ID tokens. None when that provider does not say.
         logins: How many exchanges set this user.
     """
 
@@ -66,6 +68,7 @@ class User:
     blocked: bool = False
     mfa_required: bool = False
     mfa_requirements: Mapping[str, Any] | None = None
+    session_expiry: int | None = None
     logins: int = 0
 
     def profile(self) -> dict[str, Any]:
@@ -100,6 +103,15 @@ class Users(Mapping[str, User]):
         """Add a user; one with the same id is replaced."""
         with self._lock:
             self._users[user.user_id] = user
+
+    def remove(self, user_id: str) -> None:
+        """Delete a user.
+
+        Raises:
+            KeyError: There is no such user.
+        """
+        with self._lock:
+            del self._users[user_id]
 
     def add_connection(self, connection: Connection) -> None:
         """Register a connection; from now on only registered ones exist."""

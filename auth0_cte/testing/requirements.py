@@ -1,0 +1,39 @@
+"""What stands between a grant and its tokens: the user's consent, and a second factor."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from auth0_cte.testing.messages import RefusalError
+
+if TYPE_CHECKING:
+    from auth0_cte.testing.state import TenantState
+    from auth0_cte.testing.tokens import TokenGrant
+
+__all__ = ["ask_for_more"]
+
+_NO_MFA_WITH_ACTOR: Final = "MFA is not supported using actor_token with the requested token exchange profile."
+
+
+def ask_for_more(state: TenantState, grant: TokenGrant) -> None:
+    """Let a grant pass that needs nothing more of the user.
+
+    Raises:
+        RefusalError: The API needs consent, or the user a second factor.
+    """
+    user = grant.user
+    if not grant.api.skip_consent:
+        raise RefusalError(403, "consent_required", "Consent required", user_id=user.user_id)
+    if not user.mfa_required:
+        return
+    if grant.act is not None:
+        raise RefusalError(400, "invalid_request", _NO_MFA_WITH_ACTOR, user_id=user.user_id)
+    mfa_token = f"Fe26.2*{secrets.token_urlsafe(32)}"
+    state.mfa_tokens[mfa_token] = grant
+    members: dict[str, Any] = {"mfa_token": mfa_token}
+    if user.mfa_requirements is not None:
+        members["mfa_requirements"] = user.mfa_requirements
+    raise RefusalError(
+        403, "mfa_required", "Multifactor authentication required", user_id=user.user_id, members=members
+    )

@@ -1,0 +1,66 @@
+"""The userinfo endpoint (OpenID Connect Core 1.0, section 5.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from auth0_cte.jose import JoseError, Jws
+from auth0_cte.testing.messages import RefusalError, json_reply
+from auth0_cte.testing.tokens import user_claims
+
+if TYPE_CHECKING:
+    from auth0_cte.testing.messages import Reply, TenantRequest
+    from auth0_cte.testing.state import TenantState
+
+__all__ = ["serve_userinfo"]
+
+
+def serve_userinfo(state: TenantState, request: TenantRequest) -> Reply:
+    """Answer with the claims that the scopes of the access token allow, the actor among them."""
+    try:
+        claims = _verify(state, request)
+    except RefusalError as refusal:
+        return refusal.reply()
+    user = state.users.get(str(claims.get("sub")))
+    if user is None or user.blocked:
+        return _invalid("the user does not exist or is blocked").reply()
+    scopes = str(claims.get("scope", "")).split()
+    if "openid" not in scopes:
+        return _refusal(403, "insufficient_scope", "The access token lacks the scope openid.").reply()
+    actor = {"act": claims["act"]} if "act" in claims else {}
+    return json_reply({"sub": user.user_id, **user_claims(user, scopes), **actor})
+
+
+def _verify(state: TenantState, request: TenantRequest) -> dict[str, Any]:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise RefusalError(401, "unauthorized", "Unauthorized", headers={"www-authenticate": "Bearer"})
+    try:
+        jws = Jws.parse(token.strip())
+        claims = jws.verify(state.keys.verification_keys().select(jws.header))
+    except JoseError as error:
+        raise _invalid(str(error)) from None
+    fault = _fault(state, claims)
+    if fault is not None:
+        raise _invalid(fault)
+    return claims
+
+
+def _fault(state: TenantState, claims: dict[str, Any]) -> str | None:
+    issuer, audience = claims.get("iss"), claims.get("aud")
+    if issuer not in state.issuers:
+        return "it is of another issuer"
+    if f"{issuer}userinfo" not in (audience if isinstance(audience, list) else [audience]):
+        return "it is not for the userinfo endpoint"
+    if claims.get("exp", 0) <= state.clock():
+        return "it has expired"
+    return None
+
+
+def _invalid(detail: str) -> RefusalError:
+    return _refusal(401, "invalid_token", f"The access token is invalid: {detail}.")
+
+
+def _refusal(status: int, error: str, description: str) -> RefusalError:
+    # RFC 6750 section 3.
+    return RefusalError(status, error, description, headers={"www-authenticate": f'Bearer error="{error}"'})
