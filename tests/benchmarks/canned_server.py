@@ -90,15 +90,17 @@ def canned_server(replies: Replies, cpu: int | None = None) -> Iterator[CannedSe
         port, addresses = _free_port()
         server = CannedServer(port, str(_make_certificates(directory)))
         configuration = directory / "nginx.conf"
-        configuration.write_text(
-            CONFIGURATION.format(
-                directory=directory,
-                listeners="\n".join(f"    listen {address}:{port} ssl;" for address in addresses),
-                locations="\n".join(_location(path, reply) for path, reply in replies(server.issuer).items()),
-            )
-        )
+        configuration.write_text(_configuration(directory, port, addresses, replies(server.issuer)))
         with _running([nginx, "-p", name, "-c", str(configuration)], directory, port, cpu):
             yield server
+
+
+def _configuration(directory: Path, port: int, addresses: list[str], replies: Mapping[str, object]) -> str:
+    return CONFIGURATION.format(
+        directory=directory,
+        listeners="\n".join(f"    listen {address}:{port} ssl;" for address in addresses),
+        locations="\n".join(_location(path, reply) for path, reply in replies.items()),
+    )
 
 
 @contextmanager

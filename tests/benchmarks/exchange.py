@@ -10,7 +10,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -103,10 +103,6 @@ def canned_replies(*, id_token: bool) -> Replies:
     key = SigningKey.generate("RS256")
 
     def replies(issuer: str) -> dict[str, object]:
-        tokens = {"access_token": "", "scope": SCOPE, "expires_in": 86400, "token_type": "Bearer"}
-        tokens["access_token"] = "x" * (REPLY_BYTES - len(json.dumps(tokens)))
-        if id_token:
-            tokens["id_token"] = key.sign(_claims(issuer), header={"typ": "JWT"})
         configuration = {
             "issuer": issuer,
             "authorization_endpoint": issuer + "authorize",
@@ -116,10 +112,16 @@ def canned_replies(*, id_token: bool) -> Replies:
         return {
             "/.well-known/openid-configuration": configuration,
             "/.well-known/jwks.json": {"keys": [key.public_jwk()]},
-            "/oauth/token": tokens,
+            "/oauth/token": _tokens({"id_token": key.sign(_claims(issuer), header={"typ": "JWT"})} if id_token else {}),
         }
 
     return replies
+
+
+def _tokens(more: Mapping[str, str]) -> dict[str, object]:
+    tokens = {"access_token": "", "scope": SCOPE, "expires_in": 86400, "token_type": "Bearer"}
+    tokens["access_token"] = "x" * (REPLY_BYTES - len(json.dumps(tokens)))
+    return {**tokens, **more}
 
 
 def _claims(issuer: str) -> dict[str, object]:
