@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from auth0_cte.auth_server.async_server_client import AsyncServerClient
     from auth0_cte.auth_server.client_auth import ClientAuth, ClientSecretBasic, ClientSecretPost, PublicClient
     from auth0_cte.auth_server.retry import RetryBudget, RetryPolicy
     from auth0_cte.auth_server.server_client import ServerClient
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessTokenError",
     "Actor",
+    "AsyncServerClient",
     "Auth0CTEError",
     "AuthorizationParams",
     "Carrier",
@@ -95,6 +97,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "auth_server.async_server_client": ("AsyncServerClient",),
     "auth_server.client_auth": ("ClientAuth", "ClientSecretBasic", "ClientSecretPost", "PublicClient"),
     "auth_server.retry": ("RetryBudget", "RetryPolicy"),
     "auth_server.server_client": ("ServerClient",),

@@ -26,6 +26,7 @@ LAYERS = [
     {"session"},
     {"auth_server.base_client"},
     {"auth_server.server_client"},
+    {"auth_server.async_server_client"},
     {"testing"},
     {"cli"},
 ]

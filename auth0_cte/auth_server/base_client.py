@@ -37,7 +37,7 @@ __all__ = ["BaseClient"]
 
 
 class BaseClient:
-    """The constructor and the parts of `ServerClient`, which documents the arguments."""
+    """The constructor and the parts of `ServerClient`, which documents the arguments, and of its mirror."""
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class BaseClient:
         )
         self._state_store, self._session_settings = state_store, session_settings
         self._state_identifier = state_identifier
+        self.pool_size: int = settings.pool_size
         self._http = Http(settings, session)
         headers = common_headers(telemetry=telemetry)
         retry = retry or RetryPolicy()
@@ -109,15 +110,12 @@ class BaseClient:
         """
         return cls(**check.options_from_environment(options))
 
-    def close(self) -> None:
-        """Close the pooled connections."""
-        self._http.close()
-
-    def __enter__(self) -> Self:
+    @classmethod
+    def sharing(cls, other: BaseClient) -> Self:
+        """Make a client with the very parts of another one: its connections, caches and settings."""
+        self = cls.__new__(cls)
+        vars(self).update(vars(other))
         return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         domain = self._domain if isinstance(self._domain, str) else "<resolver>"

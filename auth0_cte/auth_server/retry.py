@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
@@ -22,12 +23,20 @@ if TYPE_CHECKING:
 
     from auth0_cte.error import Auth0CTEError
 
-__all__ = ["Deadline", "RetryBudget", "RetryPolicy"]
+__all__ = ["Deadline", "RetryBudget", "RetryPolicy", "sleeper"]
 
 MAX_UNSENT_RETRIES: Final = 2
 MAX_ASKED_RETRIES: Final = 1
 BACKOFF_BASE: Final = 0.2
 BACKOFF_CAP: Final = 2.0
+
+
+sleeper: Final[ContextVar[Callable[[float], None]]] = ContextVar("auth0_cte_sleeper", default=time.sleep)
+"""How this context waits: asynchronous code must be able to cancel a wait, which ``time.sleep`` does not allow."""
+
+
+def _sleep(seconds: float) -> None:
+    sleeper.get()(seconds)
 
 
 class Deadline:
@@ -99,7 +108,7 @@ class RetryPolicy:
     unsent_retries: int = MAX_UNSENT_RETRIES
     asked_retries: int = MAX_ASKED_RETRIES
     subject_token_reusable: bool = False
-    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    sleep: Callable[[float], None] = field(default=_sleep, repr=False)
     uniform: Callable[[float, float], float] = field(default=random.uniform, repr=False)
     budget: RetryBudget = field(default=_shared_budget, repr=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from attrs import evolve
 
@@ -93,6 +93,9 @@ class ServerClient(BaseClient):
         retry: What is tried again, and how often.
         telemetry: Whether requests name this library in an ``Auth0-Client`` header.
         clock: The time in Unix seconds; injectable for tests.
+
+    Attributes:
+        pool_size: Connections opened at most.
 
     Raises:
         ConfigurationError: An argument cannot work; the message says what to give.
@@ -246,6 +249,16 @@ class ServerClient(BaseClient):
         issuer = self._discovery.issuer(resolve_domain(self._domain, store_options), deadline)
         claims = self._verifier.verify_logout_token(logout_token, issuer, deadline)
         return self._logout_tokens.carry_out(claims, self._sessions.store)
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
 
     def _exchange(
         self, options: CustomTokenExchangeOptions, store_options: StoreOptions
