@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from attrs import asdict, field, frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from auth0_cte.error import IdTokenError
+    from auth0_cte.session.session_types import LoginWithCustomTokenExchangeResult, Session, TokenSet
 
 __all__ = [
     "Actor",
@@ -136,97 +137,6 @@ class TokenExchangeResponse:
 
 
 @frozen(kw_only=True)
-class TokenSet:
-    """An access token of a session, and what it is for.
-
-    Args:
-        audience: The API, or ``default`` when none was asked for.
-        access_token: The token.
-        scope: Its scopes, separated by spaces.
-        expires_at: When it expires, in Unix seconds, or None when that is not known.
-    """
-
-    audience: str
-    access_token: str = field(repr=False)
-    scope: str | None = None
-    expires_at: int | None = None
-
-
-@frozen(kw_only=True, eq=False)
-class Session(Mapping[str, Any]):
-    """A user who is logged in. As a mapping it has the keys of the sibling SDKs: ``session["user"]["sub"]``.
-
-    Args:
-        user: The user's verified claims; with ``act`` in a delegated session.
-        sid: The session's id at Auth0 (claim ``sid``), or a random one.
-        created_at: When the user logged in, in Unix seconds.
-        token_sets: The access tokens, one for each audience and set of scopes.
-        id_token: The ID token of the login, or a later one.
-        refresh_token: The refresh token; None without ``offline_access``, and in a delegated session.
-        domain: The Auth0 domain that the user logged in at.
-        expires_at: When the upstream session ends (claim ``session_expiry``), in Unix seconds, or None. No refresh
-            moves it.
-        default_audience: The audience of the login, which is meant when none is named.
-    """
-
-    user: Mapping[str, Any] = field(repr=False)
-    sid: str
-    created_at: int
-    token_sets: tuple[TokenSet, ...] = ()
-    id_token: str | None = field(default=None, repr=False)
-    refresh_token: str | None = field(default=None, repr=False)
-    domain: str | None = None
-    expires_at: int | None = None
-    default_audience: str = "default"
-
-    @property
-    def act(self) -> Mapping[str, Any] | None:
-        """The claim of the party that acts for the user, or None."""
-        return self.user.get("act")
-
-    def _as_dict(self) -> dict[str, Any]:
-        return {
-            "user": self.user,
-            "id_token": self.id_token,
-            "refresh_token": self.refresh_token,
-            "token_sets": [asdict(each) for each in self.token_sets],
-            "domain": self.domain,
-        }
-
-    def __getitem__(self, name: str) -> Any:
-        return self._as_dict()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._as_dict())
-
-    def __len__(self) -> int:
-        return len(self._as_dict())
-
-    def __hash__(self) -> int:
-        return hash((self.domain, self.sid, self.created_at))
-
-
-@frozen(kw_only=True)
-class LoginWithCustomTokenExchangeResult:
-    """A login that a token exchange made.
-
-    Args:
-        session: The session that was established.
-        state_data: The same as the dict that auth0-server-python returns: ``state_data["user"]["sub"]``.
-        authorization_details: What the server granted beyond scopes (RFC 9396), or None.
-    """
-
-    session: Session
-    state_data: dict[str, Any] = field(repr=False)
-    authorization_details: Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
-
-    @property
-    def user(self) -> Mapping[str, Any]:
-        """The user's verified claims."""
-        return self.session.user
-
-
-@frozen(kw_only=True)
 class DomainResolverContext:
     """What a ``domain`` callable is told about the request that it resolves the domain for.
 
@@ -241,3 +151,12 @@ class DomainResolverContext:
 
 DomainResolver: TypeAlias = Callable[[DomainResolverContext], str]
 """A synchronous function that names the Auth0 domain for a request."""
+
+if not TYPE_CHECKING:  # they belong here by name, but who only exchanges tokens need not wait for them
+
+    def __getattr__(name: str) -> object:
+        if name not in ("LoginWithCustomTokenExchangeResult", "Session", "TokenSet"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from auth0_cte.session import session_types
+
+        return getattr(session_types, name)

@@ -16,7 +16,7 @@ ROOT = Path(auth0_cte.__file__).parent
 
 # From the bottom to the top: a module imports only from layers below its own, or of its own wing.
 LAYERS = [
-    {"error", "token_types", "strict_json", "caching"},
+    {"error", "token_types", "strict_json", "caching", "session.session_types"},
     {"auth_types", "session.settings"},
     {"jose", "auth_server.domain", "auth_server.connections", "auth_server.retry", "auth_server.telemetry"},
     {"auth_server.http"},

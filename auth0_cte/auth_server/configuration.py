@@ -14,7 +14,6 @@ from auth0_cte.auth_server.domain import issuer_url
 from auth0_cte.auth_server.option_rules import ExchangeDefaults, validate
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
-from auth0_cte.session.settings import CookieSettings, SessionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -151,9 +150,8 @@ def options_from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
     missing = [key for name, key in names.items() if name in required and name not in found]
     if missing:
         raise ConfigurationError(f"missing environment variables: {', '.join(missing)}")
-    cookie = _cookie_from_environment()
-    if cookie is not None and "session_settings" not in found:
-        found["session_settings"] = SessionSettings(cookie=cookie)
+    if "session_settings" not in found:
+        found |= _session_settings_from_environment()
     params = {name: os.environ.get(f"AUTH0_{name.upper()}") for name in ("audience", "scope")}
     given = {name: value for name, value in params.items() if value}
     if given:
@@ -161,7 +159,7 @@ def options_from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _cookie_from_environment() -> CookieSettings | None:
+def _session_settings_from_environment() -> dict[str, Any]:
     values = {
         name: os.environ.get(f"AUTH0_COOKIE_{name.upper()}") for name in ("domain", "path", "secure", "same_site")
     }
@@ -172,4 +170,8 @@ def _cookie_from_environment() -> CookieSettings | None:
         given["secure"] = given["secure"].lower() == "true"
     if "same_site" in given:
         given["same_site"] = given["same_site"].capitalize()
-    return CookieSettings(**given) if given else None
+    if not given:
+        return {}
+    from auth0_cte.session.settings import CookieSettings, SessionSettings
+
+    return {"session_settings": SessionSettings(cookie=CookieSettings(**given))}

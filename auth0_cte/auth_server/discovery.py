@@ -39,7 +39,7 @@ MAX_ATTEMPTS: Final = 3
 V = TypeVar("V")
 
 
-@frozen
+@frozen(eq=False)
 class Issuer:
     """An authorization server as its metadata describes it; every URL has been checked.
 
@@ -53,7 +53,7 @@ class Issuer:
     issuer: str
     token_endpoint: str
     jwks_uri: str | None
-    metadata: Mapping[str, Any] = field(repr=False, eq=False)
+    metadata: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def from_metadata(cls, expected: str, metadata: Mapping[str, Any]) -> Issuer:
@@ -92,7 +92,7 @@ def _is_same_origin(url: str, issuer: str) -> bool:
     return same and "@" not in parts.netloc
 
 
-@frozen
+@frozen(eq=False)
 class _Kept(Generic[V]):
     value: V
     fetched_at: float

@@ -42,7 +42,7 @@ _BEARER: Final = re.compile(r"\s*bearer(?:\s|$)", re.IGNORECASE)
 Options = TypeVar("Options", bound=CustomTokenExchangeOptions)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class ExchangeDefaults:
     """What the client was constructed with; a call's own options win over it."""
 

@@ -91,7 +91,7 @@ class RetryBudget:
 _shared_budget: Final = RetryBudget()
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class RetryPolicy:
     """When a failed request is sent again.
 

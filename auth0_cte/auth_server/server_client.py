@@ -17,7 +17,6 @@ from auth0_cte.auth_server.token_exchange import from_reply, to_form, to_refresh
 from auth0_cte.auth_types import (
     CustomTokenExchangeOptions,
     LoginWithCustomTokenExchangeOptions,
-    LoginWithCustomTokenExchangeResult,
     TokenExchangeResponse,
 )
 from auth0_cte.error import (
@@ -33,7 +32,7 @@ from auth0_cte.error import (
 
 if TYPE_CHECKING:
     from auth0_cte.auth_server.discovery import Issuer
-    from auth0_cte.auth_types import Session
+    from auth0_cte.auth_types import LoginWithCustomTokenExchangeResult, Session
     from auth0_cte.session.manager import Loaded
     from auth0_cte.session.refresh import AccessTokens, Wanted
 
@@ -335,6 +334,7 @@ def _refresh_error(error: CustomTokenExchangeError) -> AccessTokenError:
 
 
 def _login_result(session: Session, response: TokenExchangeResponse) -> LoginWithCustomTokenExchangeResult:
+    from auth0_cte.auth_types import LoginWithCustomTokenExchangeResult
     from auth0_cte.session.state import to_state_data
 
     return LoginWithCustomTokenExchangeResult(

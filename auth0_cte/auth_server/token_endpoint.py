@@ -31,7 +31,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 _quote_name = lru_cache(maxsize=512)(quote_plus)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class TokenEndpoint:
     """How one application asks for tokens.
 
