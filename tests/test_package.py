@@ -61,8 +61,8 @@ def _imports(path: Path) -> set[str]:
 
 def _targets(node: ast.ImportFrom) -> set[str]:
     module = str(node.module).removeprefix("auth0_cte.")
-    if module == "auth_server":
-        return {f"auth_server.{alias.name}" for alias in node.names}
+    if module in ("auth_server", "session"):
+        return {f"{module}.{alias.name}" for alias in node.names}
     return {module}
 
 
