@@ -10,7 +10,6 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -91,11 +90,27 @@ class TTLCache(Generic[K, V]):
         return len(self._entries)
 
 
+class _Flight(Generic[V]):
+    # Not concurrent.futures.Future, which takes longer to import than this takes to read.
+
+    def __init__(self) -> None:
+        self.landed = threading.Event()
+        self.result: V
+        self.error: BaseException | None = None
+
+    def wait(self, timeout: float | None) -> V:
+        if not self.landed.wait(timeout):
+            raise TimeoutError("the work of another thread was not done in time")
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
 class SingleFlight(Generic[K, V]):
     """Lets one thread a key do the work that several ask for at the same time."""
 
     def __init__(self) -> None:
-        self._flights: dict[K, Future[V]] = {}
+        self._flights: dict[K, _Flight[V]] = {}
         self._lock = threading.Lock()
         reset_in_child(self)
 
@@ -118,22 +133,16 @@ class SingleFlight(Generic[K, V]):
             flight = self._flights.get(key)
             leads = flight is None
             if flight is None:
-                flight = self._flights[key] = Future()
+                flight = self._flights[key] = _Flight()
         if not leads:
-            return flight.result(timeout)
+            return flight.wait(timeout)
         try:
-            flight.set_result(work())
+            flight.result = work()
         except BaseException as error:
-            _fail(flight, error)
+            flight.error = error
             raise
         finally:
             with self._lock:
                 self._flights.pop(key, None)
-        return flight.result()
-
-
-def _fail(flight: Future[V], error: BaseException) -> None:
-    try:
-        flight.set_exception(error)
-    except InvalidStateError:  # the interrupt came after the result stood
-        return
+            flight.landed.set()
+        return flight.result

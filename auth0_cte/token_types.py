@@ -33,8 +33,8 @@ SESSION_TRANSFER_TOKEN: Final = "urn:auth0:params:oauth:token-type:session_trans
 """Auth0's one-shot token that carries a session to another application."""
 
 # Auth0, "Configure Custom Token Exchange": profile types live outside of these namespaces, in 8 to 100 characters.
-_RESERVED: Final = re.compile(r"https?://(?:auth0|okta)\.com(?:[/:?#]|$)|urn:(?:ietf|auth0|okta)(?::|$)", re.IGNORECASE)
-_ABSOLUTE_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+")
+_RESERVED: Final = r"(?i)https?://(?:auth0|okta)\.com(?:[/:?#]|$)|urn:(?:ietf|auth0|okta)(?::|$)"
+_ABSOLUTE_URI: Final = r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+"
 
 
 @lru_cache(maxsize=256)
@@ -49,11 +49,11 @@ def lint_token_type(token_type: str) -> str | None:
     Returns:
         A sentence for a log, or None.
     """
-    if not _ABSOLUTE_URI.fullmatch(token_type):
+    if not re.fullmatch(_ABSOLUTE_URI, token_type):
         return f"{token_type!r} is no absolute URI; Auth0 maps only URIs to Custom Token Exchange profiles."
     if token_type == ACCESS_TOKEN:
         return f"{token_type!r} is Auth0's On-Behalf-Of type, which no profile of yours can have."
-    if _RESERVED.match(token_type):
+    if re.match(_RESERVED, token_type):
         return f"{token_type!r} is in a namespace that Auth0 reserves, so no profile of yours can have it."
     if not 8 <= len(token_type) <= 100:
         return f"{token_type!r} has {len(token_type)} characters; Auth0 allows 8 to 100 in a profile's type."

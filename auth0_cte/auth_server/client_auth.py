@@ -40,7 +40,7 @@ def _require_secret(_instance: object, _attribute: Attribute[str], value: str) -
         raise ConfigurationError("client_secret is no string, or blank")
 
 
-@frozen
+@frozen(eq=False)
 class ClientSecretPost:
     """Sends the client secret in the form (RFC 6749 section 2.3.1): Auth0's default.
 
@@ -55,7 +55,7 @@ class ClientSecretPost:
         form.append(("client_secret", self.client_secret))
 
 
-@frozen
+@frozen(eq=False)
 class ClientSecretBasic:
     """Sends id and secret by HTTP Basic, each form-encoded first (RFC 6749 section 2.3.1).
 
@@ -71,7 +71,7 @@ class ClientSecretBasic:
         headers["Authorization"] = "Basic " + base64.b64encode(pair.encode("ascii")).decode("ascii")
 
 
-@frozen
+@frozen(eq=False)
 class PublicClient:
     """Sends no proof: for applications whose authentication method is "none"."""
 

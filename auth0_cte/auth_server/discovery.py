@@ -92,7 +92,7 @@ def _is_same_origin(url: str, issuer: str) -> bool:
     return same and "@" not in parts.netloc
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class _Kept(Generic[V]):
     value: V
     fetched_at: float

@@ -20,8 +20,8 @@ __all__ = ["domain_of", "is_loopback", "issuer_url", "resolve_domain", "resolver
 
 # LDH labels (RFC 1123) with a letter somewhere in the last one, so that no spelling of an IP address passes.
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOST: Final = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?=[A-Za-z0-9-]*[A-Za-z]){_LABEL}\Z")
-_AUTHORITY: Final = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?\Z")
+_HOST: Final = rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?=[A-Za-z0-9-]*[A-Za-z]){_LABEL}\Z"
+_AUTHORITY: Final = r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?\Z"
 
 
 def is_loopback(host: str) -> bool:
@@ -70,7 +70,7 @@ def _fault(domain: str) -> str | None:
     authority = rest.removesuffix("/")
     if "@" in authority:
         return "has user information"
-    match = _AUTHORITY.match(authority)
+    match = re.match(_AUTHORITY, authority)
     if match is None:
         return "has a path, a query, white space or characters that no host name has (an IDN goes in its xn-- form)"
     return _host_fault(match["host"], match["port"], plain=scheme.lower() == "http")
@@ -83,7 +83,7 @@ def _host_fault(host: str, port: str | None, *, plain: bool) -> str | None:
         return "uses http, which is for loopback hosts alone"
     if port is not None:
         return "has a port, which is for loopback hosts alone"
-    return None if _HOST.match(host) else "is no host name"
+    return None if re.match(_HOST, host) else "is no host name"
 
 
 def domain_of(issuer_or_domain: str) -> str:

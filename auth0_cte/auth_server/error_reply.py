@@ -39,8 +39,9 @@ _KEPT_HEADERS: Final = (
 _SECRETS: Final = frozenset(
     {"subject_token", "actor_token", "client_secret", "client_assertion", "refresh_token", "mfa_token"}
 )
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
-_NUMBER: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
+# Not compiled here: errors are rare, and re remembers what it compiled.
+_CONTROL: Final = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+"
+_NUMBER: Final = r"[0-9]{1,15}(?:\.[0-9]{1,6})?"
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -91,7 +92,7 @@ def _redact(text: str, secrets: list[str]) -> str:
 
 
 def _code(value: object, secrets: list[str]) -> str | None:
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_CODE_LENGTH or _CONTROL.search(value):
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_CODE_LENGTH or re.search(_CONTROL, value):
         return None
     return _redact(value, secrets)
 
@@ -100,7 +101,7 @@ def _description(value: object, secrets: list[str]) -> str | None:
     if not isinstance(value, str):
         return None
     # Redacted before it is cut, lest half a secret remain.
-    return _CONTROL.sub(" ", _redact(value, secrets))[:MAX_DESCRIPTION_LENGTH].strip() or None
+    return re.sub(_CONTROL, " ", _redact(value, secrets))[:MAX_DESCRIPTION_LENGTH].strip() or None
 
 
 def _rate_limited(message: str, error: str | None, evidence: dict[str, Any], now: float) -> RateLimitError:
@@ -143,7 +144,7 @@ def _seconds_until(date: str, now: float) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    if text is None or not _NUMBER.fullmatch(text.strip()):
+    if text is None or not re.fullmatch(_NUMBER, text.strip()):
         return None
     value = float(text)
     return value if math.isfinite(value) else None

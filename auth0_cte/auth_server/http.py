@@ -41,7 +41,7 @@ MAX_REPLY_BYTES: Final = 1024 * 1024
 MAX_ROUTES: Final = 512
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class HttpRequest:
     """A request that is ready to go; its repr tells neither headers nor body."""
 
@@ -52,7 +52,7 @@ class HttpRequest:
     max_reply_bytes: int = MAX_REPLY_BYTES
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Reply:
     """A whole reply. Header names match in any case."""
 
@@ -70,7 +70,7 @@ class UnusableReplyError(Exception):
         self.headers: Mapping[str, str] = headers
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class TransportSettings:
     """How to reach the server; the environment's proxies and CA bundle are read once, here.
 

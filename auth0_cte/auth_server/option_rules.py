@@ -37,12 +37,12 @@ _GUARDED: Final = frozenset(
 _PROMOTED: Final = frozenset(
     {"audience", "scope", "organization", "actor_token", "actor_token_type", "requested_token_type", "resource"}
 )
-_BEARER: Final = re.compile(r"\s*bearer(?:\s|$)", re.IGNORECASE)
+_BEARER: Final = r"(?i)\s*bearer(?:\s|$)"
 
 Options = TypeVar("Options", bound=CustomTokenExchangeOptions)
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class ExchangeDefaults:
     """What the client was constructed with; a call's own options win over it."""
 
@@ -103,7 +103,7 @@ def _coerce(options: Options | Mapping[str, Any], kind: type[Options]) -> Option
 def _token_fault(value: object) -> str | None:
     if callable(value):
         return None  # its result is checked when it has been called
-    if isinstance(value, str) and _BEARER.match(value):
+    if isinstance(value, str) and value.lstrip()[:1] in ("b", "B") and re.match(_BEARER, value):
         return "has a Bearer prefix; pass the bare token"
     return _name_fault(value)
 

@@ -28,10 +28,14 @@ __all__ = ["TokenEndpoint"]
 FORM: Final = "application/x-www-form-urlencoded"
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
-_quote_name = lru_cache(maxsize=512)(quote_plus)
+# Remembered, because they recur; what could be a secret is not.
+_quoted = lru_cache(maxsize=512)(quote_plus)
+_PUBLIC: Final = frozenset(
+    {"grant_type", "client_id", "subject_token_type", "actor_token_type", "audience", "scope", "organization"}
+)
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class TokenEndpoint:
     """How one application asks for tokens.
 
@@ -107,7 +111,13 @@ class TokenEndpoint:
 
 def _encode(form: Form) -> str:
     """Do what ``urllib.parse.urlencode`` does, without its detour for values that need no escaping: most tokens."""
-    return "&".join([f"{_quote_name(name)}={value if _PLAIN(value) else quote_plus(value)}" for name, value in form])
+    return "&".join([f"{_quoted(name)}={_quote(name, value)}" for name, value in form])
+
+
+def _quote(name: str, value: str) -> str:
+    if name in _PUBLIC:
+        return _quoted(value)
+    return value if _PLAIN(value) else quote_plus(value)
 
 
 def _unusable(fault: str, status: int, headers: Mapping[str, str]) -> CustomTokenExchangeError:

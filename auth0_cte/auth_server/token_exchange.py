@@ -20,7 +20,7 @@ __all__ = ["TOKEN_EXCHANGE_GRANT", "from_reply", "to_form", "to_refresh_form"]
 TOKEN_EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 MAX_EXPIRES_IN: Final = 2**31
 
-_NUMBER: Final = re.compile(r"[0-9]{1,10}")
+_NUMBER: Final = r"[0-9]{1,10}"
 
 
 def to_form(options: CustomTokenExchangeOptions, client_id: str) -> Form:
@@ -114,7 +114,7 @@ def _pop_text(reply: dict[str, Any], name: str, *, may_be_empty: bool = False) -
 def _expires_in(value: object) -> int | None:
     if value is None:
         return None
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
+    if isinstance(value, str) and re.fullmatch(_NUMBER, value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_EXPIRES_IN:
         _refuse_reply("expires_in is no number of seconds")
