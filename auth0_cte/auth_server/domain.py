@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.auth_types import DomainResolver
 
-__all__ = ["domain_of", "is_loopback", "issuer_url", "resolve_domain", "resolver_context"]
+__all__ = ["domain_of", "is_domain", "is_loopback", "issuer_url", "resolve_domain", "resolver_context"]
 
 # LDH labels (RFC 1123) with a letter somewhere in the last one, so that no spelling of an IP address passes.
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -89,6 +89,14 @@ def _host_fault(host: str, port: str | None, *, plain: bool) -> str | None:
 def domain_of(issuer_or_domain: str) -> str:
     """Return the short form of a domain: the host name, or the whole URL where it is plain http on loopback."""
     return issuer_url(issuer_or_domain).removeprefix("https://").removesuffix("/")
+
+
+def is_domain(found: str | None, expected: str) -> bool:
+    """Tell whether a stored domain is the expected one; sessions of sibling SDKs may have none."""
+    try:
+        return found is None or domain_of(found) == expected
+    except ConfigurationError:
+        return False
 
 
 def resolver_context(store_options: Mapping[str, Any] | None) -> DomainResolverContext:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 from attrs import evolve
 
 from auth0_cte.auth_server.base_client import BaseClient
-from auth0_cte.auth_server.domain import domain_of, resolve_domain
+from auth0_cte.auth_server.domain import domain_of, is_domain, resolve_domain
 from auth0_cte.auth_server.option_rules import call_suppliers, validate, with_openid
 from auth0_cte.auth_server.retry import Deadline
 from auth0_cte.auth_server.token_exchange import from_reply, to_form, to_refresh_form
@@ -295,7 +295,7 @@ class ServerClient(BaseClient):
             return None
         # A session of one tenant is none at another, whatever secret they share.
         expected = domain_of(resolve_domain(self._domain, store_options))
-        return loaded if loaded.session.domain is None or domain_of(loaded.session.domain) == expected else None
+        return loaded if is_domain(loaded.session.domain, expected) else None
 
     @cached_property
     def _access_tokens(self) -> AccessTokens:

@@ -36,11 +36,12 @@ TOUCH_SECONDS: Final = 60.0
 
 @frozen
 class Loaded:
-    """A session as it was found: with the value of its cookie and the version of its record."""
+    """A session as it was found: with the value of its cookie, and what is known of its record."""
 
     session: Session
     cookie: str = field(repr=False)
     version: int = 0
+    touched_at: float | None = None
 
 
 class SessionManager:
@@ -145,7 +146,7 @@ class SessionManager:
         if self._has_ended(session, state["internal"]):
             self.store.delete(cookie)
             return None
-        return Loaded(session, cookie, record.version)
+        return Loaded(session, cookie, record.version, state["internal"].get("touched_at"))
 
     def replace(self, loaded: Loaded, session: Session) -> Loaded | None:
         """Write a changed session over the one that was loaded; None if that is gone or was changed since."""
@@ -198,9 +199,9 @@ class SessionManager:
 
     def _has_ended(self, session: Session, internal: Mapping[str, Any]) -> bool:
         now = self._clock()
-        touched = internal.get("touched_at")
-        idle = isinstance(touched, int) and touched + self.settings.inactivity_duration <= now
-        return self._end(session) <= now or (self.store.stateless and idle)
+        touched = internal.get("touched_at") if self.store.stateless else None
+        idle = touched is not None and touched + self.settings.inactivity_duration <= now
+        return self._end(session) <= now or idle
 
     def _touch(self, carrier: Carrier, loaded: Loaded) -> None:
         name = file_name(loaded.cookie)
@@ -214,9 +215,8 @@ class SessionManager:
 
     def _is_half_idle(self, loaded: Loaded) -> bool:
         # Rarely, because a browser that sends several requests at once may keep whichever answer comes last.
-        state = self._sealer.unseal(loaded.cookie) if self._sealer else {}
-        touched = state.get("internal", {}).get("touched_at")
-        return not isinstance(touched, int) or touched + self.settings.inactivity_duration / 2 <= self._clock()
+        touched = loaded.touched_at
+        return touched is None or touched + self.settings.inactivity_duration / 2 <= self._clock()
 
     def _chunk_name(self, number: int) -> str:
         return self.settings.cookie.name(f"{self.settings.identifier}_{number}")

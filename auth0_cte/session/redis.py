@@ -23,7 +23,7 @@ __all__ = ["RedisStateStore"]
 logger: Final = logging.getLogger("auth0_cte")
 
 LOCK_SECONDS: Final = 30.0
-"""Longer than a refresh can take; a lock of a process that died is free after it."""
+"""A lock of a process that died is free after it, or after twice the time that a refresh may take."""
 
 # Each script is one atomic step. An index is a sorted set of record names by the time that they expire.
 _INDEX: Final = """
@@ -170,7 +170,7 @@ class RedisStateStore:
         """Keep other processes out, by a key that expires should this one die."""
         key, token = f"{self._prefix}:lock:{file_name(cookie)}", secrets.token_hex(16)
         end = time.monotonic() + timeout
-        while not self._try_lock(key, token):
+        while not self._try_lock(key, token, max(LOCK_SECONDS, 2 * timeout)):
             if time.monotonic() >= end:
                 raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED")
             time.sleep(0.02)
@@ -179,9 +179,9 @@ class RedisStateStore:
         finally:
             self._run("release", [key], token)
 
-    def _try_lock(self, key: str, token: str) -> bool:
+    def _try_lock(self, key: str, token: str, seconds: float) -> bool:
         with _translated():
-            return bool(self._client.set(key, token, nx=True, px=_milliseconds(LOCK_SECONDS)))
+            return bool(self._client.set(key, token, nx=True, px=_milliseconds(seconds)))
 
     def _run(self, script: str, keys: list[str], *arguments: Any) -> Any:
         with _translated():

@@ -43,12 +43,12 @@ class Wanted:
         """Return the audience, with the session's default for None."""
         return self.audience or session.default_audience
 
-    def find(self, session: Session, now: float) -> TokenSet | None:
-        """Return a token set that serves and has not expired."""
+    def find(self, session: Session, now: float, margin: int = EXPIRY_MARGIN) -> TokenSet | None:
+        """Return a token set that serves and has not expired, nor will within ``margin`` seconds."""
         wanted = set((self.scope or "").split())
         for each in session.token_sets:
             serves = each.audience == self.audience_in(session) and wanted <= set((each.scope or "").split())
-            if serves and (each.expires_at is None or each.expires_at - EXPIRY_MARGIN > now):
+            if serves and (each.expires_at is None or each.expires_at - margin > now):
                 return each
         return None
 
@@ -68,7 +68,7 @@ class AccessTokens:
     refresh: Callable[[Session, Wanted], TokenExchangeResponse]
     clock: Callable[[], float]
     timeout: float
-    _flights: SingleFlight[str, Loaded] = field(factory=SingleFlight, init=False, repr=False)
+    _flights: SingleFlight[str, tuple[Loaded, Wanted]] = field(factory=SingleFlight, init=False, repr=False)
     _renewed: TTLCache[str, str] = field(init=False, repr=False)
 
     @_renewed.default
@@ -83,21 +83,25 @@ class AccessTokens:
             SessionError: The refreshed session cannot be written.
             TransportError: The server could not be reached.
         """
+        found = wanted.find(loaded.session, self.clock())
         for _ in range(MAX_ROUNDS):
-            found = wanted.find(loaded.session, self.clock())
             if found is not None:
                 return found.access_token
-            loaded = self._renew(carrier, loaded, wanted)
-        raise AccessTokenError("the server issues no token that serves", code="INSUFFICIENT_TOKEN")
+            loaded, refreshed = self._renew(carrier, loaded, wanted)
+            # However short its life is: nobody can get a fresher one.
+            found = wanted.find(loaded.session, self.clock(), margin=0)
+            if found is None and refreshed == wanted:
+                raise AccessTokenError("the server granted fewer scopes than are wanted", code="INSUFFICIENT_TOKEN")
+        raise AccessTokenError("other refreshes of this session kept coming before", code="SESSION_LOCKED")
 
-    def _renew(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> Loaded:
+    def _renew(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> tuple[Loaded, Wanted]:
         _require_refresh_token(loaded.session)
         if self.sessions.store.stateless:
             # The new refresh token could not be kept: the one that we have must not be spent.
             self.sessions.require_writable(carrier)
         key = file_name(loaded.cookie)
         try:
-            renewed = self._flights.do(
+            renewed, refreshed = self._flights.do(
                 key, lambda: self._refresh_once(key, loaded.cookie, wanted), timeout=self.timeout
             )
         except TimeoutError as error:
@@ -108,21 +112,21 @@ class AccessTokens:
             raise
         if renewed.cookie != loaded.cookie:
             self.sessions.write_cookies(carrier, renewed.cookie, renewed.session)
-        return renewed
+        return renewed, refreshed
 
-    def _refresh_once(self, key: str, cookie: str, wanted: Wanted) -> Loaded:
+    def _refresh_once(self, key: str, cookie: str, wanted: Wanted) -> tuple[Loaded, Wanted]:
         with self.sessions.store.lock(cookie, self.timeout):
             # Whoever held the lock before may have refreshed already.
             current = self.sessions.load_cookie(self._renewed.get(key) or cookie)
             if current is None:
                 raise AccessTokenError("the session has ended", code="MISSING_SESSION")
             if wanted.find(current.session, self.clock()) is not None:
-                return current
+                return current, wanted
             renewed = self._refresh(current, wanted)
             if self.sessions.store.stateless:
                 self._renewed.set(key, renewed.cookie)
                 self._renewed.set(file_name(current.cookie), renewed.cookie)
-            return renewed
+            return renewed, wanted
 
     def _refresh(self, current: Loaded, wanted: Wanted) -> Loaded:
         try:
@@ -132,7 +136,7 @@ class AccessTokens:
                 self.sessions.store.delete(current.cookie)
             raise
         audience = wanted.audience_in(current.session)
-        session = with_tokens(current.session, response, audience, wanted.scope or "", self.clock())
+        session = with_tokens(current.session, response, audience, wanted.scope, self.clock())
         renewed = self.sessions.replace(current, session)
         if renewed is None:
             raise AccessTokenError("the session was ended while its token was refreshed", code="MISSING_SESSION")

@@ -45,6 +45,7 @@ class Session(Mapping[str, Any]):
         expires_at: When the upstream session ends (claim ``session_expiry``), in Unix seconds, or None. No refresh
             moves it.
         default_audience: The audience of the login, which is meant when none is named.
+        default_scope: The scopes of the login, separated by spaces.
     """
 
     user: Mapping[str, Any] = field(repr=False)
@@ -56,6 +57,7 @@ class Session(Mapping[str, Any]):
     domain: str | None = None
     expires_at: int | None = None
     default_audience: str = "default"
+    default_scope: str = ""
 
     @property
     def act(self) -> Mapping[str, Any] | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SQLStateStore"]
 
 LOCK_SECONDS: Final = 30.0
-"""Longer than a refresh can take; a lock of a process that died is free after it."""
+"""A lock of a process that died is free after it, or after twice the time that a refresh may take."""
 PURGE_SECONDS: Final = 60.0
 HASH_LENGTH: Final = 64
 
@@ -123,10 +123,10 @@ class SQLStateStore:
 
     @contextmanager
     def lock(self, cookie: str, timeout: float) -> Iterator[None]:
-        """Keep other processes out, by a mark in the row that counts for 30 s only, should this one die."""
+        """Keep other processes out, by a mark in the row that counts for a while only, should this one die."""
         token = secrets.token_hex(16)
         end = time.monotonic() + timeout
-        while not self._try_lock(cookie, token):
+        while not self._try_lock(cookie, token, max(LOCK_SECONDS, 2 * timeout)):
             if self.get(cookie) is None:
                 break  # nothing to lock: whoever asked will find that out
             if time.monotonic() >= end:
@@ -138,11 +138,11 @@ class SQLStateStore:
             release = sa.update(self._table).where(self._table.c.locked_by == token, *self._live(cookie))
             self._execute(release.values(locked_by=None, locked_until=None))
 
-    def _try_lock(self, cookie: str, token: str) -> bool:
+    def _try_lock(self, cookie: str, token: str, seconds: float) -> bool:
         now, columns = self._clock(), self._table.c
         free = sa.or_(columns.locked_until.is_(None), columns.locked_until <= now)
         take = sa.update(self._table).where(*self._live(cookie), free)
-        return bool(self._execute(take.values(locked_by=token, locked_until=now + LOCK_SECONDS)).rowcount)
+        return bool(self._execute(take.values(locked_by=token, locked_until=now + seconds)).rowcount)
 
     def _live(self, cookie: str) -> tuple[sa.ColumnElement[bool], ...]:
         columns = self._table.c

@@ -88,12 +88,24 @@ def from_login(
         created_at=int(now),
         expires_at=ceiling,
         default_audience=audience or DEFAULT_AUDIENCE,
+        default_scope=response.scope if response.scope is not None else scope,
     )
 
 
-def with_tokens(session: Session, response: TokenExchangeResponse, audience: str, scope: str, now: float) -> Session:
-    """Return the session with refreshed tokens: rotated, where the server rotated, and kept, where it did not."""
-    fresh = _token_set(response, audience, scope)
+def with_tokens(
+    session: Session, response: TokenExchangeResponse, audience: str, scope: str | None, now: float
+) -> Session:
+    """Return the session with refreshed tokens: rotated, where the server rotated, and kept, where it did not.
+
+    Args:
+        session: The session as it was.
+        response: The refreshed tokens.
+        audience: The audience that they are for.
+        scope: The scopes that were asked for; None means those of the login, as RFC 6749 section 6 has it.
+        now: The time in Unix seconds.
+    """
+    usual = session.default_scope if audience == session.default_audience else ""
+    fresh = _token_set(response, audience, usual if scope is None else scope)
     granted = set((fresh.scope or "").split())
     others = [
         each
@@ -144,7 +156,11 @@ def to_state_data(session: Session) -> dict[str, Any]:
             for each in session.token_sets
         ],
         "domain": session.domain,
-        "internal": {**internal, "default_audience": session.default_audience},
+        "internal": {
+            **internal,
+            "default_audience": session.default_audience,
+            "default_scope": session.default_scope,
+        },
     }
 
 
@@ -175,6 +191,8 @@ def _from_state_data(data: Mapping[str, Any]) -> Session:
         for each in data.get("token_sets") or ()
     )
     ceiling = internal.get("session_expires_at")
+    # A sibling's session does not say what the login asked for; its first tokens are the login's.
+    first = token_sets[0] if token_sets else TokenSet(audience=DEFAULT_AUDIENCE, access_token="")
     return Session(
         user=user,
         id_token=data.get("id_token"),
@@ -184,6 +202,6 @@ def _from_state_data(data: Mapping[str, Any]) -> Session:
         sid=str(internal["sid"]),
         created_at=int(internal["created_at"]),
         expires_at=None if ceiling is None else int(ceiling),
-        default_audience=internal.get("default_audience")
-        or (token_sets[0].audience if token_sets else DEFAULT_AUDIENCE),
+        default_audience=internal.get("default_audience") or first.audience,
+        default_scope=str(internal.get("default_scope", first.scope) or ""),
     )
