@@ -206,11 +206,11 @@ def _split(params: object) -> tuple[dict[str, Any], dict[str, Any]]:
     extras: dict[str, Any] = {}
     dropped = []
     for name, value in params.items():
-        _require(_text_fault(name), f"authorization_params: the name {_shown(name)}", Code.INVALID_AUTHORIZATION_PARAMS)
-        folded = name.strip().casefold()
+        folded = name.strip().casefold() if isinstance(name, str) else ""
         if folded in _GUARDED:
             dropped.append(folded)
             continue
+        _require(_text_fault(name), f"authorization_params: the name {_shown(name)}", Code.INVALID_AUTHORIZATION_PARAMS)
         fault = _value_fault(value)
         if fault is not None:
             _refuse_params(f"authorization_params[{_shown(name)}] {fault}")
