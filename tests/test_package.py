@@ -27,6 +27,7 @@ LAYERS = [
     {"auth_server.base_client"},
     {"auth_server.server_client"},
     {"auth_server.async_server_client"},
+    {"flask", "starlette"},
     {"testing"},
     {"cli"},
 ]

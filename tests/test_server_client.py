@@ -110,7 +110,8 @@ def test_defaults_apply_and_the_call_wins(sent: Any) -> None:
         "subject_token",
         "Subject_Token_Type",
         "\u2003client_assertion",
-        "CLIENT_ASSERTION_TYPE ",
+        "CLIENT_ASSERTION_TYPE\n",
+        "\tgrant_type\u00a0",
     ],
 )
 def test_guarded_parameters_are_dropped_with_one_warning(
@@ -227,7 +228,7 @@ def test_all_that_is_missing_is_listed_at_once(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("AUTH0_DOMAIN", DOMAIN)
     with pytest.raises(ConfigurationError) as caught:
         ServerClient.from_env(client_auth=PublicClient())
-    assert "missing environment variables: AUTH0_CLIENT_ID" == caught.value.message
+    assert "missing settings: AUTH0_CLIENT_ID" == caught.value.message
 
 
 def test_a_short_secret_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -43,12 +43,7 @@ def _offload(
 
     @wraps(method)
     async def offloaded(self: AsyncServerClient, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        token = sleeper.set(_sleep)
-        try:
-            call = partial(method, self.sync, *args, **kwargs)
-            return await anyio.to_thread.run_sync(call, limiter=self.limiter)
-        finally:
-            sleeper.reset(token)
+        return await self.offload(method, self.sync, *args, **kwargs)
 
     return offloaded
 
@@ -95,6 +90,14 @@ class AsyncServerClient(BaseClient):
             limiter = anyio.CapacityLimiter(self._max_threads or self.pool_size)
             self._limiters.set(limiter)
         return limiter
+
+    async def offload(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a function that uses the synchronous client as the client's methods are run: see `limiter`."""
+        token = sleeper.set(_sleep)
+        try:
+            return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=self.limiter)
+        finally:
+            sleeper.reset(token)
 
     custom_token_exchange: Final = _offload(ServerClient.custom_token_exchange)
     login_with_custom_token_exchange: Final = _offload(ServerClient.login_with_custom_token_exchange)

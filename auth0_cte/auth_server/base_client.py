@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +18,6 @@ from auth0_cte.auth_server.token_endpoint import TokenEndpoint
 from auth0_cte.error import IdTokenError
 
 if TYPE_CHECKING:
-    import os
     import ssl
     from collections.abc import Callable, Sequence
 
@@ -108,7 +108,7 @@ class BaseClient:
         Raises:
             ConfigurationError: Variables are missing; the message lists all of them.
         """
-        return cls(**check.options_from_environment(options))
+        return cls(**check.options_from_names(options, os.environ))
 
     @classmethod
     def sharing(cls, other: BaseClient) -> Self:

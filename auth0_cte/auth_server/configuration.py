@@ -32,7 +32,7 @@ __all__ = [
     "check_positive",
     "check_secrets",
     "check_ssl_context",
-    "options_from_environment",
+    "options_from_names",
 ]
 
 logger: Final = logging.getLogger("auth0_cte")
@@ -137,39 +137,42 @@ def check_ssl_context(context: ssl.SSLContext | None) -> ssl.SSLContext | None:
     return context
 
 
-def options_from_environment(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete constructor arguments from the ``AUTH0_*`` variables.
+def options_from_names(options: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete constructor arguments from settings with the ``AUTH0_*`` names.
+
+    Args:
+        options: Arguments that are given, and win.
+        source: Where the names are looked up: the environment, or a framework's settings.
 
     Raises:
         ConfigurationError: Some are missing; the message lists all.
     """
     names = {"domain": "AUTH0_DOMAIN", "client_id": "AUTH0_CLIENT_ID", "client_secret": "AUTH0_CLIENT_SECRET"}
     optional = {"secret": "AUTH0_SECRET", "organization": "AUTH0_ORGANIZATION"}
-    found = {name: os.environ[key] for name, key in (names | optional).items() if os.environ.get(key)} | dict(options)
+    found = {name: source[key] for name, key in (names | optional).items() if source.get(key)} | dict(options)
     required = set(names) - ({"client_secret"} if options.get("client_auth") is not None else set())
     missing = [key for name, key in names.items() if name in required and name not in found]
     if missing:
-        raise ConfigurationError(f"missing environment variables: {', '.join(missing)}")
+        raise ConfigurationError(f"missing settings: {', '.join(missing)}")
     if "session_settings" not in found:
-        found |= _session_settings_from_environment()
-    params = {name: os.environ.get(f"AUTH0_{name.upper()}") for name in ("audience", "scope")}
+        found |= _session_settings_from_names(source)
+    params = {name: source.get(f"AUTH0_{name.upper()}") for name in ("audience", "scope")}
     given = {name: value for name, value in params.items() if value}
     if given:
         found["authorization_params"] = {**given, **(options.get("authorization_params") or {})}
     return found
 
 
-def _session_settings_from_environment() -> dict[str, Any]:
-    values = {
-        name: os.environ.get(f"AUTH0_COOKIE_{name.upper()}") for name in ("domain", "path", "secure", "same_site")
-    }
-    given: dict[str, Any] = {name: value for name, value in values.items() if value}
+def _session_settings_from_names(source: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("domain", "path", "secure", "same_site")
+    values = {name: source.get(f"AUTH0_COOKIE_{name.upper()}") for name in names}
+    given: dict[str, Any] = {name: value for name, value in values.items() if value not in (None, "")}
     if "secure" in given:
-        if given["secure"].lower() not in ("true", "false"):
+        if str(given["secure"]).lower() not in ("true", "false"):
             raise ConfigurationError("AUTH0_COOKIE_SECURE must be true or false")
-        given["secure"] = given["secure"].lower() == "true"
+        given["secure"] = str(given["secure"]).lower() == "true"
     if "same_site" in given:
-        given["same_site"] = given["same_site"].capitalize()
+        given["same_site"] = str(given["same_site"]).capitalize()
     if not given:
         return {}
     from auth0_cte.session.settings import CookieSettings, SessionSettings

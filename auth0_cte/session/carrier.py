@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.session.settings import CookieSettings
 
-__all__ = ["Carrier", "DictCarrier", "WebCarrier", "carrier_of"]
+__all__ = ["Carrier", "DictCarrier", "StagedCarrier", "WebCarrier", "carrier_of"]
 
 _STAGED: Final = "_auth0_cte_staged_cookies"
 
@@ -92,15 +92,47 @@ class WebCarrier:
 
     def set_cookie(self, name: str, value: str, max_age: int, settings: CookieSettings) -> None:
         """Set the cookie on the response, once: an earlier one of that name is withdrawn."""
-        staged: dict[str, str | None] = getattr(self._request, _STAGED, None) or {}
-        staged[name] = value if max_age > 0 else None
-        setattr(self._request, _STAGED, staged)
+        self._stage(name, value if max_age > 0 else None)
         _withdraw(self._response, name)
         attributes = settings.attributes(is_secure=self.is_secure)
         # Deleted portably: Django's delete_cookie takes no secure, and browsers want the same attributes.
         self._response.set_cookie(name, value if max_age > 0 else "", max_age=max_age, **attributes)
         self._response.headers["Cache-Control"] = "no-store, private"
         _vary_on_cookie(self._response.headers)
+
+    def _stage(self, name: str, value: str | None) -> None:
+        staged: dict[str, str | None] = getattr(self._request, _STAGED, None) or {}
+        staged[name] = value
+        setattr(self._request, _STAGED, staged)
+
+
+class StagedCarrier(WebCarrier):
+    """Keeps what is to be written until the response is there: for integrations that see it leave.
+
+    Args:
+        request: A request of Flask (Werkzeug), Django or Starlette.
+    """
+
+    def __init__(self, request: Any) -> None:
+        super().__init__(request)
+        self._pending: dict[str, tuple[str, int, CookieSettings]] = {}
+
+    @property
+    def can_write(self) -> bool:
+        """True: the response will come."""
+        return True
+
+    def set_cookie(self, name: str, value: str, max_age: int, settings: CookieSettings) -> None:
+        """Note a cookie for the response."""
+        self._stage(name, value if max_age > 0 else None)
+        self._pending[name] = (value, max_age, settings)
+
+    def flush(self, response: Any) -> None:
+        """Set on the response what was noted, each cookie once."""
+        self._response = response
+        for name, (value, max_age, settings) in self._pending.items():
+            super().set_cookie(name, value, max_age, settings)
+        self._pending.clear()
 
 
 def _withdraw(response: Any, name: str) -> None:

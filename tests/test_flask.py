@@ -1,0 +1,177 @@
+"""The door for Flask, in an application as its users write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask, Response, make_response, redirect, stream_with_context
+
+from auth0_cte import ConfigurationError, MemoryStateStore
+from auth0_cte.flask import Auth0CTE, current_session, current_user, requires_session
+from auth0_cte.testing import LocalTenant
+
+SECRET = "a-secret-of-more-than-thirty-two-bytes"
+
+
+@pytest.fixture
+def tenant() -> LocalTenant:
+    tenant = LocalTenant()
+
+    @tenant.action("urn:acme:mcp-token")
+    def exchange(event: Any, api: Any) -> None:
+        user = event.transaction.subject_token
+        if user not in tenant.users:
+            tenant.add_user(user, name="x" * 1100 if "big" in user else "Ada")
+        api.authentication.set_user_by_id(user)
+
+    return tenant
+
+
+def make_app(tenant: LocalTenant, **config: Any) -> Flask:
+    app = Flask(__name__)
+    app.testing = True
+    app.config.update(
+        AUTH0_DOMAIN=tenant.domain,
+        AUTH0_CLIENT_ID=tenant.client_id,
+        AUTH0_CLIENT_SECRET=tenant.client_secret,
+        AUTH0_SECRET=SECRET,
+        AUTH0_SCOPE="profile",
+    )
+    app.config.update(config)
+    auth0 = Auth0CTE(session=tenant.session(), state_store=config.get("STORE"))
+    auth0.init_app(app)
+    _add_views(app, auth0)
+    return app
+
+
+def _add_views(app: Flask, auth0: Auth0CTE) -> None:
+    def log_in(user: str) -> None:
+        auth0.login_with_custom_token_exchange({"subject_token": user, "subject_token_type": "urn:acme:mcp-token"})
+
+    @app.post("/login/<user>")
+    def login(user: str) -> Response:
+        log_in(user)
+        return redirect("/me")  # type: ignore[return-value]
+
+    @app.post("/login-twice")
+    def login_twice() -> str:
+        log_in("first")
+        log_in("second")
+        return str(current_user["sub"])
+
+    @app.post("/login-streaming")
+    def login_streaming() -> Response:
+        log_in("ada")
+        return Response(stream_with_context(iter(["a", "b"])))
+
+    @app.get("/me")
+    @requires_session
+    def me() -> dict[str, Any]:
+        return {"sub": current_user["sub"], "sid": current_session.sid, "token": auth0.get_access_token()[:2]}
+
+    @app.get("/anonymous")
+    def anonymous() -> str:
+        return "somebody" if current_user else "nobody"
+
+    @app.get("/plain")
+    def plain() -> Response:
+        return make_response("plain")
+
+    @app.post("/logout")
+    def logout() -> Response:
+        return redirect(auth0.logout("https://app.example/"))  # type: ignore[return-value]
+
+
+def me(browser: Any) -> dict[str, Any]:
+    found: dict[str, Any] = browser.get("/me").json
+    return found
+
+
+def test_a_user_logs_in_is_there_and_logs_out(tenant: LocalTenant) -> None:
+    """Without any response object the session goes out with a redirect, and ends with one."""
+    browser = make_app(tenant).test_client()
+    assert 401 == browser.get("/me").status_code
+    assert "nobody" == browser.get("/anonymous").text
+    assert 302 == browser.post("/login/ada").status_code
+    assert ("ada", "ey") == (me(browser)["sub"], me(browser)["token"])
+    assert "somebody" == browser.get("/anonymous").text
+    location = browser.post("/logout").location
+    assert location.startswith(f"https://{tenant.domain}/v2/logout?client_id=")
+    assert 401 == browser.get("/me").status_code
+
+
+def test_cookies_are_set_once_whatever_is_returned(tenant: LocalTenant) -> None:
+    """Two logins in a request leave one cookie of each name, and the second user; a stream carries them, too."""
+    browser = make_app(tenant).test_client()
+    reply = browser.post("/login-twice")
+    assert "second" == reply.text
+    names = [line.partition("=")[0] for line in reply.headers.getlist("Set-Cookie")]
+    assert sorted(set(names)) == sorted(names)
+    assert "second" == me(browser)["sub"]
+    assert "no-store, private" == reply.headers["Cache-Control"]
+    assert "Cookie" in reply.headers["Vary"]
+    other = make_app(tenant).test_client()
+    assert "ab" == other.post("/login-streaming").text
+    assert "ada" == other.get("/me").json["sub"]
+
+
+def test_a_response_without_session_is_left_alone(tenant: LocalTenant) -> None:
+    """A view that has nothing to do with sessions gets no cookie and no header."""
+    reply = make_app(tenant).test_client().get("/plain")
+    assert not {"Set-Cookie", "Vary"} & set(reply.headers.keys())
+
+
+def test_attributes_follow_the_configuration(tenant: LocalTenant) -> None:
+    """AUTH0_COOKIE_* sets the attributes."""
+    app = make_app(tenant, AUTH0_COOKIE_SECURE=True, AUTH0_COOKIE_SAME_SITE="strict", AUTH0_COOKIE_PATH="/app")
+    (line,) = app.test_client().post("/login/ada").headers.getlist("Set-Cookie")
+    assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/app"} <= set(line.split("; "))
+
+
+def test_chunks_that_are_not_needed_any_more_are_removed(tenant: LocalTenant) -> None:
+    """After a large session a small one leaves no chunk behind."""
+    browser = make_app(tenant).test_client()
+    browser.post("/login/big")
+    assert browser.get_cookie("_a0_session_1")
+    browser.post("/login/ada")
+    assert browser.get_cookie("_a0_session_1") is None
+    assert "ada" == me(browser)["sub"]
+
+
+def test_backchannel_logout_has_its_route(tenant: LocalTenant) -> None:
+    """The blueprint ends sessions, refuses bad tokens, and says when the store cannot do it."""
+    app = make_app(tenant, STORE=MemoryStateStore())
+    browser, auth0 = app.test_client(), app.test_client()
+    browser.post("/login/ada")
+    refused = auth0.post("/backchannel-logout", data={"logout_token": "nonsense"})
+    assert (400, "no-store") == (refused.status_code, refused.headers["Cache-Control"])
+    assert 400 == auth0.post("/backchannel-logout").status_code
+    assert 200 == browser.get("/me").status_code
+    token = tenant.logout_token(sub="ada")
+    assert 200 == auth0.post("/backchannel-logout", data={"logout_token": token}).status_code
+    assert 401 == browser.get("/me").status_code
+    assert 400 == auth0.post("/backchannel-logout", data={"logout_token": token}).status_code
+    stateless = make_app(tenant).test_client()
+    assert 501 == stateless.post("/backchannel-logout", data={"logout_token": tenant.logout_token(sub="a")}).status_code
+    without = make_app(tenant, AUTH0_BACKCHANNEL_LOGOUT=False).test_client()
+    assert 404 == without.post("/backchannel-logout").status_code
+
+
+def test_missing_settings_are_listed() -> None:
+    """One error at start-up names everything that is missing."""
+    with pytest.raises(ConfigurationError, match="AUTH0_DOMAIN, AUTH0_CLIENT_ID, AUTH0_CLIENT_SECRET"):
+        Auth0CTE(Flask(__name__))
+
+
+def test_a_ready_client_serves(tenant: LocalTenant) -> None:
+    """Instead of settings a client can be given."""
+    app = Flask(__name__)
+    client = tenant.client(secret=SECRET)
+    auth0 = Auth0CTE(app, client=client)
+    with app.test_request_context():
+        assert client is auth0.client
+        assert auth0.get_user() is None
+        assert auth0.get_session() is None
+        options = {"subject_token": "ada", "subject_token_type": "urn:acme:mcp-token"}
+        assert auth0.custom_token_exchange(options).access_token
