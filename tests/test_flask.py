@@ -113,7 +113,7 @@ def test_cookies_are_set_once_whatever_is_returned(tenant: LocalTenant) -> None:
     assert "Cookie" in reply.headers["Vary"]
     other = make_app(tenant).test_client()
     assert "ab" == other.post("/login-streaming").text
-    assert "ada" == other.get("/me").json["sub"]
+    assert "ada" == me(other)["sub"]
 
 
 def test_a_response_without_session_is_left_alone(tenant: LocalTenant) -> None:
