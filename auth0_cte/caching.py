@@ -10,12 +10,13 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
 
-__all__ = ["SingleFlight", "TTLCache", "reset_in_child"]
+__all__ = ["KeyedLocks", "SingleFlight", "TTLCache", "reset_in_child"]
 
 K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
@@ -88,6 +89,41 @@ class TTLCache(Generic[K, V]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+class KeyedLocks:
+    """A lock for each key, shared by keys whose hashes meet: bounded, and never to be cleaned up.
+
+    Args:
+        size: As many as keys could be busy at once.
+    """
+
+    def __init__(self, size: int = 1024) -> None:
+        self._size = size
+        self._after_fork_in_child()
+        reset_in_child(self)
+
+    def _after_fork_in_child(self) -> None:
+        self._locks = [threading.Lock() for _ in range(self._size)]
+
+    @contextmanager
+    def hold(self, key: Hashable, timeout: float) -> Iterator[None]:
+        """Hold the key's lock.
+
+        Args:
+            key: What to keep others out of.
+            timeout: How long to wait for it, in seconds.
+
+        Raises:
+            TimeoutError: Others held it for too long.
+        """
+        lock = self._locks[hash(key) % self._size]
+        if not lock.acquire(timeout=timeout):
+            raise TimeoutError("the lock was not free in time")
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 class _Flight(Generic[V]):

@@ -50,7 +50,9 @@ def test_the_mirror_has_every_method(name: str) -> None:
 def test_the_mirror_has_no_more_than_the_client() -> None:
     """What it adds is about being a mirror."""
     public = {name for name in dir(AsyncServerClient) if not name.startswith("_")}
-    assert {"from_sync", "limiter", "offload", "sync"} == public - {name for name in dir(ServerClient) if not name.startswith("_")}
+    assert {"from_sync", "limiter", "offload", "sync"} == public - {
+        name for name in dir(ServerClient) if not name.startswith("_")
+    }
     assert inspect.signature(ServerClient) == inspect.signature(AsyncServerClient)
 
 

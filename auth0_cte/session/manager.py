@@ -106,6 +106,8 @@ class SessionManager:
                 'no response to set the session cookie on: pass store_options={"request": …, "response": …}',
                 code="RESPONSE_MISSING",
             )
+        # Asked now, because Django refuses requests for unknown hosts here: before a token is spent, not after.
+        _ = carrier.is_secure
 
     def start(self, carrier: Carrier, session: Session, issuer: str) -> None:
         """Write a new session under a new id; whatever session there was is gone.
@@ -151,6 +153,9 @@ class SessionManager:
     def replace(self, loaded: Loaded, session: Session) -> Loaded | None:
         """Write a changed session over the one that was loaded; None if that is gone or was changed since."""
         sealed = self._seal(session, loaded.cookie)
+        if self.store.stateless and len(sealed) > MAX_COOKIE_BYTES and len(session.token_sets) > 1:
+            # The rotated refresh token must be kept; the oldest access token can be had again by it.
+            return self.replace(loaded, evolve(session, token_sets=session.token_sets[1:]))
         cookie = self.store.replace(loaded.cookie, sealed, loaded.version)
         return None if cookie is None else evolve(loaded, session=session, cookie=cookie, version=loaded.version + 1)
 

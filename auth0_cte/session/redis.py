@@ -75,6 +75,11 @@ redis.call('DEL', KEYS[1])
 return count
 """
 )
+# A command that was sent again, because its answer got lost, finds its own token.
+_ACQUIRE: Final = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
+"""
 _RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
@@ -101,6 +106,7 @@ class RedisStateStore:
                 "touch": _TOUCH,
                 "delete": _DELETE,
                 "delete_by_owner": _DELETE_BY_OWNER,
+                "acquire": _ACQUIRE,
                 "release": _RELEASE,
             }.items()
         }
@@ -108,23 +114,30 @@ class RedisStateStore:
             logger.warning("the Redis client has no socket_timeout: a Redis that hangs will make requests hang")
 
     @classmethod
-    def from_url(cls, url: str, *, prefix: str = "{auth0-cte}", timeout: float = 1.0) -> Self:
+    def from_url(cls, url: str, *, prefix: str = "{auth0-cte}", timeout: float = 1.0, pool_size: int = 100) -> Self:
         """Make the store of a URL, with a client that gives up after ``timeout`` seconds.
 
         Args:
             url: ``redis://host:port/db``, as redis-py takes it.
             prefix: What all keys begin with.
-            timeout: For connecting and for each answer, in seconds.
+            timeout: For connecting, for each answer, and for a free connection, in seconds.
+            pool_size: Connections at most; threads beyond wait for a free one.
         """
         import redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
         # One retry replaces a connection that Redis has closed; more would keep users waiting while it is down.
-        client = redis.Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 1)
+        # A pool that waits for a free connection: redis-py's default refuses from the hundred-and-first thread on.
+        pool = redis.BlockingConnectionPool.from_url(
+            url,
+            max_connections=pool_size,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         )
-        return cls(client, prefix=prefix)
+        return cls(redis.Redis.from_pool(pool), prefix=prefix)
 
     def check(self) -> None:
         """Ask Redis whether it is there."""
@@ -180,8 +193,7 @@ class RedisStateStore:
             self._run("release", [key], token)
 
     def _try_lock(self, key: str, token: str, seconds: float) -> bool:
-        with _translated():
-            return bool(self._client.set(key, token, nx=True, px=_milliseconds(seconds)))
+        return bool(self._run("acquire", [key], token, _milliseconds(seconds)))
 
     def _run(self, script: str, keys: list[str], *arguments: Any) -> Any:
         with _translated():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
-from auth0_cte.caching import SingleFlight, TTLCache
+from auth0_cte.caching import KeyedLocks, SingleFlight, TTLCache
 from auth0_cte.error import AccessTokenError, SessionError
 from auth0_cte.session.state import with_tokens
 from auth0_cte.session.stores import file_name
@@ -24,7 +24,6 @@ EXPIRY_MARGIN: Final = 10
 """A token with fewer seconds left would expire on its way."""
 REMEMBERED_SECONDS: Final = 60.0
 """How long parallel requests with the cookie from before a refresh find what came of it."""
-MAX_ROUNDS: Final = 4
 
 
 @frozen
@@ -68,7 +67,8 @@ class AccessTokens:
     refresh: Callable[[Session, Wanted], TokenExchangeResponse]
     clock: Callable[[], float]
     timeout: float
-    _flights: SingleFlight[str, tuple[Loaded, Wanted]] = field(factory=SingleFlight, init=False, repr=False)
+    _flights: SingleFlight[tuple[str, Wanted], Loaded] = field(factory=SingleFlight, init=False, repr=False)
+    _turns: KeyedLocks = field(factory=KeyedLocks, init=False, repr=False)
     _renewed: TTLCache[str, str] = field(init=False, repr=False)
 
     @_renewed.default
@@ -84,25 +84,22 @@ class AccessTokens:
             TransportError: The server could not be reached.
         """
         found = wanted.find(loaded.session, self.clock())
-        for _ in range(MAX_ROUNDS):
-            if found is not None:
-                return found.access_token
-            loaded, refreshed = self._renew(carrier, loaded, wanted)
+        if found is None:
             # However short its life is: nobody can get a fresher one.
-            found = wanted.find(loaded.session, self.clock(), margin=0)
-            if found is None and refreshed == wanted:
-                raise AccessTokenError("the server granted fewer scopes than are wanted", code="INSUFFICIENT_TOKEN")
-        raise AccessTokenError("other refreshes of this session kept coming before", code="SESSION_LOCKED")
+            found = wanted.find(self._renew(carrier, loaded, wanted).session, self.clock(), margin=0)
+        if found is None:
+            raise AccessTokenError("the server granted fewer scopes than are wanted", code="INSUFFICIENT_TOKEN")
+        return found.access_token
 
-    def _renew(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> tuple[Loaded, Wanted]:
+    def _renew(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> Loaded:
         _require_refresh_token(loaded.session)
         if self.sessions.store.stateless:
             # The new refresh token could not be kept: the one that we have must not be spent.
             self.sessions.require_writable(carrier)
-        key = file_name(loaded.cookie)
+        name = self._name(loaded)
         try:
-            renewed, refreshed = self._flights.do(
-                key, lambda: self._refresh_once(key, loaded.cookie, wanted), timeout=self.timeout
+            renewed = self._flights.do(
+                (name, wanted), lambda: self._refresh_once(name, loaded.cookie, wanted), timeout=self.timeout
             )
         except TimeoutError as error:
             raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED") from error
@@ -112,21 +109,37 @@ class AccessTokens:
             raise
         if renewed.cookie != loaded.cookie:
             self.sessions.write_cookies(carrier, renewed.cookie, renewed.session)
-        return renewed, refreshed
+        return renewed
 
-    def _refresh_once(self, key: str, cookie: str, wanted: Wanted) -> tuple[Loaded, Wanted]:
-        with self.sessions.store.lock(cookie, self.timeout):
+    def _name(self, loaded: Loaded) -> str:
+        """Return what tells a session from all others, whichever of its cookies came."""
+        if not self.sessions.store.stateless:
+            return file_name(loaded.cookie)
+        session = loaded.session
+        return file_name(f"{session.domain} {session.user['sub']} {session.sid} {session.created_at}")
+
+    def _refresh_once(self, name: str, cookie: str, wanted: Wanted) -> Loaded:
+        with self._turns.hold(name, self.timeout), self.sessions.store.lock(cookie, self.timeout):
             # Whoever held the lock before may have refreshed already.
-            current = self.sessions.load_cookie(self._renewed.get(key) or cookie)
+            current = self._newest(self.sessions.load_cookie(cookie))
             if current is None:
                 raise AccessTokenError("the session has ended", code="MISSING_SESSION")
             if wanted.find(current.session, self.clock()) is not None:
-                return current, wanted
+                return current
             renewed = self._refresh(current, wanted)
             if self.sessions.store.stateless:
-                self._renewed.set(key, renewed.cookie)
-                self._renewed.set(file_name(current.cookie), renewed.cookie)
-            return renewed, wanted
+                self._renewed.set(_spent(current), renewed.cookie)
+            return renewed
+
+    def _newest(self, loaded: Loaded | None) -> Loaded | None:
+        """Follow a stateless session from a refresh token that was spent to the one that it became, to the end."""
+        while loaded is not None:
+            cookie = self._renewed.get(_spent(loaded))
+            newer = None if cookie is None else self.sessions.load_cookie(cookie)
+            if newer is None or _spent(newer) == _spent(loaded):
+                return newer or loaded
+            loaded = newer
+        return None
 
     def _refresh(self, current: Loaded, wanted: Wanted) -> Loaded:
         try:
@@ -141,6 +154,10 @@ class AccessTokens:
         if renewed is None:
             raise AccessTokenError("the session was ended while its token was refreshed", code="MISSING_SESSION")
         return renewed
+
+
+def _spent(loaded: Loaded) -> str:
+    return file_name(loaded.session.refresh_token or "")
 
 
 def _require_refresh_token(session: Session) -> None:

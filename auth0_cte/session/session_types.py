@@ -46,6 +46,7 @@ class Session(Mapping[str, Any]):
             moves it.
         default_audience: The audience of the login, which is meant when none is named.
         default_scope: The scopes of the login, separated by spaces.
+        extra: What a sibling SDK keeps in the session besides; carried along.
     """
 
     user: Mapping[str, Any] = field(repr=False)
@@ -58,6 +59,7 @@ class Session(Mapping[str, Any]):
     expires_at: int | None = None
     default_audience: str = "default"
     default_scope: str = ""
+    extra: Mapping[str, Any] = field(factory=dict, repr=False)
 
     @property
     def act(self) -> Mapping[str, Any] | None:

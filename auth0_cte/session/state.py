@@ -21,7 +21,10 @@ DEFAULT_AUDIENCE: Final = "default"
 """What a token set is filed under when no audience was asked for, as the sibling SDKs do."""
 MAX_PLAUSIBLE_TIME: Final = 10_000_000_000
 """Unix seconds beyond this are milliseconds, or nonsense."""
+NEVER: Final = MAX_PLAUSIBLE_TIME - 1
+"""Stands for an expiry that is not known: the siblings' model requires a number."""
 
+_OWN_MEMBERS: Final = frozenset({"user", "id_token", "refresh_token", "token_sets", "domain", "internal"})
 # What an ID token says about itself, not about the user.
 _TOKEN_CLAIMS: Final = frozenset({"iss", "aud", "exp", "iat", "nbf", "nonce", "azp", "at_hash", "c_hash", "s_hash"})
 
@@ -143,6 +146,7 @@ def to_state_data(session: Session) -> dict[str, Any]:
     if session.expires_at is not None:
         internal["session_expires_at"] = session.expires_at
     return {
+        **session.extra,
         "user": dict(session.user),
         "id_token": session.id_token,
         "refresh_token": session.refresh_token,
@@ -151,7 +155,7 @@ def to_state_data(session: Session) -> dict[str, Any]:
                 "audience": each.audience,
                 "access_token": each.access_token,
                 "scope": each.scope,
-                "expires_at": each.expires_at,
+                "expires_at": NEVER if each.expires_at is None else each.expires_at,
             }
             for each in session.token_sets
         ],
@@ -186,7 +190,7 @@ def _from_state_data(data: Mapping[str, Any]) -> Session:
             audience=str(each["audience"]),
             access_token=str(each["access_token"]),
             scope=each.get("scope"),
-            expires_at=each.get("expires_at"),
+            expires_at=None if each.get("expires_at") == NEVER else each.get("expires_at"),
         )
         for each in data.get("token_sets") or ()
     )
@@ -204,4 +208,5 @@ def _from_state_data(data: Mapping[str, Any]) -> Session:
         expires_at=None if ceiling is None else int(ceiling),
         default_audience=internal.get("default_audience") or first.audience,
         default_scope=str(internal.get("default_scope", first.scope) or ""),
+        extra={name: value for name, value in data.items() if name not in _OWN_MEMBERS},
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, frozen
 
-from auth0_cte.caching import reset_in_child
+from auth0_cte.caching import KeyedLocks, reset_in_child
 from auth0_cte.error import SessionError
 
 if TYPE_CHECKING:
@@ -142,11 +142,11 @@ class MemoryStateStore:
         self._maxsize, self._clock = maxsize, clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._mutex = threading.Lock()
-        self._locks = _make_locks()
+        self._locks = KeyedLocks()
         reset_in_child(self)
 
     def _after_fork_in_child(self) -> None:
-        self._mutex, self._locks = threading.Lock(), _make_locks()
+        self._mutex = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -203,13 +203,11 @@ class MemoryStateStore:
     @contextmanager
     def lock(self, cookie: str, timeout: float) -> Iterator[None]:
         """Keep other threads out."""
-        lock = self._locks[int(file_name(cookie)[:8], 16) % len(self._locks)]
-        if not lock.acquire(timeout=timeout):
-            raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED")
         try:
-            yield
-        finally:
-            lock.release()
+            with self._locks.hold(cookie, timeout):
+                yield
+        except TimeoutError as error:
+            raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED") from error
 
     def _live(self, name: str) -> _Entry | None:
         entry = self._entries.get(name)
@@ -225,11 +223,6 @@ class MemoryStateStore:
         for name in [name for name, _ in zip(self._entries, range(8), strict=False)]:
             if self._entries[name].expires_at <= now:
                 del self._entries[name]
-
-
-def _make_locks() -> list[threading.Lock]:
-    # Shared by sessions whose hashes meet: as many as could be busy at once, and never to be cleaned up.
-    return [threading.Lock() for _ in range(1024)]
 
 
 def _matches(owner: Owner, issuer: str, sid: str | None, sub: str | None) -> bool:
