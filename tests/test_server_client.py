@@ -34,7 +34,7 @@ def sent(wire: responses.RequestsMock) -> Any:
     wire.post(TOKEN_ENDPOINT, json={"access_token": "a"})
 
     def exchange(options: Any = None, **settings: Any) -> tuple[dict[str, list[str]], Any]:
-        arguments = {"client_secret": "the-secret"} if "client_auth" not in settings else {}
+        arguments: dict[str, Any] = {"client_secret": "the-secret"} if "client_auth" not in settings else {}
         client = ServerClient(DOMAIN, "the-client", **(arguments | settings))
         client.custom_token_exchange({**OPTIONS, **(options or {})})
         request = wire.calls[-1].request

@@ -25,13 +25,16 @@ class Carrier(Protocol):
     @property
     def can_write(self) -> bool:
         """Whether cookies can be set; without a response they cannot."""
+        ...
 
     @property
     def is_secure(self) -> bool:
         """Whether the browser will take, and bring back, cookies with the attribute ``Secure``."""
+        ...
 
     def cookies(self) -> Mapping[str, str]:
         """Return the browser's cookies, with what was set or deleted since on top."""
+        ...
 
     def set_cookie(self, name: str, value: str, max_age: int, settings: CookieSettings) -> None:
         """Have the browser keep a cookie for ``max_age`` seconds; 0 deletes it."""

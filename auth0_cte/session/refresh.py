@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from auth0_cte.caching import KeyedLocks, SingleFlight, TTLCache
 from auth0_cte.error import AccessTokenError, SessionError
@@ -69,9 +69,10 @@ class AccessTokens:
     timeout: float
     _flights: SingleFlight[tuple[str, Wanted], Loaded] = field(factory=SingleFlight, init=False, repr=False)
     _turns: KeyedLocks = field(factory=KeyedLocks, init=False, repr=False)
-    _renewed: TTLCache[str, str] = field(init=False, repr=False)
+    _renewed: TTLCache[str, str] = field(
+        default=Factory(lambda self: self._make_renewed(), takes_self=True), init=False, repr=False
+    )
 
-    @_renewed.default
     def _make_renewed(self) -> TTLCache[str, str]:
         return TTLCache(maxsize=1000, ttl=REMEMBERED_SECONDS, monotonic=self.clock)
 

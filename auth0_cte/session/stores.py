@@ -58,12 +58,15 @@ class StateStore(Protocol):
 
     def create(self, session_id: str, data: str, owner: Owner, ttl: float) -> str:
         """Keep a new session for ``ttl`` seconds, and return the value for its cookie."""
+        ...
 
     def get(self, cookie: str) -> Record | None:
         """Return the record that a cookie's value stands for, or None."""
+        ...
 
     def replace(self, cookie: str, data: str, version: int) -> str | None:
         """Replace a record that still has ``version``; return the cookie's value, or None if it is gone or changed."""
+        ...
 
     def touch(self, cookie: str, ttl: float) -> None:
         """Have a record live another ``ttl`` seconds from now."""
@@ -73,9 +76,11 @@ class StateStore(Protocol):
 
     def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None) -> int:
         """Forget an issuer's sessions with this ``sid``, or else all of this ``sub``; return how many."""
+        ...
 
     def lock(self, cookie: str, timeout: float) -> AbstractContextManager[None]:
         """Keep other processes from refreshing the same session; wait ``timeout`` seconds for it at most."""
+        ...
 
 
 def file_name(session_id: str) -> str:
