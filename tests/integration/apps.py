@@ -191,12 +191,15 @@ def django_server(client: ServerClient) -> Iterator[str]:
             yield f"http://127.0.0.1:{server.server_port}"
 
 
-@contextmanager
-def fastapi_server(client: ServerClient) -> Iterator[str]:
+def fastapi_server(client: ServerClient) -> AbstractContextManager[str]:
     """Serve by uvicorn; the pages are no coroutines, so each runs in a thread."""
-    config = uvicorn.Config(
-        fastapi_app(client), log_config=None, access_log=False, lifespan="off", ws="none", loop="asyncio"
-    )
+    return serve_asgi(fastapi_app(client))
+
+
+@contextmanager
+def serve_asgi(app: Any) -> Iterator[str]:
+    """Serve an ASGI application by uvicorn."""
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", loop="asyncio")
     server = uvicorn.Server(config)
 
     def stop() -> None:
