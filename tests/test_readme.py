@@ -5,11 +5,14 @@ from pathlib import Path
 from sybil import Sybil
 from sybil.parsers.rest import PythonCodeBlockParser, SkipParser
 
+from tests.integration.apps import configure_django
+
 README = Path(__file__).parent.parent / "README.rst"
 
 
 def test_the_readme_runs() -> None:
     """Every example of the README runs, in order, as one program."""
+    configure_django()  # once a process, and so as the other tests need it
     document = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()]).parse(README)
     examples = list(document.examples())
     assert len(examples) > 30
