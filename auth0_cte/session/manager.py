@@ -60,6 +60,7 @@ class SessionManager:
         self.store: StateStore = store
         self.settings: SessionSettings = settings
         self._clock = clock
+        self._names = [settings.cookie.name(f"{settings.identifier}_{number}") for number in range(MAX_CHUNKS)]
         self._sealer = Sealer(secret, settings.identifier) if secret else None
         self._script = DictCarrier()
         self._serves_web = False
@@ -178,8 +179,7 @@ class SessionManager:
         chunks = [cookie[start : start + CHUNK_BYTES] for start in range(0, len(cookie), CHUNK_BYTES)]
         stale = set(self._cookie_names(carrier))
         max_age = max(1, int(self._end(session) - self._clock()))
-        for number, chunk in enumerate(chunks):
-            name = self._chunk_name(number)
+        for name, chunk in zip(self._names, chunks, strict=False):
             carrier.set_cookie(name, chunk, max_age, self.settings.cookie)
             stale.discard(name)
         for name in sorted(stale):
@@ -223,14 +223,11 @@ class SessionManager:
         touched = loaded.touched_at
         return touched is None or touched + self.settings.inactivity_duration / 2 <= self._clock()
 
-    def _chunk_name(self, number: int) -> str:
-        return self.settings.cookie.name(f"{self.settings.identifier}_{number}")
-
     def _read_cookies(self, carrier: Carrier) -> str:
         cookies = carrier.cookies()
         chunks = []
-        for number in range(MAX_CHUNKS):
-            chunk = cookies.get(self._chunk_name(number))
+        for name in self._names:
+            chunk = cookies.get(name)
             if not chunk:
                 break
             chunks.append(chunk)
@@ -238,4 +235,4 @@ class SessionManager:
 
     def _cookie_names(self, carrier: Carrier) -> list[str]:
         cookies = carrier.cookies()
-        return [name for name in map(self._chunk_name, range(MAX_CHUNKS)) if name in cookies]
+        return [name for name in self._names if name in cookies]
