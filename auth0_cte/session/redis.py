@@ -120,8 +120,8 @@ class RedisStateStore:
         Args:
             url: ``redis://host:port/db``, as redis-py takes it.
             prefix: What all keys begin with.
-            timeout: For connecting, for each answer, and for a free connection, in seconds.
-            pool_size: Connections at most; threads beyond wait for a free one.
+            timeout: For connecting, and for each answer, in seconds.
+            pool_size: Connections at most; threads beyond wait for a free one, ten times ``timeout`` at most.
         """
         import redis
         from redis.backoff import NoBackoff
@@ -132,7 +132,7 @@ class RedisStateStore:
         pool = redis.BlockingConnectionPool.from_url(
             url,
             max_connections=pool_size,
-            timeout=timeout,
+            timeout=10 * timeout,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),

@@ -10,7 +10,7 @@ import hmac
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from attrs import field, frozen
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -53,8 +53,7 @@ def seal_key(secret: str, identifier: str, length: int = 64) -> bytes:
 
 def rsa_key(member: Mapping[str, Any]) -> RSAPublicKey:
     """Return the public key of a JWK."""
-    key: RSAPublicKey = JWK(**member).get_op_key("verify")
-    return key
+    return cast("RSAPublicKey", JWK(**member).get_op_key("verify"))
 
 
 class AesGcm:

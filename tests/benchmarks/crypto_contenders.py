@@ -84,7 +84,9 @@ class JwcryptoSealer:
 
     def seal(self, content: Mapping[str, Any]) -> str:
         """Seal JSON."""
-        jwe = JWE(json.dumps(content), protected={"alg": "dir", "enc": "A256CBC-HS512"}, recipient=self._key)
+        header = json.dumps({"alg": "dir", "enc": "A256CBC-HS512"})
+        jwe = JWE(json.dumps(content), protected=header)
+        jwe.add_recipient(self._key)
         return str(jwe.serialize(compact=True))
 
     def unseal(self, sealed: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def sql_store(url: str, table: str = "auth0_cte_sessions", *, pool_size: int = 2
 
 
 @contextmanager
-def redis_store(url: str, prefix: str, timeout: float = 1.0) -> Iterator[RedisStateStore]:
+def redis_store(url: str, prefix: str, timeout: float = 10.0) -> Iterator[RedisStateStore]:
     store = RedisStateStore.from_url(url, prefix=prefix, timeout=timeout)
     try:
         yield store

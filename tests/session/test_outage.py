@@ -20,8 +20,8 @@ from tests.session.test_login import make_client, new_jar, options
 
 USERS = 6
 DEADLINE = 30.0
-LONGEST_CALL = 3.0
-"""Two attempts of a second, and what a busy machine adds."""
+LONGEST_CALL = 10.0
+"""Two attempts of a second, and whatever a busy machine adds: it tells a call that ends from one that hangs."""
 
 Jar = dict[str, str]
 
@@ -123,7 +123,7 @@ def own_store(own_server: Server) -> Iterator[StateStore]:
     url: str = own_server.url  # type: ignore[attr-defined]
     with ExitStack() as stack:
         if url.startswith("redis"):
-            yield stack.enter_context(redis_store(url, "{outage}"))
+            yield stack.enter_context(redis_store(url, "{outage}", timeout=1.0))
         else:
             yield stack.enter_context(sql_store(url))
 
@@ -188,7 +188,7 @@ def test_a_server_that_dies_and_comes_back(own_server: Server, own_store: StateS
 
 def test_a_redis_that_hangs(tenant: LocalTenant) -> None:
     """While Redis is frozen no call hangs: each fails within its time-outs; when it thaws, all sessions are there."""
-    with start_redis() as server, redis_store(server.url, "{frozen}") as store:
+    with start_redis() as server, redis_store(server.url, "{frozen}", timeout=1.0) as store:
         client = make_client(tenant, store)
         with load(client) as running:
             running.wait_for(succeeded)
