@@ -25,6 +25,7 @@ LAYERS = [
     {"auth_server.token_endpoint"},
     {"session"},
     {"auth_server.base_client"},
+    {"auth_server.client_steps"},
     {"auth_server.server_client"},
     {"auth_server.async_server_client"},
     {"flask", "starlette"},

@@ -7,15 +7,12 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from attrs import evolve
-
 from auth0_cte.auth_server import configuration as check
 from auth0_cte.auth_server.discovery import Discovery
 from auth0_cte.auth_server.http import Http, TransportSettings
 from auth0_cte.auth_server.retry import RetryPolicy
 from auth0_cte.auth_server.telemetry import common_headers
 from auth0_cte.auth_server.token_endpoint import TokenEndpoint
-from auth0_cte.error import IdTokenError
 
 if TYPE_CHECKING:
     import ssl
@@ -24,10 +21,8 @@ if TYPE_CHECKING:
     import requests
 
     from auth0_cte.auth_server.client_auth import ClientAuth
-    from auth0_cte.auth_server.discovery import Issuer
     from auth0_cte.auth_server.id_token import IdTokenVerifier
-    from auth0_cte.auth_server.retry import Deadline
-    from auth0_cte.auth_types import AuthorizationParams, DomainResolver, TokenExchangeResponse
+    from auth0_cte.auth_types import AuthorizationParams, DomainResolver
     from auth0_cte.session.logout import LogoutTokens
     from auth0_cte.session.manager import SessionManager
     from auth0_cte.session.settings import SessionSettings
@@ -151,17 +146,3 @@ class BaseClient:
             client_secret=self._client_secret,
             leeway=self._leeway,
         )
-
-    def _with_claims(
-        self, response: TokenExchangeResponse, issuer: Issuer, deadline: Deadline
-    ) -> TokenExchangeResponse:
-        if response.id_token is None:
-            return response
-        from auth0_cte.auth_server.id_token import actor_chain
-
-        try:
-            claims = self._verifier.verify(response.id_token, issuer, deadline, access_token=response.access_token)
-            return evolve(response, claims=claims, act=actor_chain(claims))
-        except IdTokenError as error:
-            # The frames of its traceback hold the token; whoever reads the response needs the reason alone.
-            return evolve(response, id_token_error=error.with_traceback(None))

@@ -2,68 +2,28 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping
-from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from attrs import evolve
-
-from auth0_cte.auth_server.base_client import BaseClient
-from auth0_cte.auth_server.domain import domain_of, is_domain, resolve_domain
+from auth0_cte.auth_server.client_steps import ClientSteps, StoreOptions, guarded, login_result
+from auth0_cte.auth_server.domain import resolve_domain
 from auth0_cte.auth_server.option_rules import call_suppliers, validate, with_openid
 from auth0_cte.auth_server.retry import Deadline
-from auth0_cte.auth_server.token_exchange import from_reply, to_form, to_refresh_form
 from auth0_cte.auth_types import (
     CustomTokenExchangeOptions,
     LoginWithCustomTokenExchangeOptions,
     TokenExchangeResponse,
 )
-from auth0_cte.error import (
-    AccessTokenError,
-    Auth0CTEError,
-    CustomTokenExchangeError,
-    IdTokenError,
-    MfaRequiredError,
-    RateLimitError,
-    exchange_failure,
-    without_frames,
-)
+from auth0_cte.error import AccessTokenError, exchange_failure, without_frames
 
 if TYPE_CHECKING:
-    from auth0_cte.auth_server.discovery import Issuer
+    from collections.abc import Mapping
+
     from auth0_cte.auth_types import LoginWithCustomTokenExchangeResult, Session
-    from auth0_cte.session.manager import Loaded
-    from auth0_cte.session.refresh import AccessTokens, Wanted
 
 __all__ = ["ServerClient"]
 
-P = ParamSpec("P")
-R = TypeVar("R")
-StoreOptions = Mapping[str, Any] | None
 
-
-def _guarded(
-    present: Callable[[Auth0CTEError], Auth0CTEError],
-) -> Callable[[Callable[Concatenate[ServerClient, P], R]], Callable[Concatenate[ServerClient, P], R]]:
-    """Have a public method raise its errors as ``present`` makes them, from a frame that holds no secrets."""
-
-    def decorate(method: Callable[Concatenate[ServerClient, P], R]) -> Callable[Concatenate[ServerClient, P], R]:
-        @wraps(method)
-        def guarded(self: ServerClient, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            try:
-                return method(self, *args, **kwargs)
-            except Auth0CTEError as error:
-                failure, cause = present(error), error.__cause__
-            del args, kwargs  # options in a dict would show their tokens to whoever collects the frames' variables
-            raise failure from cause
-
-        return guarded
-
-    return decorate
-
-
-class ServerClient(BaseClient):
+class ServerClient(ClientSteps):
     """Exchanges tokens at one Auth0 tenant, or at the one that a resolver names. One instance serves all threads.
 
     Args:
@@ -100,7 +60,7 @@ class ServerClient(BaseClient):
         ConfigurationError: An argument cannot work; the message says what to give.
     """
 
-    @_guarded(exchange_failure)
+    @guarded(exchange_failure)
     def custom_token_exchange(
         self, options: CustomTokenExchangeOptions | Mapping[str, Any], store_options: StoreOptions = None
     ) -> TokenExchangeResponse:
@@ -120,7 +80,7 @@ class ServerClient(BaseClient):
         given = validate(options, CustomTokenExchangeOptions, self._defaults)
         return self._exchange(call_suppliers(given), store_options)[1]
 
-    @_guarded(exchange_failure)
+    @guarded(exchange_failure)
     def login_with_custom_token_exchange(
         self,
         options: LoginWithCustomTokenExchangeOptions | CustomTokenExchangeOptions | Mapping[str, Any],
@@ -147,9 +107,9 @@ class ServerClient(BaseClient):
         issuer, response = self._exchange(call_suppliers(given), store_options)
         session = self._new_session(given, issuer, response)
         self._sessions.start(carrier, session, issuer.issuer)
-        return _login_result(session, response)
+        return login_result(session, response)
 
-    @_guarded(without_frames)
+    @guarded(without_frames)
     def get_session(self, store_options: StoreOptions = None) -> Session | None:
         """Return the session of a request, or None.
 
@@ -162,7 +122,7 @@ class ServerClient(BaseClient):
         loaded = self._load(store_options)
         return None if loaded is None else loaded.session
 
-    @_guarded(without_frames)
+    @guarded(without_frames)
     def get_user(self, store_options: StoreOptions = None) -> Mapping[str, Any] | None:
         """Return the verified claims of the user of a request, or None.
 
@@ -175,7 +135,7 @@ class ServerClient(BaseClient):
         loaded = self._load(store_options)
         return None if loaded is None else loaded.session.user
 
-    @_guarded(without_frames)
+    @guarded(without_frames)
     def get_access_token(
         self, store_options: StoreOptions = None, audience: str | None = None, scope: str | None = None
     ) -> str:
@@ -205,7 +165,7 @@ class ServerClient(BaseClient):
             raise AccessTokenError("there is no session", code="MISSING_SESSION")
         return self._access_tokens.get(carrier, loaded, Wanted(audience, scope))
 
-    @_guarded(without_frames)
+    @guarded(without_frames)
     def logout(self, store_options: StoreOptions = None, return_to: str | None = None) -> str:
         """End the session here, and return the URL that ends it at Auth0.
 
@@ -229,7 +189,7 @@ class ServerClient(BaseClient):
         self._sessions.end(carrier)
         return url
 
-    @_guarded(without_frames)
+    @guarded(without_frames)
     def handle_backchannel_logout(self, logout_token: str, store_options: StoreOptions = None) -> int:
         """End the sessions that a logout token is about (OpenID Connect Back-Channel Logout 1.0).
 
@@ -258,87 +218,3 @@ class ServerClient(BaseClient):
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
-
-    def _exchange(
-        self, options: CustomTokenExchangeOptions, store_options: StoreOptions
-    ) -> tuple[Issuer, TokenExchangeResponse]:
-        deadline = Deadline(self._timeout)
-        issuer = self._discovery.issuer(resolve_domain(self._domain, store_options), deadline)
-        headers = {} if options.forwarded_for is None else {"auth0-forwarded-for": options.forwarded_for}
-        form = to_form(options, self._client_id)
-        reply = self._token_endpoint.request_tokens(issuer, form, deadline, headers)
-        return issuer, self._with_claims(from_reply(reply, self._clock()), issuer, deadline)
-
-    def _new_session(
-        self, options: CustomTokenExchangeOptions, issuer: Issuer, response: TokenExchangeResponse
-    ) -> Session:
-        from auth0_cte.session.state import check_organization, from_login
-
-        claims = response.claims
-        if claims is None:
-            raise response.id_token_error or IdTokenError("the login brought no ID token", code="MISSING_ID_TOKEN")
-        check_organization(claims, options.organization)
-        sid = claims.get("sid")
-        return from_login(
-            claims,
-            response,
-            domain=domain_of(issuer.issuer),
-            audience=options.audience,
-            scope=str(options.scope or ""),
-            sid=sid if isinstance(sid, str) and sid else secrets.token_urlsafe(24),
-            now=self._clock(),
-        )
-
-    def _load(self, store_options: StoreOptions) -> Loaded | None:
-        loaded = self._sessions.load(self._sessions.carrier(store_options))
-        if loaded is None:
-            return None
-        # A session of one tenant is none at another, whatever secret they share.
-        expected = domain_of(resolve_domain(self._domain, store_options))
-        return loaded if is_domain(loaded.session.domain, expected) else None
-
-    @cached_property
-    def _access_tokens(self) -> AccessTokens:
-        from auth0_cte.session.refresh import AccessTokens
-
-        return AccessTokens(sessions=self._sessions, refresh=self._refresh, clock=self._clock, timeout=self._timeout)
-
-    def _refresh(self, session: Session, wanted: Wanted) -> TokenExchangeResponse:
-        deadline = Deadline(self._timeout)
-        issuer = self._discovery.issuer(resolve_domain(session.domain or self._domain, None), deadline)
-        audience = None if wanted.audience in (None, session.default_audience) else wanted.audience
-        form = to_refresh_form(self._client_id, session.refresh_token or "", audience, wanted.scope)
-        try:
-            reply = self._token_endpoint.request_tokens(issuer, form, deadline)
-        except (MfaRequiredError, RateLimitError):
-            raise
-        except CustomTokenExchangeError as error:
-            raise _refresh_error(error) from error.with_traceback(None)
-        response = self._with_claims(from_reply(reply, self._clock()), issuer, deadline)
-        if response.claims is not None and response.claims["sub"] != session.user["sub"]:
-            raise AccessTokenError("the refreshed ID token is another user's", code="SUBJECT_MISMATCH")
-        # An ID token that failed verification must not take the place of one that passed.
-        return response if response.claims is not None else evolve(response, id_token=None)
-
-
-def _refresh_error(error: CustomTokenExchangeError) -> AccessTokenError:
-    return AccessTokenError(
-        error.message,
-        code=error.code if error.error else "FAILED_TO_REFRESH_TOKEN",
-        status_code=error.status_code,
-        error_description=error.error_description,
-        is_retryable=error.is_retryable,
-        retry_after=error.retry_after,
-        request_id=error.request_id,
-    )
-
-
-def _login_result(session: Session, response: TokenExchangeResponse) -> LoginWithCustomTokenExchangeResult:
-    from auth0_cte.auth_types import LoginWithCustomTokenExchangeResult
-    from auth0_cte.session.state import to_state_data
-
-    return LoginWithCustomTokenExchangeResult(
-        session=session,
-        state_data=to_state_data(session),
-        authorization_details=response.extra.get("authorization_details"),
-    )
