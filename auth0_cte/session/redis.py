@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from auth0_cte.error import SessionError
-from auth0_cte.session.stores import Record, file_name
+from auth0_cte.session.stores import LOCK_SECONDS, Record, file_name, wait_for_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["RedisStateStore"]
 
 logger: Final = logging.getLogger("auth0_cte")
-
-LOCK_SECONDS: Final = 30.0
-"""A lock of a process that died is free after it, or after twice the time that a refresh may take."""
 
 # Each script is one atomic step. An index is a sorted set of record names by the time that they expire.
 _INDEX: Final = """
@@ -182,11 +178,7 @@ class RedisStateStore:
     def lock(self, cookie: str, timeout: float) -> Iterator[None]:
         """Keep other processes out, by a key that expires should this one die."""
         key, token = f"{self._prefix}:lock:{file_name(cookie)}", secrets.token_hex(16)
-        end = time.monotonic() + timeout
-        while not self._try_lock(key, token, max(LOCK_SECONDS, 2 * timeout)):
-            if time.monotonic() >= end:
-                raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED")
-            time.sleep(0.02)
+        wait_for_lock(lambda: self._try_lock(key, token, max(LOCK_SECONDS, 2 * timeout)), timeout)
         try:
             yield
         finally:

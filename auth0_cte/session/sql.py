@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from auth0_cte.error import SessionError
-from auth0_cte.session.stores import Record, file_name
+from auth0_cte.session.stores import LOCK_SECONDS, Record, file_name, wait_for_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLStateStore"]
 
-LOCK_SECONDS: Final = 30.0
-"""A lock of a process that died is free after it, or after twice the time that a refresh may take."""
 PURGE_SECONDS: Final = 60.0
 HASH_LENGTH: Final = 64
 
@@ -125,13 +123,9 @@ class SQLStateStore:
     def lock(self, cookie: str, timeout: float) -> Iterator[None]:
         """Keep other processes out, by a mark in the row that counts for a while only, should this one die."""
         token = secrets.token_hex(16)
-        end = time.monotonic() + timeout
-        while not self._try_lock(cookie, token, max(LOCK_SECONDS, 2 * timeout)):
-            if self.get(cookie) is None:
-                break  # nothing to lock: whoever asked will find that out
-            if time.monotonic() >= end:
-                raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED")
-            time.sleep(0.02)
+        seconds = max(LOCK_SECONDS, 2 * timeout)
+        # Without a record there is nothing to lock: whoever asked will find that out.
+        wait_for_lock(lambda: self._try_lock(cookie, token, seconds) or self.get(cookie) is None, timeout)
         try:
             yield
         finally:

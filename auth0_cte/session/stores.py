@@ -11,7 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import evolve, frozen
 
@@ -22,7 +22,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["CookieStateStore", "MemoryStateStore", "Owner", "Record", "StateStore", "file_name"]
+__all__ = [
+    "LOCK_SECONDS",
+    "CookieStateStore",
+    "MemoryStateStore",
+    "Owner",
+    "Record",
+    "StateStore",
+    "file_name",
+    "wait_for_lock",
+]
+
+LOCK_SECONDS: Final = 30.0
+"""A lock of a process that died is free after it, or after twice the time that a refresh may take."""
+LOCK_POLL_SECONDS: Final = 0.02
 
 
 @frozen
@@ -86,6 +99,23 @@ class StateStore(Protocol):
 def file_name(session_id: str) -> str:
     """Return what a record is filed under: a reader of the store must not learn ids that open sessions."""
     return hashlib.sha256(session_id.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def wait_for_lock(take: Callable[[], bool], timeout: float) -> None:
+    """Take a lock that other processes may hold, by asking for it again and again.
+
+    Args:
+        take: Takes the lock if it is free, and tells whether it did.
+        timeout: How long to try, in seconds.
+
+    Raises:
+        SessionError: ``SESSION_LOCKED``: others held it for too long.
+    """
+    end = time.monotonic() + timeout
+    while not take():
+        if time.monotonic() >= end:
+            raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED")
+        time.sleep(LOCK_POLL_SECONDS)
 
 
 class CookieStateStore:
