@@ -13,7 +13,28 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from auth0_cte.auth_server.async_server_client import AsyncServerClient
-    from auth0_cte.auth_server.client_auth import ClientAuth, ClientSecretBasic, ClientSecretPost, PublicClient
+    from auth0_cte.auth_server.client_auth import (
+        ClientAuth,
+        ClientSecretBasic,
+        ClientSecretPost,
+        MutualTls,
+        PrivateKeyJwt,
+        PublicClient,
+    )
+    from auth0_cte.auth_server.dpop import DPoPKey, DPoPNonceStore
+    from auth0_cte.auth_server.events import (
+        ClientEvent,
+        EventHook,
+        ExchangeFailed,
+        ExchangeStarted,
+        ExchangeSucceeded,
+        RateLimitWaitStarted,
+        TokenRequestFailed,
+        TokenRequestRetried,
+        TokenRequestStarted,
+        TokenRequestSucceeded,
+    )
+    from auth0_cte.auth_server.rate_limit import RateLimit
     from auth0_cte.auth_server.retry import RetryBudget, RetryPolicy
     from auth0_cte.auth_server.server_client import ServerClient
     from auth0_cte.auth_types import (
@@ -24,7 +45,12 @@ if TYPE_CHECKING:
         DomainResolverContext,
         LoginWithCustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
+        MfaAuthenticator,
+        MfaChallenge,
+        RateLimitKind,
+        RateLimitStatus,
         Session,
+        SessionTransferTokenResult,
         TokenExchangeResponse,
         TokenSet,
         TokenSource,
@@ -47,6 +73,10 @@ if TYPE_CHECKING:
         TransportError,
         TransportTimeoutError,
     )
+    from auth0_cte.exchange_cache import ExchangeCache, ExchangeCacheBackend
+    from auth0_cte.exchange_request import ExchangeRequest
+    from auth0_cte.redis_exchange_cache import RedisExchangeCache
+    from auth0_cte.requests_auth import ExchangeAuth
     from auth0_cte.session.carrier import Carrier, DictCarrier
     from auth0_cte.session.settings import CookieSettings, SessionSettings
     from auth0_cte.session.stores import CookieStateStore, MemoryStateStore, StateStore
@@ -59,6 +89,7 @@ __all__ = [
     "AuthorizationParams",
     "Carrier",
     "ClientAuth",
+    "ClientEvent",
     "ClientSecretBasic",
     "ClientSecretPost",
     "ConfigurationError",
@@ -71,25 +102,49 @@ __all__ = [
     "DiscoveryError",
     "DomainResolver",
     "DomainResolverContext",
+    "DPoPKey",
+    "DPoPNonceStore",
+    "EventHook",
+    "ExchangeAuth",
+    "ExchangeCache",
+    "ExchangeCacheBackend",
     "ExchangeDiscoveryError",
+    "ExchangeFailed",
+    "ExchangeRequest",
+    "ExchangeStarted",
+    "ExchangeSucceeded",
     "ExchangeTimeoutError",
     "ExchangeTransportError",
     "IdTokenError",
     "LoginWithCustomTokenExchangeOptions",
     "LoginWithCustomTokenExchangeResult",
     "MemoryStateStore",
+    "MfaAuthenticator",
+    "MfaChallenge",
     "MfaRequiredError",
+    "MutualTls",
     "OrganizationError",
+    "PrivateKeyJwt",
     "PublicClient",
+    "RateLimit",
     "RateLimitError",
+    "RateLimitKind",
+    "RateLimitStatus",
+    "RateLimitWaitStarted",
+    "RedisExchangeCache",
     "RetryBudget",
     "RetryPolicy",
     "ServerClient",
     "Session",
     "SessionError",
     "SessionSettings",
+    "SessionTransferTokenResult",
     "StateStore",
     "TokenExchangeResponse",
+    "TokenRequestFailed",
+    "TokenRequestRetried",
+    "TokenRequestStarted",
+    "TokenRequestSucceeded",
     "TokenSet",
     "TokenSource",
     "TransportError",
@@ -98,7 +153,28 @@ __all__ = [
 
 _HOMES = {
     "auth_server.async_server_client": ("AsyncServerClient",),
-    "auth_server.client_auth": ("ClientAuth", "ClientSecretBasic", "ClientSecretPost", "PublicClient"),
+    "auth_server.client_auth": (
+        "ClientAuth",
+        "ClientSecretBasic",
+        "ClientSecretPost",
+        "MutualTls",
+        "PrivateKeyJwt",
+        "PublicClient",
+    ),
+    "auth_server.dpop": ("DPoPKey", "DPoPNonceStore"),
+    "auth_server.events": (
+        "ClientEvent",
+        "EventHook",
+        "ExchangeFailed",
+        "ExchangeStarted",
+        "ExchangeSucceeded",
+        "RateLimitWaitStarted",
+        "TokenRequestFailed",
+        "TokenRequestRetried",
+        "TokenRequestStarted",
+        "TokenRequestSucceeded",
+    ),
+    "auth_server.rate_limit": ("RateLimit",),
     "auth_server.retry": ("RetryBudget", "RetryPolicy"),
     "auth_server.server_client": ("ServerClient",),
     "auth_types": (
@@ -109,11 +185,20 @@ _HOMES = {
         "DomainResolverContext",
         "LoginWithCustomTokenExchangeOptions",
         "LoginWithCustomTokenExchangeResult",
+        "MfaAuthenticator",
+        "MfaChallenge",
+        "RateLimitKind",
+        "RateLimitStatus",
         "Session",
+        "SessionTransferTokenResult",
         "TokenExchangeResponse",
         "TokenSet",
         "TokenSource",
     ),
+    "exchange_cache": ("ExchangeCache", "ExchangeCacheBackend"),
+    "exchange_request": ("ExchangeRequest",),
+    "redis_exchange_cache": ("RedisExchangeCache",),
+    "requests_auth": ("ExchangeAuth",),
     "session.carrier": ("Carrier", "DictCarrier"),
     "session.settings": ("CookieSettings", "SessionSettings"),
     "session.stores": ("CookieStateStore", "MemoryStateStore", "StateStore"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from auth0_cte.actors import Actor, chain_of
 
+if TYPE_CHECKING:
     from auth0_cte.error import IdTokenError
     from auth0_cte.session.session_types import LoginWithCustomTokenExchangeResult, Session, TokenSet
 
@@ -21,7 +21,12 @@ __all__ = [
     "DomainResolverContext",
     "LoginWithCustomTokenExchangeOptions",
     "LoginWithCustomTokenExchangeResult",
+    "MfaAuthenticator",
+    "MfaChallenge",
+    "RateLimitKind",
+    "RateLimitStatus",
     "Session",
+    "SessionTransferTokenResult",
     "TokenExchangeResponse",
     "TokenSet",
     "TokenSource",
@@ -74,35 +79,6 @@ class LoginWithCustomTokenExchangeOptions(CustomTokenExchangeOptions):
     """What to exchange for a login: the options of an exchange; ``openid`` is always added to the scope."""
 
 
-@frozen(kw_only=True, eq=False)
-class Actor(Mapping[str, Any]):
-    """A verified ``act`` claim (RFC 8693 section 4.1): who acts for the subject, and for whom that one acts.
-
-    It is the claim as a mapping, too: ``actor["sub"]``, ``dict(actor)``, ``actor == {"sub": "…"}``.
-
-    Args:
-        sub: The subject identifier of the acting party.
-        claims: The whole claim as the token has it.
-        act: The prior actor in the chain, or None.
-    """
-
-    sub: str
-    claims: Mapping[str, Any] = field(repr=False)
-    act: Actor | None = None
-
-    def __getitem__(self, name: str) -> Any:
-        return self.claims[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.claims)
-
-    def __len__(self) -> int:
-        return len(self.claims)
-
-    def __hash__(self) -> int:
-        return hash((self.sub, self.act))
-
-
 @frozen(kw_only=True)
 class TokenExchangeResponse:
     """The tokens that an exchange issued (RFC 8693 section 2.2.1).
@@ -117,8 +93,19 @@ class TokenExchangeResponse:
         id_token: The ID token, if ``openid`` was asked for. Use ``claims``, which are verified.
         refresh_token: The refresh token, if ``offline_access`` was asked for and no actor takes part.
         claims: The verified claims of the ID token; None without one, or when it failed verification.
-        act: The verified chain of actors; None without delegation, or when the ID token failed verification.
+        act: The verified chain of actors. None without delegation, and when nothing verified tells: see
+            ``act_verified``.
+        act_error: Why ``act`` is None although an actor token was sent, or may be None wrongly because the ID token
+            failed verification; else None. Its code is ``MISSING_ID_TOKEN`` (ask for ``openid``), ``MISSING_ACTOR``
+            (the ID token names no actor: the Action set none), or that of ``id_token_error``.
         id_token_error: Why ``claims`` is None although an ID token came; else None.
+        refresh_token_withheld: Whether ``offline_access`` was asked for and no refresh token came. Auth0 issues none
+            when an actor takes part.
+        dpop_bound: With a DPoP key: True when the access token is bound to it (``token_type`` is ``DPoP``), False when
+            it is a bearer token although a proof was sent. None without a key, and when there is no access token.
+        dpop_thumbprint: The thumbprint of the key that the access token is bound to (RFC 9449 section 6), or None.
+        from_cache: Whether the client's ``exchange_cache`` had the response, or another call's exchange brought it at
+            the same time. ``expires_in`` is what is left of the lifetime then; ``expires_at`` is as it was.
         extra: Fields of the reply that have no attribute of their own.
     """
 
@@ -132,8 +119,119 @@ class TokenExchangeResponse:
     refresh_token: str | None = field(default=None, repr=False)
     claims: Mapping[str, Any] | None = field(default=None, repr=False)
     act: Actor | None = None
+    act_error: IdTokenError | None = None
     id_token_error: IdTokenError | None = None
+    refresh_token_withheld: bool = False
+    dpop_bound: bool | None = None
+    dpop_thumbprint: str | None = None
+    from_cache: bool = False
     extra: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    @property
+    def act_verified(self) -> bool | None:
+        """What is known of the actor.
+
+        True: ``act`` is from a verified ID token. False: ``act`` is None, but that proves nothing, or an actor token
+        was sent and nothing confirms that the tokens name the actor: ``act_error`` says why. None: no actor token was
+        sent, and no verified ID token names one.
+        """
+        if self.act is not None:
+            return True
+        return None if self.act_error is None else False
+
+    def current_actor(self) -> Actor | None:
+        """Return who acts for the user now: the only one that may decide what is allowed (RFC 8693 section 4.1)."""
+        return self.act
+
+    def delegation_chain(self) -> list[Actor]:
+        """Return the verified actors from the current to the original one; empty without delegation."""
+        return chain_of(self.act)
+
+
+@frozen(kw_only=True)
+class SessionTransferTokenResult:
+    """A session transfer token: opaque, good for one redemption within a minute (Auth0, "Session Delegation").
+
+    Do not store, decode or log it; hand it to `build_session_transfer_redirect` at once.
+
+    Args:
+        session_transfer_token: The token.
+        issued_token_type: ``urn:auth0:params:oauth:token-type:session_transfer_token``, always.
+        expires_in: Its lifetime in seconds, or None when not told.
+        expires_at: When it expires, in Unix seconds by the client's clock, or None.
+        token_type: ``N_A``, because it is no access token, or None when not told.
+        scope: The granted scopes, or None when not told.
+        organization: The organization that was asked for, which the redirect hands on; or None.
+    """
+
+    session_transfer_token: str = field(repr=False)
+    issued_token_type: str
+    expires_in: int | None = None
+    expires_at: float | None = None
+    token_type: str | None = None
+    scope: str | None = None
+    organization: str | None = None
+
+    @property
+    def token(self) -> str:
+        """The token."""
+        return self.session_transfer_token
+
+
+@frozen(kw_only=True)
+class MfaAuthenticator:
+    """A factor that a user has enrolled (Auth0, ``GET /mfa/authenticators``).
+
+    Args:
+        id: Its identifier, to challenge it by.
+        authenticator_type: ``otp``, ``oob`` or ``recovery-code``.
+        active: Whether it can be used.
+        oob_channel: How codes are sent: ``sms``, ``voice``, ``email`` or ``auth0`` (push); None for other types.
+        name: What to show the user: a masked telephone number, say; or None.
+    """
+
+    id: str
+    authenticator_type: str
+    active: bool = True
+    oob_channel: str | None = None
+    name: str | None = None
+
+
+@frozen(kw_only=True)
+class MfaChallenge:
+    """A challenge that was sent (Auth0, ``POST /mfa/challenge``).
+
+    Args:
+        challenge_type: ``otp``: ask the user for the password that the authenticator application shows; ``oob``: for
+            the code that was sent, or for the answer to a push message.
+        oob_code: What names an ``oob`` challenge to `complete_mfa`; a secret.
+        binding_method: ``prompt`` when the user must type the code that was sent (``binding_code``); None for push.
+    """
+
+    challenge_type: str
+    oob_code: str | None = field(default=None, repr=False)
+    binding_method: str | None = None
+
+
+RateLimitKind: TypeAlias = Literal["ip_block", "tenant", "policy", "local", "unknown"]
+"""Whose limit a `RateLimitError` is about."""
+
+
+@frozen(kw_only=True)
+class RateLimitStatus:
+    """What the server told about a rate limit; what it did not tell is None.
+
+    Args:
+        limit: Requests allowed in the window.
+        remaining: Requests left in the window.
+        reset_at: When the window ends, in Unix seconds.
+        policy: The name of the custom policy (``Auth0-RateLimit``); None for a limit of the tenant (``x-ratelimit-*``).
+    """
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_at: float | None = None
+    policy: str | None = None
 
 
 @frozen(kw_only=True)

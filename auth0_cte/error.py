@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from auth0_cte.auth_types import RateLimitKind, RateLimitStatus
+
 __all__ = [
     "AccessTokenError",
     "Auth0CTEError",
@@ -48,6 +50,24 @@ class CustomTokenExchangeErrorCode:
     """Another option has a wrong type or value."""
     INVALID_AUTHORIZATION_PARAMS = "INVALID_AUTHORIZATION_PARAMS"
     """``authorization_params`` holds a name or a value that cannot be sent."""
+    INVALID_PENDING_LOGIN = "INVALID_PENDING_LOGIN"
+    """What `resume_login` was given was not sealed by this application, was changed, or is over ten minutes old."""
+    INVALID_ACTOR_TOKEN = "INVALID_ACTOR_TOKEN"
+    """``actor_token`` is said to be an ID token, and is none that Auth0 could accept of an actor."""
+    ACTOR_UNAVAILABLE = "ACTOR_UNAVAILABLE"
+    """A session transfer needs an actor: none was given, and the session at hand has no usable ID token."""
+    SETACTOR_REQUIRED = "setactor_required"
+    """The server's own: the Action did not call ``setActor``, which a session transfer needs."""
+    SESSION_TRANSFER_DISABLED = "session_transfer_disabled"
+    """The server's own: the application may not create session transfer tokens."""
+    LOCAL_RATE_LIMIT = "LOCAL_RATE_LIMIT"
+    """The client's own ``rate_limit`` has no turn left within the deadline; nothing was sent."""
+    RATE_LIMIT_UNAVAILABLE = "RATE_LIMIT_UNAVAILABLE"
+    """The ``rate_limit`` is kept in Redis, which cannot be used; nothing was sent."""
+    EXCHANGE_CACHE_UNAVAILABLE = "EXCHANGE_CACHE_UNAVAILABLE"
+    """The ``exchange_cache`` is kept in Redis, which cannot be used; nothing was sent."""
+    SUBJECT_TOKEN_SPENT = "SUBJECT_TOKEN_SPENT"
+    """`ExchangeAuth` has sent its subject token already, and was not told that it may do so again."""
     TOKEN_EXCHANGE_FAILED = "TOKEN_EXCHANGE_FAILED"
     """The exchange failed and the server gave no code: the network, or an error reply without ``error``."""
     INVALID_RESPONSE = "INVALID_RESPONSE"
@@ -58,8 +78,16 @@ _HINTS = {
     "INVALID_TOKEN_FORMAT": "Pass the bare token as it was issued: no Bearer prefix, no surrounding white space.",
     "MISSING_ACTOR_TOKEN_TYPE": "Give actor_token_type beside actor_token, or neither of them.",
     "MISSING_ACTOR_TOKEN": "Give actor_token beside actor_token_type, or neither of them.",
+    "INVALID_ACTOR_TOKEN": "Give an unexpired ID token of this tenant, issued to this application; nothing was sent.",
+    "ACTOR_UNAVAILABLE": "Pass actor_token, or log the agent in again; the subject token was not sent.",
+    "setactor_required": "Have the Action call api.authentication.setActor: a session transfer needs an actor.",
+    "session_transfer_disabled": "Allow the application to create session transfer tokens (can_create_…, dashboard).",
     "INVALID_OPTIONS": "Correct the named option; nothing was sent.",
     "INVALID_AUTHORIZATION_PARAMS": "Use text names, and str, int, bool or a list of at most 20 of those as values.",
+    "LOCAL_RATE_LIMIT": "Nothing was sent: try again after retry_after seconds, or raise timeout or the rate_limit.",
+    "RATE_LIMIT_UNAVAILABLE": "Nothing was sent: mend the connection to Redis that keeps the rate_limit.",
+    "EXCHANGE_CACHE_UNAVAILABLE": "Nothing was sent: mend the connection to Redis that keeps the exchange_cache.",
+    "SUBJECT_TOKEN_SPENT": "Give subject_token as a function that returns a fresh one, or ask for offline_access.",
     "TOKEN_EXCHANGE_FAILED": "Look at status_code, may_have_reached_server and __cause__; the tenant log tells more.",
     "INVALID_RESPONSE": "Something else than the token endpoint answered: check the domain and the proxies in between.",
     "access_denied": "Auth0 denied access: check client_id and client_secret, or the reason that the Action gave.",
@@ -73,8 +101,14 @@ _HINTS = {
     "MISSING_REFRESH_TOKEN": "Log the user in again, with offline_access in the scope.",
     "SESSION_EXPIRED": "Log the user in again.",
     "consent_required": "Allow skipping user consent on the API, or make the application a first-party one.",
-    "mfa_required": "Complete multi-factor authentication with mfa_token.",
+    "mfa_required": "Ask for the second factor, then call complete_mfa(mfa_token, …) or resume_login(pending_login).",
+    "authorization_pending": "The user has not answered the push message yet: call again after a few seconds.",
+    "slow_down": "Wait longer between two attempts.",
+    "expired_token": "The second factor came too late: begin the login again.",
+    "INVALID_PENDING_LOGIN": "Begin the login again.",
     "server_error": "The Action failed or denied with server_error: look at the tenant log (fecte).",
+    "invalid_dpop_proof": "Check this machine's clock, and that the DPoP key is given and of a kind that Auth0 takes.",
+    "use_dpop_nonce": "The server gave no usable DPoP nonce, or refused the one it had just given: call again.",
     "too_many_attempts": (
         "Auth0 blocked this IP for invalid subject tokens. Do not retry; pass forwarded_for so that it counts the "
         "end user's address instead of your server's."
@@ -189,6 +223,8 @@ class AccessTokenError(Auth0CTEError):
         is_retryable: Whether a later attempt can succeed.
         retry_after: Seconds to wait before another attempt, or None.
         request_id: Auth0's correlation id, or None.
+        dpop_key_mismatch: Whether the refresh was refused while the client had another DPoP key than the one that the
+            session's tokens were asked for with, or none. The session is kept: with that key it goes on.
     """
 
     code = "ACCESS_TOKEN_ERROR"
@@ -198,6 +234,7 @@ class AccessTokenError(Auth0CTEError):
     is_retryable: bool = False
     retry_after: float | None = None
     request_id: str | None = None
+    dpop_key_mismatch: bool = False
 
 
 class CustomTokenExchangeError(Auth0CTEError):
@@ -232,25 +269,35 @@ class MfaRequiredError(CustomTokenExchangeError):
     Attributes:
         mfa_token: The token that continues the authentication; a secret. None when the server gave none.
         mfa_requirements: What Auth0 asks for (``challenge``, ``enroll``), or None.
+        domain: The Auth0 domain that asks.
+        pending_login: The login that was interrupted, sealed, for `resume_login`; it may be kept by the browser, in a
+            form, say. None when no login was.
     """
 
     code = "mfa_required"
+    domain: str | None = None
+    pending_login: str | None = None
     mfa_token: str | None = None
     mfa_requirements: Mapping[str, Sequence[Mapping[str, str]]] | None = None
 
 
 class RateLimitError(CustomTokenExchangeError):
-    """Auth0 answered 429.
+    """Auth0 answered 429, or would have: with ``kind`` "local" nothing was sent.
 
     Attributes:
+        kind: ``"ip_block"`` (`blocked`), ``"tenant"`` (the limit of the subscription), ``"policy"`` (a custom policy),
+            ``"local"`` (the client's own ``rate_limit`` has no turn left within the deadline), or ``"unknown"``.
         blocked: True for ``too_many_attempts``: the IP is blocked for about ten minutes, and retrying prolongs it.
+        rate_limit: What the reply's headers told about the limit, or None.
         limit: Requests allowed in the window, or None when not told.
         remaining: Requests left in the window, or None when not told.
         reset_at: When the window ends, in Unix seconds, or None when not told.
     """
 
     code = "too_many_requests"
+    kind: RateLimitKind = "unknown"
     blocked: bool = False
+    rate_limit: RateLimitStatus | None = None
     limit: int | None = None
     remaining: int | None = None
     reset_at: float | None = None

@@ -86,9 +86,11 @@ class Auth0CTE:
         client: ServerClient = current_app.extensions[EXTENSION]
         return client
 
-    def custom_token_exchange(self, options: CustomTokenExchangeOptions | Mapping[str, Any]) -> TokenExchangeResponse:
+    def custom_token_exchange(
+        self, options: CustomTokenExchangeOptions | Mapping[str, Any], *, use_cache: bool = True
+    ) -> TokenExchangeResponse:
         """Exchange a token, as `ServerClient.custom_token_exchange` does."""
-        return self.client.custom_token_exchange(options, _store_options())
+        return self.client.custom_token_exchange(options, _store_options(), use_cache=use_cache)
 
     def login_with_custom_token_exchange(
         self, options: CustomTokenExchangeOptions | Mapping[str, Any]

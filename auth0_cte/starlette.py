@@ -18,7 +18,7 @@ return session.user
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
@@ -28,7 +28,7 @@ from starlette.routing import Route
 from auth0_cte.auth_server.async_server_client import AsyncServerClient
 from auth0_cte.auth_types import Session  # noqa: TC001 - FastAPI reads the annotations of dependencies
 from auth0_cte.error import ConfigurationError
-from auth0_cte.session.carrier import StagedCarrier
+from auth0_cte.session.carrier import SCOPE_STATE, StagedCarrier
 from auth0_cte.session.logout import answer_logout_request
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ __all__ = [
     "store_options",
 ]
 
-_STATE: Final = "auth0_cte"
-
 
 class _State:
     """What the middleware keeps of a request."""
@@ -57,6 +55,9 @@ class _State:
 
 class Auth0CTEMiddleware:
     """ASGI middleware that sets the session's cookies on the response, whoever made it.
+
+    That holds for ``{"request": …, "response": …}``, too: the response is then not needed, and nothing is lost when
+    FastAPI drops the one that it injected.
 
     Args:
         app: The application behind.
@@ -73,7 +74,7 @@ class Auth0CTEMiddleware:
             await self._app(scope, receive, send)
             return
         state = _State(self._client, scope)
-        scope.setdefault("state", {})[_STATE] = state
+        scope.setdefault("state", {})[SCOPE_STATE] = state
 
         async def send_with_cookies(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -101,7 +102,7 @@ def store_options(request: HTTPConnection) -> dict[str, Any]:
 
 
 def _state_of(request: HTTPConnection) -> _State:
-    state: _State | None = request.scope.get("state", {}).get(_STATE)
+    state: _State | None = request.scope.get("state", {}).get(SCOPE_STATE)
     if state is None:
         raise ConfigurationError(
             "Auth0CTEMiddleware is not installed: app.add_middleware(Auth0CTEMiddleware, client=…)"

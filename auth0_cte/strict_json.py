@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-__all__ = ["loads_object"]
+__all__ = ["loads_array", "loads_object"]
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -40,6 +40,25 @@ def loads_object(data: bytes | str) -> dict[str, Any]:
         ValueError: The data is not UTF-8, no JSON, not an object, too deep, has duplicate names, NaN, infinities,
             over-long numbers or lone surrogates. The message does not repeat the data.
     """
+    value = _loads(data)
+    if not isinstance(value, dict):
+        raise ValueError(f"a JSON object is expected, not {type(value).__name__}")  # noqa: TRY004 - it is bad data
+    return value
+
+
+def loads_array(data: bytes | str) -> list[Any]:
+    """Parse one JSON array, as strictly as `loads_object`.
+
+    Raises:
+        ValueError: As `loads_object` does.
+    """
+    value = _loads(data)
+    if not isinstance(value, list):
+        raise ValueError(f"a JSON array is expected, not {type(value).__name__}")  # noqa: TRY004 - it is bad data
+    return value
+
+
+def _loads(data: bytes | str) -> Any:
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
         value = _decode(text)
@@ -52,6 +71,4 @@ def loads_object(data: bytes | str) -> dict[str, Any]:
         raise ValueError("not valid UTF-8") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"a JSON object is expected, not {type(value).__name__}")  # noqa: TRY004 - it is bad data
     return value

@@ -7,13 +7,12 @@ from functools import cached_property, partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import anyio
-import anyio.from_thread
-import anyio.to_thread
 from anyio.lowlevel import RunVar
 
-from auth0_cte.auth_server.base_client import BaseClient
-from auth0_cte.auth_server.retry import sleeper
+from auth0_cte.auth_server.delegation import SessionTransferRedirects
+from auth0_cte.auth_server.offloading import Offloaded
 from auth0_cte.auth_server.server_client import ServerClient
+from auth0_cte.error import Auth0CTEError, without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -27,32 +26,30 @@ R = TypeVar("R")
 _numbers: Final = itertools.count()
 
 
-def _sleep(seconds: float) -> None:
-    # In the event loop, because there it is cancelled at once; nothing is lost by that between two attempts.
-    anyio.from_thread.run(anyio.sleep, seconds)
-
-
 def _offload(
     method: Callable[Concatenate[ServerClient, P], R],
 ) -> Callable[Concatenate[AsyncServerClient, P], Coroutine[Any, Any, R]]:
-    """Run a method of the synchronous client in a worker thread.
-
-    The thread is never abandoned when the caller is cancelled: a subject or refresh token that was sent is spent, and
-    what it bought must not get lost. The cancellation is delivered when the method has returned.
-    """
+    """Run a method of the synchronous client in a worker thread, which is never abandoned."""
 
     @wraps(method)
     async def offloaded(self: AsyncServerClient, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await self.offload(method, self.sync, *args, **kwargs)
+        try:
+            return await self.offload(method, self.sync, *args, **kwargs)
+        except Auth0CTEError as error:
+            failure, cause = without_frames(error), error.__cause__
+        del args, kwargs  # as in the synchronous client: no frame of a public error shows a token
+        raise failure from cause
 
     return offloaded
 
 
-class AsyncServerClient(BaseClient):
+class AsyncServerClient(SessionTransferRedirects):
     """The mirror of `ServerClient` for ``async`` code: the same arguments and methods, to be awaited.
 
     One instance serves any number of event loops, of asyncio or trio, in any number of threads. A domain resolver stays
     a plain function; it is called in a worker thread.
+
+    `build_session_transfer_redirect` alone is not awaited: it sends nothing.
 
     The constructor takes the arguments of `ServerClient`. Each event loop runs as many calls at the same time as the
     client has connections (``pool_size``), in threads of its own account: anyio's shared limiter is not touched.
@@ -92,12 +89,11 @@ class AsyncServerClient(BaseClient):
         return limiter
 
     async def offload(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run a function that uses the synchronous client as the client's methods are run: see `limiter`."""
-        token = sleeper.set(_sleep)
-        try:
-            return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=self.limiter)
-        finally:
-            sleeper.reset(token)
+        """Run a function that uses the synchronous client as the client's methods are run: see `limiter`.
+
+        When the caller is cancelled, the cancellation is delivered after the function has returned, or before it began.
+        """
+        return await Offloaded(partial(function, *args, **kwargs)).run(self.limiter)
 
     custom_token_exchange: Final = _offload(ServerClient.custom_token_exchange)
     login_with_custom_token_exchange: Final = _offload(ServerClient.login_with_custom_token_exchange)
@@ -105,6 +101,14 @@ class AsyncServerClient(BaseClient):
     get_user: Final = _offload(ServerClient.get_user)
     get_access_token: Final = _offload(ServerClient.get_access_token)
     logout: Final = _offload(ServerClient.logout)
+    list_mfa_authenticators: Final = _offload(ServerClient.list_mfa_authenticators)
+    challenge_mfa: Final = _offload(ServerClient.challenge_mfa)
+    complete_mfa: Final = _offload(ServerClient.complete_mfa)
+    resume_login: Final = _offload(ServerClient.resume_login)
+    request_session_transfer_token: Final = _offload(ServerClient.request_session_transfer_token)
+    get_token_on_behalf_of: Final = _offload(ServerClient.get_token_on_behalf_of)
+    forget_exchanged_token: Final = _offload(ServerClient.forget_exchanged_token)
+    refresh_exchanged_token: Final = _offload(ServerClient.refresh_exchanged_token)
     handle_backchannel_logout: Final = _offload(ServerClient.handle_backchannel_logout)
     close: Final = _offload(ServerClient.close)
 

@@ -10,19 +10,25 @@ from typing import TYPE_CHECKING, Any, Self
 from auth0_cte.auth_server import configuration as check
 from auth0_cte.auth_server.discovery import Discovery
 from auth0_cte.auth_server.http import Http, TransportSettings
+from auth0_cte.auth_server.observer import Observer
 from auth0_cte.auth_server.retry import RetryPolicy
 from auth0_cte.auth_server.telemetry import common_headers
 from auth0_cte.auth_server.token_endpoint import TokenEndpoint
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import requests
 
     from auth0_cte.auth_server.client_auth import ClientAuth
+    from auth0_cte.auth_server.dpop import DPoPKey
+    from auth0_cte.auth_server.events import EventHook
     from auth0_cte.auth_server.id_token import IdTokenVerifier
+    from auth0_cte.auth_server.private_key_jwt import AssertionKey
+    from auth0_cte.auth_server.rate_limit import RateLimit
     from auth0_cte.auth_types import AuthorizationParams, DomainResolver
+    from auth0_cte.exchange_cache import ExchangeCacheBackend
     from auth0_cte.session.logout import LogoutTokens
     from auth0_cte.session.manager import SessionManager
     from auth0_cte.session.settings import SessionSettings
@@ -42,6 +48,8 @@ class BaseClient:
         *,
         secret: str | Sequence[str] | None = None,
         client_auth: ClientAuth | None = None,
+        client_assertion_signing_key: AssertionKey | None = None,
+        client_assertion_signing_alg: str | None = None,
         organization: str | None = None,
         authorization_params: AuthorizationParams | None = None,
         id_token_algorithms: Sequence[str] = ("RS256", "PS256", "ES256"),
@@ -57,6 +65,10 @@ class BaseClient:
         state_identifier: str = "_a0_session",
         session_settings: SessionSettings | None = None,
         retry: RetryPolicy | None = None,
+        rate_limit: RateLimit | str | None = None,
+        on_event: EventHook | None = None,
+        dpop: DPoPKey | str | Mapping[str, Any] | None = None,
+        exchange_cache: ExchangeCacheBackend | None = None,
         telemetry: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -67,35 +79,47 @@ class BaseClient:
         self._leeway = check.check_leeway(leeway)
         self._client_secret = client_secret
         self._defaults = check.check_defaults(organization, authorization_params)
+        assertion = (client_assertion_signing_key, client_assertion_signing_alg)
+        authentication = check.check_client_auth(client_auth, client_secret, assertion, clock)
         settings = TransportSettings(
             connect_timeout=check.check_positive("connect_timeout", connect_timeout),
             read_timeout=check.check_positive("read_timeout", read_timeout),
             pool_size=check.check_positive("pool_size", pool_size),
             ca_bundle=check.check_ca_bundle(ca_bundle),
             ssl_context=check.check_ssl_context(ssl_context),
+            load_certificate=check.check_certificate(client_auth, ssl_context, session),
         )
         self._state_store, self._session_settings = state_store, session_settings
         self._state_identifier = state_identifier
         self.pool_size: int = settings.pool_size
+        self.exchange_cache: ExchangeCacheBackend | None = check.check_exchange_cache(exchange_cache)
         self._http = Http(settings, session)
         headers = common_headers(telemetry=telemetry)
         retry = retry or RetryPolicy()
+        self._observer = Observer(on_event)
+        proving = check.check_dpop(dpop, clock)
+        self.dpop: DPoPKey | None = None if proving is None else proving[0]
         self._discovery = Discovery(self._http, headers, retry)
         self._token_endpoint = TokenEndpoint(
             http=self._http,
             client_id=self._client_id,
-            client_auth=check.check_client_auth(client_auth, client_secret),
+            client_auth=authentication,
             retry=retry,
             headers=headers,
             clock=clock,
+            rate_limit=check.check_rate_limit(rate_limit),
+            observer=self._observer,
+            dpop=proving,
         )
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
         """Make a client of the ``AUTH0_*`` environment variables that all Auth0 SDKs share.
 
-        Read are ``AUTH0_DOMAIN``, ``AUTH0_CLIENT_ID``, ``AUTH0_CLIENT_SECRET``, and if set ``AUTH0_SECRET``,
-        ``AUTH0_ORGANIZATION``, ``AUTH0_AUDIENCE`` and ``AUTH0_SCOPE``.
+        Read are ``AUTH0_DOMAIN``, ``AUTH0_CLIENT_ID``, ``AUTH0_CLIENT_SECRET`` or
+        ``AUTH0_CLIENT_ASSERTION_SIGNING_KEY`` (with ``AUTH0_CLIENT_ASSERTION_SIGNING_ALG``), and if set
+        ``AUTH0_SECRET``, ``AUTH0_ORGANIZATION``, ``AUTH0_AUDIENCE``, ``AUTH0_SCOPE`` and ``AUTH0_DPOP_PRIVATE_KEY``.
+        Keys are PEM or JWK.
 
         Args:
             **options: Arguments of the constructor, which win over the environment.
@@ -111,6 +135,16 @@ class BaseClient:
         self = cls.__new__(cls)
         vars(self).update(vars(other))
         return self
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The time in Unix seconds, by which ``expires_at`` is told."""
+        return self._clock
+
+    @property
+    def dpop_thumbprint(self) -> str | None:
+        """The thumbprint of the DPoP key (RFC 7638): the ``cnf.jkt`` of bound access tokens; None without a key."""
+        return None if self.dpop is None else self.dpop.thumbprint
 
     def __repr__(self) -> str:
         domain = self._domain if isinstance(self._domain, str) else "<resolver>"

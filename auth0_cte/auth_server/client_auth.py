@@ -8,6 +8,8 @@ from urllib.parse import quote_plus
 
 from attrs import field, frozen
 
+from auth0_cte.auth_server.mutual_tls import MutualTls
+from auth0_cte.auth_server.private_key_jwt import PrivateKeyJwt
 from auth0_cte.error import ConfigurationError
 
 if TYPE_CHECKING:
@@ -15,7 +17,15 @@ if TYPE_CHECKING:
 
     from auth0_cte.auth_server.discovery import Issuer
 
-__all__ = ["ClientAuth", "ClientSecretBasic", "ClientSecretPost", "Form", "PublicClient"]
+__all__ = [
+    "ClientAuth",
+    "ClientSecretBasic",
+    "ClientSecretPost",
+    "Form",
+    "MutualTls",
+    "PrivateKeyJwt",
+    "PublicClient",
+]
 
 Form = list[tuple[str, str]]
 """The parameters of a token request, in order; a name may repeat."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 import os
@@ -9,27 +10,35 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from auth0_cte.auth_server.client_auth import ClientSecretPost
+from auth0_cte.auth_server.client_auth import ClientSecretPost, MutualTls, PrivateKeyJwt, PublicClient
 from auth0_cte.auth_server.domain import issuer_url
 from auth0_cte.auth_server.option_rules import ExchangeDefaults, validate
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from auth0_cte.auth_server.client_auth import ClientAuth
+    from auth0_cte.auth_server.dpop import DPoPKey, DPoPNonceStore
+    from auth0_cte.auth_server.private_key_jwt import AssertionKey
+    from auth0_cte.auth_server.rate_limit import RateLimit
     from auth0_cte.auth_types import DomainResolver
+    from auth0_cte.exchange_cache import ExchangeCacheBackend
 
 __all__ = [
     "check_algorithms",
     "check_ca_bundle",
+    "check_certificate",
     "check_client_auth",
     "check_client_id",
     "check_defaults",
     "check_domain",
+    "check_exchange_cache",
+    "check_dpop",
     "check_leeway",
     "check_positive",
+    "check_rate_limit",
     "check_secrets",
     "check_ssl_context",
     "options_from_names",
@@ -45,8 +54,12 @@ Number = TypeVar("Number", int, float)
 
 
 def check_domain(domain: str | DomainResolver) -> str | DomainResolver:
-    """Normalize a fixed domain to its issuer URL, and let a resolver be."""
-    return domain if callable(domain) else issuer_url(domain)
+    """Normalize a fixed domain to its issuer URL, and let a resolver be, unless it is asynchronous."""
+    if not callable(domain):
+        return issuer_url(domain)
+    if inspect.iscoroutinefunction(domain) or inspect.iscoroutinefunction(getattr(domain, "__call__", None)):  # noqa: B004
+        raise ConfigurationError("the domain resolver is asynchronous; give a plain function")
+    return domain
 
 
 def check_client_id(client_id: str) -> str:
@@ -56,18 +69,57 @@ def check_client_id(client_id: str) -> str:
     return client_id
 
 
-def check_client_auth(client_auth: ClientAuth | None, client_secret: str | None) -> ClientAuth:
-    """Choose the one way to authenticate.
+def check_client_auth(
+    client_auth: ClientAuth | None,
+    client_secret: str | None,
+    assertion: tuple[AssertionKey | None, str | None],
+    clock: Callable[[], float],
+) -> ClientAuth:
+    """Choose the one way to authenticate; ``client_auth`` wins over the short forms.
 
     HS256 ID tokens need the secret even when the client authenticates otherwise, so both may be given.
     """
-    if client_auth is not None:
-        return client_auth
+    if client_auth is None:
+        client_auth = _client_auth(client_secret, *assertion)
+    elif isinstance(client_auth, PublicClient) and assertion != (None, None):
+        raise ConfigurationError("client_assertion_signing_key or _alg is given, but PublicClient() signs nothing")
+    elif not callable(getattr(client_auth, "apply", None)) or isinstance(client_auth, type):
+        raise ConfigurationError("client_auth is no method of client authentication: give PrivateKeyJwt(...), say")
+    return client_auth.with_clock(clock) if isinstance(client_auth, PrivateKeyJwt) else client_auth
+
+
+def _client_auth(client_secret: str | None, key: AssertionKey | None, alg: str | None) -> ClientAuth:
+    if key is None and alg is not None:
+        raise ConfigurationError("client_assertion_signing_alg is given without client_assertion_signing_key")
+    if key is not None and client_secret is not None:
+        raise ConfigurationError(
+            "client_secret and client_assertion_signing_key contradict each other: give one of them, or client_auth"
+        )
+    if key is not None:
+        return PrivateKeyJwt(key, alg)
     if client_secret is None:
         raise ConfigurationError(
-            "no client authentication: give client_secret, or client_auth (PublicClient() for an application without)"
+            "no client authentication: give client_secret, client_assertion_signing_key, or client_auth (PublicClient()"
+            " for an application without)"
         )
     return ClientSecretPost(client_secret)
+
+
+def check_certificate(
+    client_auth: ClientAuth | None, ssl_context: ssl.SSLContext | None, session: object
+) -> Callable[[ssl.SSLContext], None] | None:
+    """Find out who presents the client certificate: what loads it into a context of ours, or None."""
+    if not isinstance(client_auth, MutualTls):
+        return None
+    theirs = "ssl_context" if ssl_context is not None else "session" if session is not None else None
+    if client_auth.certificate is None and theirs is None:
+        raise ConfigurationError("MutualTls() without certificate is for an ssl_context or session that has one")
+    if client_auth.certificate is not None and theirs is not None:
+        how = "ssl_context.load_cert_chain(...)" if ssl_context is not None else "session.cert = (certificate, key)"
+        raise ConfigurationError(
+            f"the client was given its {theirs}, which would not present this certificate: use {how} and MutualTls()"
+        )
+    return None if theirs is not None else client_auth.load_into
 
 
 def check_secrets(secret: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -93,6 +145,42 @@ def check_leeway(leeway: float) -> float:
     if isinstance(leeway, bool) or not isinstance(leeway, int | float) or not 0 <= leeway <= MAX_LEEWAY:
         raise ConfigurationError(f"leeway is no number of seconds from 0 to {MAX_LEEWAY:.0f}")
     return leeway
+
+
+def check_rate_limit(limit: RateLimit | str | None) -> RateLimit | None:
+    """Make a limit of its short form, ``"4/s"``."""
+    if limit is None:
+        return None
+    from auth0_cte.auth_server.rate_limit import RateLimit
+
+    if isinstance(limit, str):
+        return RateLimit(limit)
+    if not isinstance(limit, RateLimit):
+        raise ConfigurationError('rate_limit is "4/s", say, or a RateLimit')
+    return limit
+
+
+def check_dpop(
+    dpop: DPoPKey | str | Mapping[str, Any] | None, clock: Callable[[], float]
+) -> tuple[DPoPKey, DPoPNonceStore] | None:
+    """Make a key of its PEM or JWK, give it the client's clock, and a place for the nonces of token endpoints."""
+    if dpop is None:
+        return None
+    # Here and not above, because it brings jwcrypto.
+    from auth0_cte.auth_server.dpop import DPoPKey, DPoPNonceStore
+
+    key = dpop if isinstance(dpop, DPoPKey) else DPoPKey(dpop)
+    return key.with_clock(clock), DPoPNonceStore()
+
+
+def check_exchange_cache(cache: ExchangeCacheBackend | None) -> ExchangeCacheBackend | None:
+    """Refuse what lacks the methods of a cache: its class instead of an instance, say."""
+    usable = not isinstance(cache, type) and all(
+        callable(getattr(cache, name, None)) for name in ("fetch", "forget", "clear")
+    )
+    if cache is not None and not usable:
+        raise ConfigurationError("exchange_cache is no cache: give ExchangeCache() or RedisExchangeCache(...)")
+    return cache
 
 
 def check_algorithms(algorithms: Sequence[str], client_secret: str | None) -> tuple[str, ...]:
@@ -148,9 +236,17 @@ def options_from_names(options: Mapping[str, Any], source: Mapping[str, Any]) ->
         ConfigurationError: Some are missing; the message lists all.
     """
     names = {"domain": "AUTH0_DOMAIN", "client_id": "AUTH0_CLIENT_ID", "client_secret": "AUTH0_CLIENT_SECRET"}
-    optional = {"secret": "AUTH0_SECRET", "organization": "AUTH0_ORGANIZATION"}
-    found = {name: source[key] for name, key in (names | optional).items() if source.get(key)} | dict(options)
-    required = set(names) - ({"client_secret"} if options.get("client_auth") is not None else set())
+    optional = {
+        "secret": "AUTH0_SECRET",
+        "organization": "AUTH0_ORGANIZATION",
+        "dpop": "AUTH0_DPOP_PRIVATE_KEY",
+        "client_assertion_signing_key": "AUTH0_CLIENT_ASSERTION_SIGNING_KEY",
+        "client_assertion_signing_alg": "AUTH0_CLIENT_ASSERTION_SIGNING_ALG",
+    }
+    named = {name: source[key] for name, key in (names | optional).items() if source.get(key)}
+    found = {name: value for name, value in named.items() if name not in _superseded(options)} | dict(options)
+    otherwise = found.get("client_auth") is not None or found.get("client_assertion_signing_key") is not None
+    required = set(names) - ({"client_secret"} if otherwise else set())
     missing = [key for name, key in names.items() if name in required and name not in found]
     if missing:
         raise ConfigurationError(f"missing settings: {', '.join(missing)}")
@@ -161,6 +257,15 @@ def options_from_names(options: Mapping[str, Any], source: Mapping[str, Any]) ->
     if given:
         found["authorization_params"] = {**given, **(options.get("authorization_params") or {})}
     return found
+
+
+def _superseded(options: Mapping[str, Any]) -> set[str]:
+    """Name the settings that say otherwise than an argument how the client authenticates."""
+    given = {name for name, value in options.items() if value is not None}
+    otherwise = {"client_secret"} if "client_assertion_signing_key" in given else set[str]()
+    if given & {"client_auth", "client_secret"}:
+        otherwise |= {"client_assertion_signing_key", "client_assertion_signing_alg"}
+    return otherwise
 
 
 def _session_settings_from_names(source: Mapping[str, Any]) -> dict[str, Any]:

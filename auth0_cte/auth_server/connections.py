@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.auth_server.retry import Deadline
 
-__all__ = ["POOL_CLASSES", "HandshakeError", "current_call"]
+__all__ = ["POOL_CLASSES", "HandshakeError", "RefusedCertificateError", "current_call"]
 
 MAX_IDLE_SECONDS: Final = 4.0
 """Servers close idle connections after 5 s and more; a POST that loses that race is ambiguous, so it is avoided."""
@@ -40,6 +40,10 @@ current_call: Final = _CurrentCall()
 
 class HandshakeError(urllib3.exceptions.SSLError):
     """TLS failed before anything of the request was sent."""
+
+
+class RefusedCertificateError(HandshakeError):
+    """The server did not take the client's certificate, or misses one."""
 
 
 class _DeadlineReader(io.RawIOBase):
@@ -78,6 +82,7 @@ class _Connection(HTTPConnection):
     response_class = _Response
     _used_at = 0.0
     _held: list[bytes] | None = None
+    _is_unproven = False
 
     @property
     def is_connected(self) -> bool:
@@ -88,6 +93,9 @@ class _Connection(HTTPConnection):
         """Connect, and tell every failure before the first byte of the request apart from those after it."""
         try:
             super().connect()
+            # By TLS 1.3 a client may write before the server has looked at its certificate, and learns only afterwards
+            # that the handshake has failed. The server has read nothing then: RFC 8446 section 4.4.2.4.
+            self._is_unproven = isinstance(self.sock, ssl.SSLSocket) and self.sock.version() == "TLSv1.3"
         except ssl.SSLError as error:
             raise HandshakeError(error) from error
         except TimeoutError as error:
@@ -103,7 +111,12 @@ class _Connection(HTTPConnection):
             super().request(*args, **kwargs)
         finally:
             self._held = None
-        super().send(b"".join(held))
+        try:
+            super().send(b"".join(held))
+        except ssl.SSLEOFError:
+            if not self._is_unproven:
+                raise
+            # The reason is still to be read, by getresponse.
 
     def send(self, data: Any) -> None:
         """Hold what `request` wants written, and write everything else."""
@@ -114,7 +127,14 @@ class _Connection(HTTPConnection):
 
     def getresponse(self) -> Any:
         """Wait for the reply's headers."""
-        response = super().getresponse()
+        try:
+            response = super().getresponse()
+        except ssl.SSLError as error:
+            alert = error.reason or ""
+            if self._is_unproven and "_ALERT_" in alert and ("CERTIFICATE" in alert or alert.endswith("UNKNOWN_CA")):
+                raise RefusedCertificateError(error) from error
+            raise
+        self._is_unproven = False
         self._used_at = time.monotonic()
         return response
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from auth0_cte.auth_server.domain import is_loopback
 from auth0_cte.auth_server.http import HttpRequest, UnusableReplyError
 from auth0_cte.auth_server.retry import RetryPolicy
 from auth0_cte.caching import SingleFlight, TTLCache
@@ -70,12 +71,49 @@ class Issuer:
             raise DiscoveryError(f"the configuration of {expected} has no token_endpoint")
         return cls(issuer, token_endpoint, _endpoint(expected, metadata, "jwks_uri"), metadata)
 
+    def token_endpoint_for(self, *, mutual_tls: bool) -> str:
+        """Return where tokens are issued to a client; see `mutual_tls_alias`."""
+        return (self.mutual_tls_alias("token_endpoint") if mutual_tls else None) or self.token_endpoint
+
+    def mutual_tls_alias(self, name: str) -> str | None:
+        """Return the server's alias of an endpoint for mutual TLS, or None (RFC 8705 section 5).
+
+        Args:
+            name: As in the metadata: ``"token_endpoint"``, say.
+
+        Raises:
+            DiscoveryError: The alias sends requests elsewhere than to the issuer's host or a subdomain of it.
+        """
+        aliases = self.metadata.get("mtls_endpoint_aliases")
+        alias = aliases.get(name) if isinstance(aliases, dict) else None
+        if alias is None:
+            return None
+        if not isinstance(alias, str) or not _is_url(alias) or not _is_alias(alias, self.issuer):
+            raise DiscoveryError(f"mtls_endpoint_aliases of {self.issuer} are not on its own host or a subdomain")
+        return alias
+
+
+def _is_url(value: str) -> bool:
+    return value.isascii() and value.isprintable() and not set(value) & set(' "<>\\^`{|}#')
+
+
+def _is_alias(url: str, issuer: str) -> bool:
+    """Compare an alias with the issuer: a subdomain and, on loopback alone, another port will do."""
+    try:
+        parts, own = urlsplit(url), urlsplit(issuer)
+        host, own_host = parts.hostname or "", own.hostname or ""
+        same_port = parts.port == own.port or is_loopback(own_host)
+    except ValueError:
+        return False
+    related = host == own_host or (host.endswith("." + own_host) and not is_loopback(own_host))
+    return parts.scheme == own.scheme and related and same_port and "@" not in parts.netloc
+
 
 def _endpoint(issuer: str, metadata: Mapping[str, Any], name: str) -> str | None:
     value = metadata.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or set(value) & set(' "<>\\^`{|}'):
+    if not isinstance(value, str) or not _is_url(value.replace("#", "")):
         raise DiscoveryError(f"{name} of {issuer} is no URL")
     if not _is_same_origin(value, issuer) or "#" in value:
         raise DiscoveryError(f"{name} of {issuer} is not on the issuer's own host, or not https")

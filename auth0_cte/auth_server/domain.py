@@ -9,14 +9,22 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.auth_types import DomainResolverContext
-from auth0_cte.error import ConfigurationError
+from auth0_cte.error import Auth0CTEError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from auth0_cte.auth_types import DomainResolver
 
-__all__ = ["domain_of", "is_domain", "is_loopback", "issuer_url", "resolve_domain", "resolver_context"]
+__all__ = [
+    "authority_of",
+    "domain_of",
+    "is_domain",
+    "is_loopback",
+    "issuer_url",
+    "resolve_domain",
+    "resolver_context",
+]
 
 # LDH labels (RFC 1123) with a letter somewhere in the last one, so that no spelling of an IP address passes.
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -91,6 +99,11 @@ def domain_of(issuer_or_domain: str) -> str:
     return issuer_url(issuer_or_domain).removeprefix("https://").removesuffix("/")
 
 
+def authority_of(issuer_or_domain: str) -> str:
+    """Return the host name of a domain, with the port that loopback hosts may have."""
+    return issuer_url(issuer_or_domain).partition("://")[2].removesuffix("/")
+
+
 def is_domain(found: str | None, expected: str) -> bool:
     """Tell whether a stored domain is the expected one; sessions of sibling SDKs may have none."""
     try:
@@ -119,12 +132,25 @@ def resolve_domain(domain: str | DomainResolver, store_options: Mapping[str, Any
     """Return the issuer URL for this call, asking the resolver when there is one.
 
     Raises:
-        ConfigurationError: The domain, or what the resolver returned, is not acceptable.
+        ConfigurationError: The domain, or what the resolver returned, is not acceptable; ``DOMAIN_RESOLVER_FAILED``
+            when the resolver raised an exception, which is the ``__cause__``.
     """
     if isinstance(domain, str):
         return issuer_url(domain)
-    resolved: object = domain(resolver_context(store_options))
-    if inspect.iscoroutine(resolved):
-        resolved.close()
+    context = resolver_context(store_options)
+    try:
+        resolved: object = domain(context)
+    except Auth0CTEError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            f"the domain resolver failed with {type(error).__name__}",
+            code="DOMAIN_RESOLVER_FAILED",
+            _hint="Look at __cause__: the function that was given as domain raised it; nothing was sent.",
+        ) from error
+    if inspect.isawaitable(resolved):
+        close = getattr(resolved, "close", None)
+        if close is not None:
+            close()  # lest Python warn of a coroutine that was never awaited
         raise ConfigurationError("the domain resolver is asynchronous; give a plain function")
     return issuer_url(resolved)  # type: ignore[arg-type]  # it refuses what is no string

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from auth0_cte.auth_server.rate_headers import read_rate_limit, read_retry_after, seconds_until
 from auth0_cte.error import CustomTokenExchangeError, MfaRequiredError, RateLimitError
 from auth0_cte.strict_json import loads_object
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.auth_server.client_auth import Form
     from auth0_cte.auth_server.http import Reply
+    from auth0_cte.auth_types import RateLimitKind, RateLimitStatus
 
 __all__ = ["exchange_error", "kept_headers"]
 
@@ -41,7 +41,6 @@ _SECRETS: Final = frozenset(
 )
 # Not compiled here: errors are rare, and re remembers what it compiled.
 _CONTROL: Final = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+"
-_NUMBER: Final = r"[0-9]{1,15}(?:\.[0-9]{1,6})?"
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -66,7 +65,7 @@ def exchange_error(reply: Reply, form: Form, now: float) -> CustomTokenExchangeE
         "error_description": description,
         "status_code": reply.status,
         "headers": headers,
-        "retry_after": _retry_after(headers, now),
+        "retry_after": read_retry_after(headers, now),
         "request_id": headers.get("x-auth0-requestid"),
         "may_have_reached_server": True,
     }
@@ -105,54 +104,23 @@ def _description(value: object, secrets: list[str]) -> str | None:
 
 
 def _rate_limited(message: str, error: str | None, evidence: dict[str, Any], now: float) -> RateLimitError:
-    blocked = error == "too_many_attempts"
-    return RateLimitError(
-        message, code=error, blocked=blocked, is_retryable=not blocked, **evidence, **_limits(evidence["headers"], now)
-    )
+    status = read_rate_limit(evidence["headers"], now)
+    failure = RateLimitError(message, code=error, **evidence)
+    failure.blocked = error == "too_many_attempts"
+    failure.is_retryable = not failure.blocked
+    failure.kind = "ip_block" if failure.blocked else _kind(status)
+    if status is not None:
+        failure.rate_limit = status
+        failure.limit, failure.remaining, failure.reset_at = status.limit, status.remaining, status.reset_at
+        if failure.retry_after is None and status.reset_at is not None:
+            failure.retry_after = seconds_until(status.reset_at, now)
+    return failure
 
 
-def _limits(headers: Mapping[str, str], now: float) -> dict[str, Any]:
-    """Read ``x-ratelimit-*``, or else ``Auth0-RateLimit: client;q=10;t=1;r=9`` (t: seconds until the window ends)."""
-    limit = _number(headers.get("x-ratelimit-limit"))
-    if limit is not None:
-        reset = _number(headers.get("x-ratelimit-reset"))
-        return {"limit": int(limit), "remaining": _whole(headers.get("x-ratelimit-remaining")), "reset_at": reset}
-    parts = [part.strip().partition("=") for part in headers.get("auth0-ratelimit", "").split(";")]
-    policy = {name: value for name, _, value in parts}
-    seconds = _number(policy.get("t"))
-    return {
-        "limit": _whole(policy.get("q")),
-        "remaining": _whole(policy.get("r")),
-        "reset_at": None if seconds is None else now + seconds,
-    }
-
-
-def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    value = headers.get("retry-after")
-    if value is not None:
-        seconds = _number(value)
-        return _seconds_until(value, now) if seconds is None else seconds
-    reset = _number(headers.get("x-ratelimit-reset"))
-    return None if reset is None else max(0.0, reset - now)
-
-
-def _seconds_until(date: str, now: float) -> float | None:
-    try:
-        return max(0.0, parsedate_to_datetime(date).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _number(text: str | None) -> float | None:
-    if text is None or not re.fullmatch(_NUMBER, text.strip()):
-        return None
-    value = float(text)
-    return value if math.isfinite(value) else None
-
-
-def _whole(text: str | None) -> int | None:
-    value = _number(text)
-    return None if value is None else int(value)
+def _kind(status: RateLimitStatus | None) -> RateLimitKind:
+    if status is None:
+        return "unknown"
+    return "tenant" if status.policy is None else "policy"
 
 
 def _mfa(body: Mapping[str, Any]) -> dict[str, Any]:

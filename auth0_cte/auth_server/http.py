@@ -15,7 +15,7 @@ from urllib.request import getproxies, proxy_bypass_environment  # type: ignore[
 
 import requests
 import urllib3
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from requests.adapters import HTTPAdapter
 from requests.hooks import dispatch_hook
 from requests.structures import CaseInsensitiveDict
@@ -23,7 +23,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 from urllib3.exceptions import ConnectTimeoutError, EmptyPoolError, NewConnectionError
 from urllib3.util import Timeout, create_urllib3_context
 
-from auth0_cte.auth_server.connections import POOL_CLASSES, HandshakeError, current_call
+from auth0_cte.auth_server.connections import POOL_CLASSES, HandshakeError, RefusedCertificateError, current_call
 from auth0_cte.auth_server.domain import is_loopback
 from auth0_cte.caching import reset_in_child
 from auth0_cte.error import ConfigurationError, TransportError, TransportTimeoutError
@@ -31,7 +31,7 @@ from auth0_cte.error import ConfigurationError, TransportError, TransportTimeout
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from auth0_cte.auth_server.retry import Deadline
 
@@ -79,7 +79,8 @@ class TransportSettings:
         read_timeout: Seconds to wait for each part of a reply.
         pool_size: Connections kept and opened at most for a host; as many as threads exchange at once.
         ca_bundle: A file or directory of trusted CA certificates; ``REQUESTS_CA_BUNDLE`` or certifi when None.
-        ssl_context: A context to use as it is, with a client certificate, say. It must verify.
+        ssl_context: A context to use as it is. It must verify.
+        load_certificate: Loads a client certificate into the context that is made here.
     """
 
     connect_timeout: float = 5.0
@@ -87,6 +88,7 @@ class TransportSettings:
     pool_size: int = 100
     ca_bundle: str | os.PathLike[str] | None = None
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
+    load_certificate: Callable[[ssl.SSLContext], None] | None = field(default=None, repr=False)
     proxies: Mapping[str, str] = field(factory=getproxies, repr=False)
 
     def make_ssl_context(self) -> ssl.SSLContext:
@@ -96,7 +98,23 @@ class TransportSettings:
         context = create_urllib3_context()
         place = Path(self.ca_bundle or DEFAULT_CA_BUNDLE_PATH)
         context.load_verify_locations(**{"capath" if place.is_dir() else "cafile": str(place)})
+        if self.load_certificate is not None:
+            self.load_certificate(context)
         return context
+
+    def with_certificate(self) -> TransportSettings:
+        """Read the client certificate now, and once: a file that is renewed later must not meet the other, older one.
+
+        Raises:
+            ConfigurationError: The certificate, or ``ca_bundle``, cannot be used.
+        """
+        if self.load_certificate is None:
+            return self
+        try:
+            context = self.make_ssl_context()
+        except OSError:
+            raise ConfigurationError(f"ca_bundle holds no CA certificates: {self.ca_bundle!s}") from None
+        return evolve(self, ssl_context=context, load_certificate=None)
 
 
 class _Adapter(HTTPAdapter):
@@ -182,8 +200,8 @@ class Http:
     """
 
     def __init__(self, settings: TransportSettings, session: requests.Session | None = None) -> None:
-        self._settings, self._session = settings, session
-        self._adapter = _Adapter(settings)
+        self._settings, self._session = settings.with_certificate(), session
+        self._adapter = _Adapter(self._settings)
         if session is not None and session.verify is False:
             raise ConfigurationError("session.verify is False, but TLS verification cannot be switched off")
         reset_in_child(self)
@@ -278,6 +296,9 @@ def _failure(error: Exception, response: requests.Response | None) -> TransportE
         return TransportError("the server could not be connected to", phase="connect", may_have_reached_server=False)
     if isinstance(error, requests.ConnectTimeout) or isinstance(reason, ConnectTimeoutError):
         return TransportTimeoutError("connecting timed out", phase="connect", may_have_reached_server=False)
+    if isinstance(reason, RefusedCertificateError):
+        message = "TLS failed: the server refused the client certificate, or misses one"
+        return TransportError(message, phase="tls", may_have_reached_server=False)
     if isinstance(reason, HandshakeError):
         return TransportError("TLS failed", phase="tls", may_have_reached_server=False)
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
-from auth0_cte.auth_types import Actor
+from auth0_cte.actors import Actor
 from auth0_cte.error import DiscoveryError, IdTokenError, TransportError
 from auth0_cte.jose import JoseError, Jws, NoKeyError, VerificationKey, b64url_encode
 
@@ -22,7 +22,6 @@ __all__ = ["IdTokenVerifier", "actor_chain"]
 
 DEFAULT_ALGORITHMS: Final = ("RS256", "PS256", "ES256")
 MAX_SUB_LENGTH: Final = 255
-MAX_ACTORS: Final = 5
 MAX_LOGOUT_TOKEN_AGE: Final = 3600.0
 LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
@@ -102,7 +101,7 @@ class IdTokenVerifier:
             jws = Jws.parse(token)
             _require(jws.header.get("alg") in self.algorithms, "alg", "is not on the allow-list")
             _require(jws.header.get("typ", "JWT").upper() in types, "typ", "is another kind of token's")
-            return self._verify_signature(jws, issuer, deadline)
+            return self.verify_signature(jws, issuer, deadline)
         except JoseError as error:
             raise IdTokenError(f"the token is refused: {error}", claim=error.parameter) from None
         except (TransportError, DiscoveryError) as error:
@@ -110,7 +109,14 @@ class IdTokenVerifier:
                 f"the issuer's keys are not available: {error.message}", code="JWKS_UNAVAILABLE"
             ) from error.with_traceback(None)
 
-    def _verify_signature(self, jws: Jws, issuer: Issuer, deadline: Deadline) -> dict[str, Any]:
+    def verify_signature(self, jws: Jws, issuer: Issuer, deadline: Deadline) -> dict[str, Any]:
+        """Verify a signature alone, with the issuer's keys, and return the claims.
+
+        Raises:
+            JoseError: It is not one of the issuer's keys that signed.
+            TransportError: The keys cannot be had.
+            DiscoveryError: The issuer publishes none.
+        """
         if jws.header["alg"] == "HS256":
             return jws.verify(VerificationKey.from_secret(self.client_secret or ""))
         keys = self.discovery.keys(issuer, deadline)
@@ -180,14 +186,7 @@ def actor_chain(claims: Mapping[str, Any]) -> Actor | None:
     Raises:
         IdTokenError: A level is no object, has no ``sub``, or there are more than Auth0's five levels.
     """
-    levels: list[Mapping[str, Any]] = []
-    level = claims.get("act")
-    while level is not None:
-        _require(isinstance(level, dict) and len(levels) < MAX_ACTORS, "act", "is no chain of at most five actors")
-        _require(isinstance(level.get("sub"), str) and level["sub"] != "", "act", "has a level without sub")
-        levels.append(level)
-        level = level.get("act")
-    actor: Actor | None = None
-    for level in reversed(levels):
-        actor = Actor(sub=level["sub"], claims=level, act=actor)
-    return actor
+    try:
+        return Actor.from_claim(claims.get("act"))
+    except ValueError as error:
+        raise IdTokenError(f"the token is refused: act {error}", claim="act") from None

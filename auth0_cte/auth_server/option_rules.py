@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -13,9 +13,9 @@ from attrs import evolve, field, fields, frozen
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.token_types import lint_token_type
+from auth0_cte.token_types import ACCESS_TOKEN, lint_token_type
 
-__all__ = ["ExchangeDefaults", "call_suppliers", "validate", "with_openid"]
+__all__ = ["ExchangeDefaults", "call_suppliers", "check_text", "check_token", "validate", "with_openid"]
 
 logger: Final = logging.getLogger("auth0_cte")
 
@@ -72,7 +72,9 @@ def validate(
     given = _promote(given, defaults)
     _check_actor(given)
     _check_rest(given)
-    finding = lint_token_type(given.subject_token_type)
+    # On-Behalf-Of is the one use of a reserved type.
+    on_behalf_of = given.subject_token_type == given.requested_token_type == ACCESS_TOKEN
+    finding = None if on_behalf_of else lint_token_type(given.subject_token_type)
     if finding is not None:
         logger.warning("subject_token_type: %s", finding)
     return given
@@ -81,6 +83,24 @@ def validate(
 def _require(fault: str | None, name: str, code: str) -> None:
     if fault is not None:
         raise CustomTokenExchangeError(f"{name} {fault}", code=code)
+
+
+def check_token(name: str, value: object) -> None:
+    """Refuse what is no bare token.
+
+    Raises:
+        CustomTokenExchangeError: ``INVALID_TOKEN_FORMAT``; the message names the argument and not its value.
+    """
+    _require("is a function" if callable(value) else _token_fault(value), name, Code.INVALID_TOKEN_FORMAT)
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuse what is no text, or blank.
+
+    Raises:
+        CustomTokenExchangeError: ``INVALID_OPTIONS``; the message names the argument and not its value.
+    """
+    _require(_text_fault(value), name, Code.INVALID_OPTIONS)
 
 
 def _coerce(options: Options | Mapping[str, Any], kind: type[Options]) -> Options:
@@ -252,19 +272,29 @@ def with_openid(options: Options) -> Options:
     return evolve(options, scope=" ".join(scopes if "openid" in scopes else ["openid", *scopes]))
 
 
-def call_suppliers(options: Options) -> Options:
+def call_suppliers(options: Options, check_actor: Callable[[Options], None] | None = None) -> Options:
     """Replace tokens that are functions by what these return, checked.
 
     Apart from `validate`, so that no token is fetched for a call that is bound to fail.
 
+    Args:
+        options: The options.
+        check_actor: Called between the actor's token and the subject's, which may be a single-use one.
+
     Raises:
         CustomTokenExchangeError: ``INVALID_TOKEN_FORMAT``: a function returned no bare token.
     """
-    tokens = {}
-    for name in ("subject_token", "actor_token"):
-        supplier = getattr(options, name)
-        if callable(supplier):
-            tokens[name] = supplier()
-            fault = "was not returned" if callable(tokens[name]) else _token_fault(tokens[name])
-            _require(fault, f"{name}, as its function returned it,", Code.INVALID_TOKEN_FORMAT)
-    return evolve(options, **tokens) if tokens else options
+    options = _supplied(options, "actor_token")
+    if check_actor is not None:
+        check_actor(options)
+    return _supplied(options, "subject_token")
+
+
+def _supplied(options: Options, name: str) -> Options:
+    supplier = getattr(options, name)
+    if not callable(supplier):
+        return options
+    token = supplier()
+    fault = "was not returned" if callable(token) else _token_fault(token)
+    _require(fault, f"{name}, as its function returned it,", Code.INVALID_TOKEN_FORMAT)
+    return evolve(options, **{name: token})

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.error import Auth0CTEError
 
-__all__ = ["Deadline", "RetryBudget", "RetryPolicy", "sleeper"]
+__all__ = ["Deadline", "RetryBudget", "RetryPolicy", "nap", "sleeper", "waited"]
 
 MAX_UNSENT_RETRIES: Final = 2
 MAX_ASKED_RETRIES: Final = 1
@@ -34,8 +34,12 @@ BACKOFF_CAP: Final = 2.0
 sleeper: Final[ContextVar[Callable[[float], None]]] = ContextVar("auth0_cte_sleeper", default=time.sleep)
 """How this context waits: asynchronous code must be able to cancel a wait, which ``time.sleep`` does not allow."""
 
+waited: Final[ContextVar[float]] = ContextVar("auth0_cte_waited", default=0.0)
+"""The seconds that the call of this context waited for a thread: they count towards its deadline."""
 
-def _sleep(seconds: float) -> None:
+
+def nap(seconds: float) -> None:
+    """Wait as this context waits."""
     sleeper.get()(seconds)
 
 
@@ -43,7 +47,7 @@ class Deadline:
     """The moment by which a call ends, retries and body included.
 
     Args:
-        seconds: From now.
+        seconds: From now, less what the call has waited before it could begin.
         monotonic: A clock that never jumps.
     """
 
@@ -51,7 +55,7 @@ class Deadline:
 
     def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._ends_at = monotonic() + seconds
+        self._ends_at = monotonic() + seconds - waited.get()
 
     def remaining(self) -> float:
         """Return the seconds that are left, not below zero."""
@@ -108,30 +112,45 @@ class RetryPolicy:
     unsent_retries: int = MAX_UNSENT_RETRIES
     asked_retries: int = MAX_ASKED_RETRIES
     subject_token_reusable: bool = False
-    sleep: Callable[[float], None] = field(default=_sleep, repr=False)
+    sleep: Callable[[float], None] = field(default=nap, repr=False)
     uniform: Callable[[float, float], float] = field(default=random.uniform, repr=False)
     budget: RetryBudget = field(default=_shared_budget, repr=False)
 
-    def wait_before_retry(self, error: Auth0CTEError, attempt: int, deadline: Deadline) -> bool:
+    def wait_before_retry(
+        self,
+        error: Auth0CTEError,
+        attempt: int,
+        deadline: Deadline,
+        announce: Callable[[float], None] | None = None,
+    ) -> bool:
         """Sleep as long as it takes and return True, or return False when the error is final.
 
         Args:
             error: How the attempt failed.
             attempt: How many attempts there have been, from 1.
             deadline: The end of the whole call; a wait that would pass it is not begun.
+            announce: Called with the seconds of the wait before it begins.
         """
         delay = self._delay(error, attempt)
-        return delay is not None and self._wait(delay, error, deadline)
+        return delay is not None and self._wait(delay, error, deadline, announce)
 
     def wait_before_repeat(self, error: TransportError, attempt: int, deadline: Deadline) -> bool:
         """Do the same before an idempotent request is repeated, after any failure but one of TLS."""
         return error.phase != "tls" and self._wait(self._jitter(attempt), error, deadline)
 
-    def _wait(self, delay: float, error: Auth0CTEError, deadline: Deadline) -> bool:
+    def _wait(
+        self,
+        delay: float,
+        error: Auth0CTEError,
+        deadline: Deadline,
+        announce: Callable[[float], None] | None = None,
+    ) -> bool:
         if delay >= deadline.remaining():
             return False
         if not self.budget.take(10 if isinstance(error, TransportTimeoutError) else 5):
             return False
+        if announce is not None:
+            announce(delay)
         self.sleep(delay)
         return True
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from auth0_cte.auth_server.client_steps import ClientSteps, StoreOptions, guarded, login_result
+from auth0_cte.auth_server.delegation import Delegation
 from auth0_cte.auth_server.domain import resolve_domain
-from auth0_cte.auth_server.option_rules import call_suppliers, validate, with_openid
+from auth0_cte.auth_server.multi_factor import MultiFactor
+from auth0_cte.auth_server.option_rules import validate, with_openid
 from auth0_cte.auth_server.retry import Deadline
 from auth0_cte.auth_types import (
     CustomTokenExchangeOptions,
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ServerClient"]
 
 
-class ServerClient(ClientSteps):
+class ServerClient(Delegation, MultiFactor, ClientSteps):
     """Exchanges tokens at one Auth0 tenant, or at the one that a resolver names. One instance serves all threads.
 
     Args:
@@ -33,7 +35,10 @@ class ServerClient(ClientSteps):
         client_secret: The application's secret, sent in the form (client_secret_post).
         secret: The secret that sessions are encrypted with, or several of which the first seals and all open;
             not needed to exchange tokens. At least 32 bytes of randomness.
-        client_auth: Another way to authenticate, instead of ``client_secret``.
+        client_auth: Another way to authenticate: `PrivateKeyJwt`, `MutualTls`, `ClientSecretBasic`, `PublicClient`, or
+            your own. It wins over ``client_secret`` and ``client_assertion_signing_key``.
+        client_assertion_signing_key: The key of a `PrivateKeyJwt`, in short.
+        client_assertion_signing_alg: Its algorithm; RS256 for an RSA key when None.
         organization: The organization of every exchange that names none.
         authorization_params: Parameters of every exchange; the call's own win.
         id_token_algorithms: The signature algorithms accepted of ID tokens; HS256 only when it is named here.
@@ -50,11 +55,21 @@ class ServerClient(ClientSteps):
         state_identifier: The name of the session cookies; part of the key that they are sealed with.
         session_settings: How long sessions last, and the attributes of the cookies; its ``identifier`` wins.
         retry: What is tried again, and how often.
+        rate_limit: The tenant's limit on exchanges, ``"4/s"``, or a `RateLimit`: exchanges wait for their turn, within
+            the deadline, so that the limit is not overrun.
+        on_event: A function that is called with a `ClientEvent` before, after and on every retry of an exchange and of
+            a token request. What it raises is logged, and changes nothing.
+        dpop: The private key that access tokens are bound to (RFC 9449): a `DPoPKey`, or its PEM or JWK. Every request
+            to the token endpoint carries a fresh proof of its possession.
+        exchange_cache: Where exchanged tokens are kept to be used again: an `ExchangeCache`, a `RedisExchangeCache`, or
+            a class of your own (`ExchangeCacheBackend`). None for nowhere: each call exchanges.
         telemetry: Whether requests name this library in an ``Auth0-Client`` header.
         clock: The time in Unix seconds; injectable for tests.
 
     Attributes:
         pool_size: Connections opened at most.
+        exchange_cache: Where exchanged tokens are kept to be used again, or None.
+        dpop: The DPoP key, with the client's clock, to sign proofs for APIs; None without one.
 
     Raises:
         ConfigurationError: An argument cannot work; the message says what to give.
@@ -62,13 +77,18 @@ class ServerClient(ClientSteps):
 
     @guarded(exchange_failure)
     def custom_token_exchange(
-        self, options: CustomTokenExchangeOptions | Mapping[str, Any], store_options: StoreOptions = None
+        self,
+        options: CustomTokenExchangeOptions | Mapping[str, Any],
+        store_options: StoreOptions = None,
+        *,
+        use_cache: bool = True,
     ) -> TokenExchangeResponse:
         """Exchange a token of another system for Auth0 tokens (RFC 8693), without a session.
 
         Args:
             options: What to exchange, and for what; a dict with the same keys serves, too.
             store_options: ``{"request": …}``, for a ``domain`` that is a function.
+            use_cache: Whether the ``exchange_cache``, if there is one, may have the response already, or keep it.
 
         Returns:
             The tokens. An ID token among them has been verified; when it did not pass, ``id_token_error`` says why.
@@ -78,7 +98,7 @@ class ServerClient(ClientSteps):
             ConfigurationError: The domain that the resolver returned is not acceptable.
         """
         given = validate(options, CustomTokenExchangeOptions, self._defaults)
-        return self._exchange(call_suppliers(given), store_options)[1]
+        return self._exchange_or_reuse(given, store_options, use_cache=use_cache)
 
     @guarded(exchange_failure)
     def login_with_custom_token_exchange(
@@ -101,10 +121,12 @@ class ServerClient(ClientSteps):
             CustomTokenExchangeError: The exchange failed.
             IdTokenError: There is no ID token, or it failed verification.
             OrganizationError: The user does not belong to the organization that was asked for.
+            MfaRequiredError: Auth0 wants a second factor first; its ``pending_login`` is for `resume_login`.
         """
         given = with_openid(validate(options, LoginWithCustomTokenExchangeOptions, self._defaults))
         carrier = self._sessions.writable_carrier(store_options)
-        issuer, response = self._exchange(call_suppliers(given), store_options)
+        with self._resumable(given):
+            issuer, response = self._exchange(given, store_options)
         session = self._new_session(given, issuer, response)
         self._sessions.start(carrier, session, issuer.issuer)
         return login_result(session, response)

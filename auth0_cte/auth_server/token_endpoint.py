@@ -7,10 +7,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus
 
-from attrs import frozen
+from attrs import field, frozen
 
+from auth0_cte.auth_server.domain import domain_of
 from auth0_cte.auth_server.error_reply import exchange_error, kept_headers
 from auth0_cte.auth_server.http import HttpRequest, UnusableReplyError
+from auth0_cte.auth_server.mutual_tls import MutualTls
+from auth0_cte.auth_server.observer import Observer
+from auth0_cte.auth_server.proofs import NO_PROOFS, Proofs, SignedProofs
+from auth0_cte.auth_server.token_exchange import TOKEN_EXCHANGE_GRANT
+from auth0_cte.auth_server.turns import NO_TURNS, LimitedTurns
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.strict_json import loads_object
@@ -20,8 +26,12 @@ if TYPE_CHECKING:
 
     from auth0_cte.auth_server.client_auth import ClientAuth, Form
     from auth0_cte.auth_server.discovery import Issuer
+    from auth0_cte.auth_server.dpop import DPoPKey, DPoPNonceStore
     from auth0_cte.auth_server.http import Http, Reply
+    from auth0_cte.auth_server.observer import TokenRequests
+    from auth0_cte.auth_server.rate_limit import RateLimit
     from auth0_cte.auth_server.retry import Deadline, RetryPolicy
+    from auth0_cte.auth_server.turns import Turns
 
 __all__ = ["TokenEndpoint"]
 
@@ -46,6 +56,9 @@ class TokenEndpoint:
         retry: What is tried again.
         headers: The headers of every request.
         clock: The time in Unix seconds.
+        rate_limit: The turns that exchanges take; None for no limit of the client's own.
+        observer: What is told of each attempt.
+        dpop: The key that tokens are to be bound to, with the nonces of token endpoints; None for no proofs.
     """
 
     http: Http
@@ -54,6 +67,9 @@ class TokenEndpoint:
     retry: RetryPolicy
     headers: Mapping[str, str]
     clock: Callable[[], float]
+    rate_limit: RateLimit | None = None
+    observer: Observer = field(factory=Observer)
+    dpop: tuple[DPoPKey, DPoPNonceStore] | None = None
 
     def request_tokens(
         self, issuer: Issuer, form: Form, deadline: Deadline, headers: Mapping[str, str] | None = None
@@ -72,30 +88,71 @@ class TokenEndpoint:
         Raises:
             CustomTokenExchangeError: The server refused, or its reply is not usable.
             TransportError: No reply came.
+            ConfigurationError: The server does not take the algorithm of the DPoP key; nothing was sent.
         """
-        attempt = 0
+        proofs = NO_PROOFS if self.dpop is None else SignedProofs(*self.dpop, issuer)
+        url = issuer.token_endpoint_for(mutual_tls=isinstance(self.client_auth, MutualTls))
+        watch = self.observer.token_requests(domain_of(issuer.issuer), url, form)
+        turns = self._turns(issuer, form)
+        attempt, failure = 0, None
         while True:
             attempt += 1
+            watch.begin(attempt)
+            turns.take(deadline, watch.waiting, failure)
             try:
-                reply = self._send(issuer, form, deadline, headers)
-                payload = self._read(reply, form)
+                with watch:
+                    reply = self._send(issuer, url, (form, headers), deadline, proofs)
+                    watch.answered(reply)
+                    payload = self._read(reply, form)
             except Auth0CTEError as error:
-                if not self.retry.wait_before_retry(error, attempt, deadline):
+                failure = error
+                turns.refused(error)
+                if not self._repeats(error, attempt, proofs, deadline, watch):
                     raise
             else:
                 self.retry.budget.give_back(1)
+                turns.answered(reply)
                 return payload
 
-    def _send(self, issuer: Issuer, form: Form, deadline: Deadline, headers: Mapping[str, str] | None) -> Reply:
+    def _repeats(
+        self, error: Auth0CTEError, attempt: int, proofs: Proofs, deadline: Deadline, watch: TokenRequests
+    ) -> bool:
+        announce = watch.retrying(error)
+        # A request that lacked a nonce was refused before the token in it was looked at: RFC 9449 section 8.
+        if not proofs.wants_another(error, deadline):
+            return self.retry.wait_before_retry(error, attempt - proofs.extra_attempts, deadline, announce)
+        if announce is not None:
+            announce(0.0)
+        return True
+
+    def _turns(self, issuer: Issuer, form: Form) -> Turns:
+        limit = self.rate_limit
+        if limit is None or ("grant_type", TOKEN_EXCHANGE_GRANT) not in form:
+            return NO_TURNS
+        return LimitedTurns(limit, issuer.issuer, self.clock)
+
+    def _send(
+        self,
+        issuer: Issuer,
+        url: str,
+        content: tuple[Form, Mapping[str, str] | None],
+        deadline: Deadline,
+        proofs: Proofs,
+    ) -> Reply:
         # Authenticated anew each time: an assertion or a proof is good for one request.
+        form, headers = content
         parameters = list(form)
         complete = {**self.headers, "Content-Type": FORM, **(headers or {})}
         self.client_auth.apply(self.client_id, issuer, parameters, complete)
-        request = HttpRequest(method="POST", url=issuer.token_endpoint, headers=complete, body=_encode(parameters))
+        proofs.prove(url, complete)
+        request = HttpRequest(method="POST", url=url, headers=complete, body=_encode(parameters))
         try:
-            return self.http.send(request, deadline)
+            reply = self.http.send(request, deadline)
         except UnusableReplyError as error:
+            proofs.learn(request.url, error.headers)
             raise _unusable(str(error), error.status, error.headers) from None
+        proofs.learn(request.url, reply.headers)
+        return reply
 
     def _read(self, reply: Reply, form: Form) -> dict[str, Any]:
         if reply.status >= 400:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_server.client_auth import Form
     from auth0_cte.auth_types import CustomTokenExchangeOptions
 
-__all__ = ["TOKEN_EXCHANGE_GRANT", "from_reply", "to_form", "to_refresh_form"]
+__all__ = ["TOKEN_EXCHANGE_GRANT", "from_reply", "to_form", "to_headers", "to_refresh_form"]
 
 TOKEN_EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 MAX_EXPIRES_IN: Final = 2**31
@@ -49,6 +49,11 @@ def to_form(options: CustomTokenExchangeOptions, client_id: str) -> Form:
     if options.resource is not None:
         form.extend(("resource", uri) for uri in _texts(options.resource))
     return form
+
+
+def to_headers(options: CustomTokenExchangeOptions) -> dict[str, str]:
+    """Build the headers of the request that are not the same for all."""
+    return {} if options.forwarded_for is None else {"auth0-forwarded-for": options.forwarded_for}
 
 
 def to_refresh_form(client_id: str, refresh_token: str, audience: str | None, scope: str | None) -> Form:

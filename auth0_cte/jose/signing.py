@@ -23,20 +23,21 @@ from auth0_cte.strict_json import loads_object
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Jws", "KeySet", "SigningKey", "VerificationKey"]
+__all__ = ["Jws", "KeySet", "SigningKey", "VerificationKey", "make_signing_input"]
 
 MAX_TOKEN_LENGTH: Final = 64 * 1024
 """The longest token that is looked at, in characters."""
 MIN_RSA_BITS: Final = 2048
 MAX_RSA_BITS: Final = 8192
 
-# The key type (and curve) that fits each algorithm: RFC 7518 section 3.1, RFC 8037.
+# The key type (and curve) that fits each algorithm: RFC 7518 section 3.1, RFC 8037, RFC 9864.
 _KEY_TYPES: Final[Mapping[str, tuple[str, str | None]]] = {
     "RS256": ("RSA", None),
     "RS384": ("RSA", None),
     "PS256": ("RSA", None),
     "ES256": ("EC", "P-256"),
     "EdDSA": ("OKP", "Ed25519"),
+    "Ed25519": ("OKP", "Ed25519"),
     "HS256": ("oct", None),
 }
 _PUBLIC_MEMBERS: Final = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y"), "OKP": ("kty", "crv", "x")}
@@ -45,14 +46,14 @@ _FORBIDDEN_HEADERS: Final = ("crit", "b64", "zip", "jku", "jwk", "x5u", "x5c")
 
 
 @lru_cache(maxsize=256)
-def _parse_header(segment: str) -> Mapping[str, Any]:
+def _parse_header(segment: str, key_allowed: bool) -> Mapping[str, Any]:
     """Read a protected header. Cached: all tokens of one key and type share theirs to the letter."""
     try:
         header = loads_object(b64url_decode(segment))
     except ValueError as error:
         raise JoseError(f"the header is {error}") from None
     for name in _FORBIDDEN_HEADERS:
-        if name in header:
+        if name in header and not (key_allowed and name == "jwk"):
             raise JoseError(f"the header has {name!r}, which is refused", name)
     for name in ("alg", "kid", "typ"):
         if not isinstance(header.get(name, ""), str):
@@ -70,11 +71,12 @@ class Jws:
     signing_input: bytes = field(repr=False)
 
     @classmethod
-    def parse(cls, token: str) -> Jws:
+    def parse(cls, token: str, *, key_allowed: bool = False) -> Jws:
         """Take a token apart, strictly.
 
         Args:
             token: The token, at most 64 Ki characters.
+            key_allowed: Whether it may bring its own key (``jwk``), as a proof of possession does.
 
         Raises:
             JoseError: It is no canonical compact JWS.
@@ -86,7 +88,7 @@ class Jws:
             raise JoseError("three segments are expected")
         header, payload, signature = segments
         return cls(
-            header=_parse_header(header),
+            header=_parse_header(header, key_allowed),
             payload=b64url_decode(payload),
             signature=b64url_decode(signature),
             signing_input=token[: len(header) + 1 + len(payload)].encode("ascii"),
@@ -118,7 +120,8 @@ class Jws:
 
 @lru_cache(maxsize=16)
 def _engine(algorithm: str) -> Any:
-    return JWA.signing_alg(algorithm)
+    # One algorithm under two names; older versions of jwcrypto know the first alone.
+    return JWA.signing_alg("EdDSA" if algorithm == "Ed25519" else algorithm)
 
 
 @frozen
@@ -260,9 +263,15 @@ class SigningKey:
             claims: The payload.
             header: Header parameters beside ``alg`` and ``kid``, which stand already; ``typ``, say.
         """
-        protected = {"alg": self.alg, **({"kid": self.kid} if self.kid else {}), **(header or {})}
-        signing_input = ".".join(
-            b64url_encode(json.dumps(part, separators=(",", ":")).encode()) for part in (protected, claims)
-        )
-        signature = _engine(self.alg).sign(self.jwk, signing_input.encode("ascii"))
-        return f"{signing_input}.{b64url_encode(signature)}"
+        signing_input = make_signing_input(self.alg, self.kid, claims, header)
+        signature = _engine(self.alg).sign(self.jwk, signing_input)
+        return f"{signing_input.decode('ascii')}.{b64url_encode(signature)}"
+
+
+def make_signing_input(
+    alg: str, kid: str | None, claims: Mapping[str, Any], header: Mapping[str, Any] | None = None
+) -> bytes:
+    """Return the bytes that a signature is about (RFC 7515 section 5.1)."""
+    protected = {"alg": alg, **({"kid": kid} if kid else {}), **(header or {})}
+    parts = (json.dumps(part, separators=(",", ":")).encode() for part in (protected, claims))
+    return ".".join(map(b64url_encode, parts)).encode("ascii")

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
     from auth0_cte.session.settings import CookieSettings
 
-__all__ = ["Carrier", "DictCarrier", "StagedCarrier", "WebCarrier", "carrier_of"]
+__all__ = ["REQUEST_CARRIER", "SCOPE_STATE", "Carrier", "DictCarrier", "StagedCarrier", "WebCarrier", "carrier_of"]
 
+SCOPE_STATE: Final = "auth0_cte"
+"""Where the middleware for Starlette keeps what belongs to a request, within ``scope["state"]``."""
+REQUEST_CARRIER: Final = "_auth0_cte_carrier"
+"""Where the middleware for Django keeps the carrier of a request."""
 _STAGED: Final = "_auth0_cte_staged_cookies"
 
 
@@ -96,6 +100,13 @@ class WebCarrier:
     def set_cookie(self, name: str, value: str, max_age: int, settings: CookieSettings) -> None:
         """Set the cookie on the response, once: an earlier one of that name is withdrawn."""
         self._stage(name, value if max_age > 0 else None)
+        self._write(name, value, max_age, settings)
+        if hasattr(self._response, "raw_headers"):
+            from auth0_cte.session.delivery import watch
+
+            watch(self._response)
+
+    def _write(self, name: str, value: str, max_age: int, settings: CookieSettings) -> None:
         _withdraw(self._response, name)
         attributes = settings.attributes(is_secure=self.is_secure)
         # Deleted portably: Django's delete_cookie takes no secure, and browsers want the same attributes.
@@ -134,7 +145,7 @@ class StagedCarrier(WebCarrier):
         """Set on the response what was noted, each cookie once."""
         self._response = response
         for name, (value, max_age, settings) in self._pending.items():
-            super().set_cookie(name, value, max_age, settings)
+            self._write(name, value, max_age, settings)
         self._pending.clear()
 
 
@@ -171,6 +182,18 @@ def carrier_of(store_options: Mapping[str, Any] | None) -> Carrier | None:
         return carrier
     if options.get("cookies") is not None:
         return DictCarrier(options["cookies"])
-    if options.get("request") is not None:
-        return WebCarrier(options["request"], options.get("response"))
-    return None
+    request = options.get("request")
+    if request is None:
+        return None
+    # The middleware sees every response leave; one that is passed may be dropped on the way (see `delivery`).
+    staged: Carrier | None = _staged_by_middleware(request)
+    return staged or WebCarrier(request, options.get("response"))
+
+
+def _staged_by_middleware(request: Any) -> Carrier | None:
+    carrier: Carrier | None = getattr(request, REQUEST_CARRIER, None)
+    if carrier is not None:
+        return carrier
+    scope = getattr(request, "scope", None)
+    state = scope.get("state", {}).get(SCOPE_STATE) if isinstance(scope, dict) else None
+    return None if state is None else state.carrier

@@ -51,14 +51,14 @@ def answer_logout_request(client: ServerClient, logout_token: object, store_opti
     """Carry a back-channel logout request out, and return the HTTP status to answer it with.
 
     200 when it was carried out, 400 when the token is not acceptable, 501 when the store cannot find sessions, and 503
-    when it or Auth0 cannot be reached (OpenID Connect Back-Channel Logout 1.0, section 2.8).
+    when it or Auth0 cannot be reached, or no domain found (OpenID Connect Back-Channel Logout 1.0, section 2.8).
     """
     try:
         client.handle_backchannel_logout(logout_token if isinstance(logout_token, str) else "", store_options)
     except IdTokenError as error:
         logger.warning("a logout token was refused: %s", error)
         return 503 if error.code == "JWKS_UNAVAILABLE" else 400
-    except (SessionError, TransportError, DiscoveryError) as error:
+    except (SessionError, TransportError, DiscoveryError, ConfigurationError) as error:
         logger.warning("a back-channel logout could not be carried out: %s", error)
         return 501 if error.code == "UNSUPPORTED_BY_STORE" else 503
     return 200
@@ -72,7 +72,7 @@ class LogoutTokens:
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._seen: TTLCache[str, bool] = TTLCache(maxsize=100_000, ttl=REMEMBERED_SECONDS, monotonic=clock)
+        self._seen: TTLCache[tuple[str, str], bool] = TTLCache(maxsize=100_000, ttl=REMEMBERED_SECONDS, monotonic=clock)
 
     def carry_out(self, claims: Mapping[str, Any], store: StateStore) -> int:
         """End the sessions that verified claims name, by ``sid`` or else all of the issuer's ``sub``.
@@ -81,7 +81,7 @@ class LogoutTokens:
             IdTokenError: The token was carried out before.
             SessionError: The store cannot be reached, or cannot find sessions.
         """
-        token_id = claims["jti"]
+        token_id = (claims["iss"], claims["jti"])  # each issuer names its own
         if self._seen.get(token_id):
             raise IdTokenError("the logout token was used before", claim="jti", code="REPLAYED_LOGOUT_TOKEN")
         ended = store.delete_by_owner(claims["iss"], sid=claims.get("sid"), sub=claims.get("sub"))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.session.stores import Owner
 
-__all__ = ["RedisStateStore"]
+__all__ = ["RedisStateStore", "client_from_url"]
 
 logger: Final = logging.getLogger("auth0_cte")
 
@@ -119,21 +119,7 @@ class RedisStateStore:
             timeout: For connecting, and for each answer, in seconds.
             pool_size: Connections at most; threads beyond wait for a free one, ten times ``timeout`` at most.
         """
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        # One retry replaces a connection that Redis has closed; more would keep users waiting while it is down.
-        # A pool that waits for a free connection: redis-py's default refuses from the hundred-and-first thread on.
-        pool = redis.BlockingConnectionPool.from_url(
-            url,
-            max_connections=pool_size,
-            timeout=10 * timeout,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-        )
-        return cls(redis.Redis.from_pool(pool), prefix=prefix)
+        return cls(client_from_url(url, timeout=timeout, pool_size=pool_size), prefix=prefix)
 
     def check(self) -> None:
         """Ask Redis whether it is there."""
@@ -197,6 +183,25 @@ class RedisStateStore:
     def _index(self, kind: str, issuer: str, value: str) -> str:
         # Hashed: names of users have no place in a key.
         return f"{self._prefix}:{kind}:{file_name(f'{issuer} {value}')}"
+
+
+def client_from_url(url: str, *, timeout: float, pool_size: int) -> redis.Redis:
+    """Make a client of redis-py that gives up after ``timeout`` seconds; ten times that for a connection to be free."""
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    # One retry replaces a connection that Redis has closed; more would keep users waiting while it is down.
+    # A pool that waits for a free connection: redis-py's default refuses from the hundred-and-first thread on.
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=pool_size,
+        timeout=10 * timeout,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+    )
+    return redis.Redis.from_pool(pool)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import Factory, field, frozen
 
+from auth0_cte.auth_server.actor_rules import id_token_expiry
 from auth0_cte.caching import KeyedLocks, SingleFlight, TTLCache
 from auth0_cte.error import AccessTokenError, SessionError
 from auth0_cte.session.state import with_tokens
@@ -33,10 +34,12 @@ class Wanted:
     Args:
         audience: The API; None for the one of the login.
         scope: The scopes that it must have at least, separated by spaces; None for any.
+        id_token_margin: When it is the ID token that is wanted: for how many seconds it must be good still.
     """
 
     audience: str | None = None
     scope: str | None = None
+    id_token_margin: float | None = None
 
     def audience_in(self, session: Session) -> str:
         """Return the audience, with the session's default for None."""
@@ -50,6 +53,12 @@ class Wanted:
             if serves and (each.expires_at is None or each.expires_at - margin > now):
                 return each
         return None
+
+    def is_met(self, session: Session, now: float) -> bool:
+        """Tell whether a session has what is asked for, so that no refresh is needed."""
+        if self.id_token_margin is not None:
+            return id_token_expiry(session.id_token) > now + self.id_token_margin
+        return self.find(session, now) is not None
 
 
 @frozen(kw_only=True)
@@ -92,6 +101,25 @@ class AccessTokens:
             raise AccessTokenError("the server granted fewer scopes than are wanted", code="INSUFFICIENT_TOKEN")
         return found.access_token
 
+    def with_id_token(self, carrier: Carrier, loaded: Loaded, margin: float) -> Session:
+        """Return the session with an ID token that is good for some seconds yet, refreshed if need be.
+
+        Without a refresh token, and when the refresh brings no ID token, the session is as it was.
+
+        Args:
+            carrier: The cookies of the call.
+            loaded: The session.
+            margin: The seconds.
+
+        Raises:
+            AccessTokenError: The refresh token was refused.
+            SessionError: The refreshed session cannot be kept.
+        """
+        wanted = Wanted(id_token_margin=margin)
+        if loaded.session.refresh_token is None or wanted.is_met(loaded.session, self.clock()):
+            return loaded.session
+        return self._renew(carrier, loaded, wanted).session
+
     def _renew(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> Loaded:
         _require_refresh_token(loaded.session)
         if self.sessions.store.stateless:
@@ -105,7 +133,7 @@ class AccessTokens:
         except TimeoutError as error:
             raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED") from error
         except AccessTokenError as error:
-            if error.code == "invalid_grant" and carrier.can_write:
+            if _has_ended(error) and carrier.can_write:
                 self.sessions.end(carrier)
             raise
         if renewed.cookie != loaded.cookie:
@@ -125,7 +153,7 @@ class AccessTokens:
             current = self._newest(self.sessions.load_cookie(cookie))
             if current is None:
                 raise AccessTokenError("the session has ended", code="MISSING_SESSION")
-            if wanted.find(current.session, self.clock()) is not None:
+            if wanted.is_met(current.session, self.clock()):
                 return current
             renewed = self._refresh(current, wanted)
             if self.sessions.store.stateless:
@@ -146,7 +174,7 @@ class AccessTokens:
         try:
             response = self.refresh(current.session, wanted)
         except AccessTokenError as error:
-            if error.code == "invalid_grant":
+            if _has_ended(error):
                 self.sessions.store.delete(current.cookie)
             raise
         audience = wanted.audience_in(current.session)
@@ -161,15 +189,20 @@ def _spent(loaded: Loaded) -> str:
     return file_name(loaded.session.refresh_token or "")
 
 
+def _has_ended(error: AccessTokenError) -> bool:
+    # A token that is refused to the wrong key is as good as ever to the right one.
+    return error.code == "invalid_grant" and not error.dpop_key_mismatch
+
+
 def _require_refresh_token(session: Session) -> None:
     if session.refresh_token is not None:
         return
     if session.act is not None:
-        raise AccessTokenError(
-            "the access token has expired, and a delegated session (act) has no refresh token: exchange again",
-            code="MISSING_REFRESH_TOKEN",
-        )
-    raise AccessTokenError(
-        "the access token has expired and there is no refresh token: log in with offline_access in the scope",
-        code="MISSING_REFRESH_TOKEN",
-    )
+        fault = "a delegated session has no refresh token: Auth0 issues none when an actor takes part"
+        hint = "Exchange again, with a new subject token and the actor's; offline_access cannot be had with an actor."
+    elif session.refresh_token_withheld:
+        fault = "Auth0 issued no refresh token, although offline_access was asked for"
+        hint = "Allow offline access on the API and the refresh token grant on the application, then log in again."
+    else:
+        fault, hint = "there is no refresh token: log in with offline_access in the scope", ""
+    raise AccessTokenError(f"the access token has expired, and {fault}", code="MISSING_REFRESH_TOKEN", _hint=hint)

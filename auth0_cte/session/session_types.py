@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, field, frozen
 
+from auth0_cte.actors import Actor, chain_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from attrs import Attribute
 
 __all__ = ["LoginWithCustomTokenExchangeResult", "Session", "TokenSet"]
 
@@ -22,12 +26,18 @@ class TokenSet:
         access_token: The token.
         scope: Its scopes, separated by spaces.
         expires_at: When it expires, in Unix seconds, or None when that is not known.
+        dpop_thumbprint: The thumbprint of the DPoP key that it is bound to; None for a bearer token.
     """
 
     audience: str
     access_token: str = field(repr=False)
     scope: str | None = None
     expires_at: int | None = None
+    dpop_thumbprint: str | None = None
+
+
+def _is_shown(attribute: Attribute[Any], value: object) -> bool:
+    return value is not None or attribute.name != "dpop_thumbprint"  # which the sibling SDKs do not have
 
 
 @frozen(kw_only=True, eq=False)
@@ -46,6 +56,10 @@ class Session(Mapping[str, Any]):
             moves it.
         default_audience: The audience of the login, which is meant when none is named.
         default_scope: The scopes of the login, separated by spaces.
+        refresh_token_withheld: Whether the login asked for ``offline_access`` and Auth0 issued no refresh token, as
+            in every delegated session.
+        dpop_thumbprint: The thumbprint of the DPoP key that the tokens were asked for with; None without. The refresh
+            token of a public client is bound to that key.
         extra: What a sibling SDK keeps in the session besides; carried along.
     """
 
@@ -59,19 +73,29 @@ class Session(Mapping[str, Any]):
     expires_at: int | None = None
     default_audience: str = "default"
     default_scope: str = ""
+    refresh_token_withheld: bool = False
+    dpop_thumbprint: str | None = None
     extra: Mapping[str, Any] = field(factory=dict, repr=False)
 
     @property
-    def act(self) -> Mapping[str, Any] | None:
-        """The claim of the party that acts for the user, or None."""
-        return self.user.get("act")
+    def act(self) -> Actor | None:
+        """The party that acts for the user, with those before it behind; None when users act for themselves."""
+        return Actor.from_claim(self.user.get("act"))
+
+    def current_actor(self) -> Actor | None:
+        """Return who acts for the user now: the only one that may decide what is allowed (RFC 8693 section 4.1)."""
+        return self.act
+
+    def delegation_chain(self) -> list[Actor]:
+        """Return the verified actors from the current to the original one; empty without delegation."""
+        return chain_of(self.act)
 
     def _as_dict(self) -> dict[str, Any]:
         return {
             "user": self.user,
             "id_token": self.id_token,
             "refresh_token": self.refresh_token,
-            "token_sets": [asdict(each) for each in self.token_sets],
+            "token_sets": [asdict(each, filter=_is_shown) for each in self.token_sets],
             "domain": self.domain,
         }
 
@@ -96,11 +120,13 @@ class LoginWithCustomTokenExchangeResult:
         session: The session that was established.
         state_data: The same as the dict that auth0-server-python returns: ``state_data["user"]["sub"]``.
         authorization_details: What the server granted beyond scopes (RFC 9396), or None.
+        recovery_code: The user's new recovery code, to be shown once, when the login used up the old one; else None.
     """
 
     session: Session
     state_data: dict[str, Any] = field(repr=False)
     authorization_details: Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
+    recovery_code: str | None = field(default=None, repr=False)
 
     @property
     def user(self) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
+from auth0_cte.actors import Actor
 from auth0_cte.error import OrganizationError, SessionError
 from auth0_cte.session.session_types import Session, TokenSet
 
@@ -63,6 +64,7 @@ def from_login(
     scope: str,
     sid: str,
     now: float,
+    dpop_thumbprint: str | None = None,
 ) -> Session:
     """Make the session of a login.
 
@@ -74,6 +76,7 @@ def from_login(
         scope: The scopes that were asked for, separated by spaces.
         sid: The session's id at Auth0, or one of our own.
         now: The time in Unix seconds.
+        dpop_thumbprint: The thumbprint of the client's DPoP key, or None.
 
     Raises:
         SessionError: The upstream session that the login rests on has ended already.
@@ -92,6 +95,8 @@ def from_login(
         expires_at=ceiling,
         default_audience=audience or DEFAULT_AUDIENCE,
         default_scope=response.scope if response.scope is not None else scope,
+        refresh_token_withheld=response.refresh_token_withheld,
+        dpop_thumbprint=dpop_thumbprint,
     )
 
 
@@ -121,6 +126,7 @@ def with_tokens(
         token_sets=(*others, fresh),
         refresh_token=response.refresh_token or session.refresh_token,
         id_token=response.id_token or session.id_token,
+        dpop_thumbprint=response.dpop_thumbprint or session.dpop_thumbprint,
     )
 
 
@@ -130,6 +136,7 @@ def _token_set(response: TokenExchangeResponse, audience: str, scope: str) -> To
         access_token=response.access_token,
         scope=response.scope if response.scope is not None else scope,
         expires_at=None if response.expires_at is None else int(response.expires_at),
+        dpop_thumbprint=response.dpop_thumbprint,
     )
 
 
@@ -145,20 +152,16 @@ def to_state_data(session: Session) -> dict[str, Any]:
     internal: dict[str, Any] = {"sid": session.sid, "created_at": session.created_at}
     if session.expires_at is not None:
         internal["session_expires_at"] = session.expires_at
+    if session.refresh_token_withheld:
+        internal["refresh_token_withheld"] = True
+    if session.dpop_thumbprint is not None:
+        internal["dpop_jkt"] = session.dpop_thumbprint
     return {
         **session.extra,
         "user": dict(session.user),
         "id_token": session.id_token,
         "refresh_token": session.refresh_token,
-        "token_sets": [
-            {
-                "audience": each.audience,
-                "access_token": each.access_token,
-                "scope": each.scope,
-                "expires_at": NEVER if each.expires_at is None else each.expires_at,
-            }
-            for each in session.token_sets
-        ],
+        "token_sets": [_token_set_data(each) for each in session.token_sets],
         "domain": session.domain,
         "internal": {
             **internal,
@@ -166,6 +169,16 @@ def to_state_data(session: Session) -> dict[str, Any]:
             "default_scope": session.default_scope,
         },
     }
+
+
+def _token_set_data(tokens: TokenSet) -> dict[str, Any]:
+    data = {
+        "audience": tokens.audience,
+        "access_token": tokens.access_token,
+        "scope": tokens.scope,
+        "expires_at": NEVER if tokens.expires_at is None else tokens.expires_at,
+    }
+    return data if tokens.dpop_thumbprint is None else {**data, "dpop_jkt": tokens.dpop_thumbprint}
 
 
 def from_state_data(data: Mapping[str, Any]) -> Session:
@@ -185,12 +198,14 @@ def _from_state_data(data: Mapping[str, Any]) -> Session:
     user = data["user"]
     if not isinstance(user["sub"], str) or not user["sub"]:
         raise ValueError("a session has a user")
+    Actor.from_claim(user.get("act"))  # whoever acts must be readable, lest a delegated session pass for the user's own
     token_sets = tuple(
         TokenSet(
             audience=str(each["audience"]),
             access_token=str(each["access_token"]),
             scope=each.get("scope"),
             expires_at=None if each.get("expires_at") == NEVER else each.get("expires_at"),
+            dpop_thumbprint=each.get("dpop_jkt"),
         )
         for each in data.get("token_sets") or ()
     )
@@ -208,5 +223,7 @@ def _from_state_data(data: Mapping[str, Any]) -> Session:
         expires_at=None if ceiling is None else int(ceiling),
         default_audience=internal.get("default_audience") or first.audience,
         default_scope=str(internal.get("default_scope", first.scope) or ""),
+        refresh_token_withheld=internal.get("refresh_token_withheld") is True,
+        dpop_thumbprint=internal.get("dpop_jkt"),
         extra={name: value for name, value in data.items() if name not in _OWN_MEMBERS},
     )

@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from auth0_cte.testing.apis import Api
     from auth0_cte.testing.applications import Application
     from auth0_cte.testing.clock import FakeClock
+    from auth0_cte.testing.factors import Factor
     from auth0_cte.testing.in_process import TenantAdapter
     from auth0_cte.testing.journal import Journal, LogEntry
     from auth0_cte.testing.messages import Reply, TenantRequest
     from auth0_cte.testing.organizations import Organization
     from auth0_cte.testing.records import Record
     from auth0_cte.testing.server import TenantServer
+    from auth0_cte.testing.session_transfer import TransferredSession
     from auth0_cte.testing.tenant import LocalTenant
     from auth0_cte.testing.users import Connection, User
 
@@ -43,6 +45,7 @@ __all__ = [
     "Api",
     "Application",
     "Connection",
+    "Factor",
     "FakeClock",
     "Journal",
     "LocalTenant",
@@ -53,6 +56,7 @@ __all__ = [
     "TenantAdapter",
     "TenantRequest",
     "TenantServer",
+    "TransferredSession",
     "User",
 ]
 
@@ -62,6 +66,7 @@ _MODULES = {
     "Api": "apis",
     "Application": "applications",
     "Connection": "users",
+    "Factor": "factors",
     "FakeClock": "clock",
     "Journal": "journal",
     "LocalTenant": "tenant",
@@ -72,6 +77,7 @@ _MODULES = {
     "TenantAdapter": "in_process",
     "TenantRequest": "messages",
     "TenantServer": "server",
+    "TransferredSession": "session_transfer",
     "User": "users",
 }
 

@@ -13,6 +13,8 @@ from auth0_cte.testing.messages import RefusalError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from auth0_cte.testing.dpop import ProofOfPossession
+
 __all__ = ["OIDC_SCOPES", "Api", "Apis", "TokenDialect"]
 
 OIDC_SCOPES: Final = frozenset({"openid", "profile", "email", "phone", "address", "offline_access"})
@@ -33,6 +35,7 @@ class Api:
         token_dialect: Auth0's own profile (``typ: JWT``, ``azp``) or RFC 9068 (``typ: at+jwt``, ``client_id``,
             ``jti``).
         skip_consent: Whether first-party applications need no consent; without, exchanges are refused.
+        proof_of_possession: Whether its access tokens are bound to a DPoP key: never, when there is a proof, or always.
     """
 
     identifier: str
@@ -40,6 +43,7 @@ class Api:
     token_lifetime: int = 86400
     token_dialect: TokenDialect = "access_token"
     skip_consent: bool = True
+    proof_of_possession: ProofOfPossession = "allowed"
 
     def grant(self, requested: Sequence[str]) -> tuple[str, ...]:
         """Return those of the requested scopes that can be granted, each once and in the order asked for."""

@@ -16,6 +16,7 @@ from auth0_cte.testing.messages import RefusalError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from auth0_cte.jose import VerificationKey
     from auth0_cte.testing.messages import TenantRequest
 
 __all__ = [
@@ -27,7 +28,14 @@ __all__ = [
     "authenticate",
 ]
 
-AuthMethod: TypeAlias = Literal["client_secret_basic", "client_secret_post", "none"]
+AuthMethod: TypeAlias = Literal[
+    "client_secret_basic",
+    "client_secret_post",
+    "none",
+    "private_key_jwt",
+    "self_signed_tls_client_auth",
+    "tls_client_auth",
+]
 """The methods that the tenant knows (OpenID Connect Core 1.0, section 9)."""
 
 
@@ -45,6 +53,12 @@ class Application:
         trust_forwarded_for: Auth0's "Trust Token Endpoint IP Header": whether ``auth0-forwarded-for`` is believed.
         id_token_alg: The algorithm of its ID tokens.
         allowed_logout_urls: Where browsers may be sent after a logout; None for any https or loopback URL.
+        resource_server: The identifier of the API that it is ("Custom API Client"), whose access tokens it may exchange
+            On-Behalf-Of; None for any.
+        require_proof_of_possession: Whether it is issued no tokens without a DPoP proof.
+        public_keys: The keys that its assertions are verified with (private_key_jwt).
+        certificates: Its certificates, DER (self_signed_tls_client_auth), or its authority's (tls_client_auth).
+        tls_subject: The subject of its certificates (tls_client_auth).
     """
 
     client_id: str
@@ -56,6 +70,11 @@ class Application:
     trust_forwarded_for: bool = False
     id_token_alg: str = "RS256"
     allowed_logout_urls: tuple[str, ...] | None = None
+    resource_server: str | None = None
+    require_proof_of_possession: bool = False
+    public_keys: tuple[VerificationKey, ...] = field(default=(), repr=False)
+    certificates: tuple[bytes, ...] = field(default=(), repr=False)
+    tls_subject: str | None = None
 
     def has_secret(self, secret: str | None) -> bool:
         """Tell whether a secret is the application's."""
@@ -126,7 +145,9 @@ class _Public:
 
     def claims(self, request: TenantRequest) -> bool:
         return (
-            not request.form.keys() & {"client_secret", "client_assertion"} and "authorization" not in request.headers
+            not request.form.keys() & {"client_secret", "client_assertion"}
+            and "authorization" not in request.headers
+            and request.client_certificate is None
         )
 
     def client_id(self, request: TenantRequest) -> str | None:
@@ -175,10 +196,10 @@ def authenticate(
     application = applications.get(client_id)
     if application is None:
         raise _unauthorized(f"the application {client_id!r} does not exist")
-    if application.auth_method != used[0].method:
+    if application.auth_method.removeprefix("self_signed_") != used[0].method:
         raise _unauthorized(f"the application authenticates by {application.auth_method}, not by {used[0].method}")
     if not used[0].accepts(application, request):
-        raise _unauthorized("the client secret is wrong")
+        raise _unauthorized("the credentials are wrong")
     return application
 
 

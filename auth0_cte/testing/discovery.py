@@ -22,6 +22,7 @@ _PATHS: Final = {
     "jwks_uri": ".well-known/jwks.json",
     "revocation_endpoint": "oauth/revoke",
 }
+_ALIASED: Final = ("token_endpoint", "mfa_challenge_endpoint", "userinfo_endpoint", "revocation_endpoint")
 
 
 def serve_configuration(state: TenantState, request: TenantRequest) -> Reply:
@@ -34,11 +35,17 @@ def serve_configuration(state: TenantState, request: TenantRequest) -> Reply:
         "grant_types_supported": sorted(state.grants),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGORITHMS),
-        "token_endpoint_auth_methods_supported": sorted(each.method for each in state.authenticators),
+        "token_endpoint_auth_methods_supported": sorted(
+            {"self_signed_tls_client_auth", *(each.method for each in state.authenticators)}
+        ),
+        "dpop_signing_alg_values_supported": list(state.dpop.algorithms),
         "claims_supported": ["aud", "email", "email_verified", "exp", "iat", "iss", "name", "nickname", "sub"],
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
     }
+    alias = state.mtls_aliases.get(request.base_url)
+    if alias is not None:
+        metadata["mtls_endpoint_aliases"] = {name: f"{alias}/{_PATHS[name]}" for name in _ALIASED}
     if state.session_settings.rp_initiated_logout:
         metadata["end_session_endpoint"] = f"{request.issuer}oidc/logout"
     return json_reply(metadata, headers=_CACHEABLE)

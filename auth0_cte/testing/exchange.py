@@ -12,8 +12,12 @@ from attrs import frozen
 from auth0_cte.testing.action_api import UserById
 from auth0_cte.testing.actions import run_action
 from auth0_cte.testing.actor_token import verify_actor_token
+from auth0_cte.testing.dpop import bound, require_binding
 from auth0_cte.testing.messages import RefusalError, json_reply
+from auth0_cte.testing.on_behalf_of import exchange_on_behalf_of, is_on_behalf_of
+from auth0_cte.testing.rate_limits import limited
 from auth0_cte.testing.requirements import ask_for_more
+from auth0_cte.testing.session_transfer import is_session_transfer, session_transfer_api, transfer
 from auth0_cte.testing.token_endpoint import Grant, Outcome
 from auth0_cte.testing.tokens import TokenGrant, issue_tokens
 from auth0_cte.token_types import ACCESS_TOKEN, ID_TOKEN
@@ -51,8 +55,11 @@ class _Asked:
 def _exchange(call: TokenCall) -> Outcome:
     state = call.state
     state.rejects.check(call.ip)
+    if is_on_behalf_of(call):
+        return exchange_on_behalf_of(call)
     action = _profile(call)
     asked = _read(call)
+    require_binding(call, asked.api)
     commands = run_action(state, action, _event(call, asked))
     _obey_denials(call, commands)
     organization = _organization(state, asked, commands)
@@ -65,7 +72,10 @@ def _exchange(call: TokenCall) -> Outcome:
         organization=organization,
         act=commands.actor,
     )
-    ask_for_more(state, grant)
+    grant = bound(call, grant)
+    ask_for_more(state, grant, asked.scopes)
+    if is_session_transfer(grant.api):
+        return transfer(call, grant)
     body = {**issue_tokens(state, grant, asked.scopes), "issued_token_type": ACCESS_TOKEN}
     if "offline_access" in grant.scopes:
         body["refresh_token"] = state.refresh_tokens.issue(grant)
@@ -103,7 +113,8 @@ def _read(call: TokenCall) -> _Asked:
         actor_token_type=actor_token_type,
         scopes=tuple((request.one("scope") or "").split()),
         organization=state.organizations.find(organization) if organization else None,
-        api=state.apis.find(audience or state.default_audience, request.issuer),
+        api=session_transfer_api(state, audience)
+        or state.apis.find(audience or state.default_audience, request.issuer),
         actor_user=verify_actor_token(state, actor_token or "", call.application) if is_ours else None,
     )
 
@@ -203,7 +214,7 @@ def _details(grant: TokenGrant) -> dict[str, Any]:
 
 
 TOKEN_EXCHANGE: Final = Grant(
-    handle=_exchange,
+    handle=limited(_exchange),
     is_enabled=lambda application: application.token_exchange,
     success_log="secte",
     failure_log="fecte",

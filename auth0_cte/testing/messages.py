@@ -57,6 +57,7 @@ class TenantRequest:
         headers: The header fields; names match in any case.
         query: What follows the ``?``, undecoded.
         body: The body as text.
+        client_certificate: The certificate (DER) that the client presented in the TLS handshake, or None.
         form: The body's parameters, out of a form or a JSON object; Auth0's token endpoint takes either.
     """
 
@@ -68,6 +69,7 @@ class TenantRequest:
     headers: Headers = field(factory=Headers)
     query: str = field(default="", repr=False)
     body: str = field(default="", repr=False)
+    client_certificate: bytes | None = field(default=None, repr=False)
     form: Form = field(repr=False, init=False, default=Factory(lambda self: _read_form(self), takes_self=True))
 
     @property

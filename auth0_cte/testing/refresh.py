@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve
 
 from auth0_cte.testing.apis import OIDC_SCOPES
-from auth0_cte.testing.messages import json_reply
+from auth0_cte.testing.dpop import bound
+from auth0_cte.testing.messages import RefusalError, json_reply
 from auth0_cte.testing.refresh_tokens import invalid_refresh_token
 from auth0_cte.testing.requirements import ask_for_more
 from auth0_cte.testing.token_endpoint import Grant, Outcome
@@ -30,9 +31,10 @@ def _refresh(call: TokenCall) -> Outcome:
     state, client_id = call.state, call.application.client_id
     token = call.request.required("refresh_token")
     held = state.refresh_tokens.use(token, client_id)
+    _check_key(call, held)
     requested = tuple((call.request.one("scope") or "").split())
-    grant = _renewed(call, held, requested)
-    ask_for_more(state, grant)
+    grant = bound(call, _renewed(call, held, requested))
+    ask_for_more(state, grant, requested or held.scopes)
     # Used up last, so that a refusal does not cost it.
     rotated = state.refresh_tokens.rotate(token, client_id) if state.session_settings.rotate_refresh_tokens else None
     body = issue_tokens(state, grant, requested or held.scopes, id_token=state.session_settings.refresh_id_token)
@@ -44,6 +46,13 @@ def _refresh(call: TokenCall) -> Outcome:
         description="Successful exchange of a refresh token",
         details={"granted_scope": " ".join(grant.scopes), "resource_server": grant.api.identifier},
     )
+
+
+def _check_key(call: TokenCall, held: TokenGrant) -> None:
+    if held.refresh_jkt is not None and call.jkt is None:
+        raise RefusalError(400, "invalid_dpop_proof", "A DPoP proof is required.", user_id=held.user.user_id)
+    if held.refresh_jkt not in (None, call.jkt):
+        raise invalid_refresh_token("the refresh token is bound to another DPoP key", held.user.user_id)
 
 
 def _renewed(call: TokenCall, held: TokenGrant, requested: Sequence[str]) -> TokenGrant:

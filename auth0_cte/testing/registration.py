@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import secrets as random
+import ssl
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from auth0_cte.testing.actions import make_action
 from auth0_cte.testing.apis import Api, TokenDialect
 from auth0_cte.testing.applications import Application, AuthMethod
+from auth0_cte.testing.client_credentials import Credentials
+from auth0_cte.testing.factors import Factor, FactorKind
 from auth0_cte.testing.keys import ID_TOKEN_ALGORITHMS
 from auth0_cte.testing.organizations import Organization
 from auth0_cte.testing.users import DATABASE, Connection, User
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Mapping
 
     from auth0_cte.testing.actions import ActionFunction
+    from auth0_cte.testing.dpop import ProofOfPossession
     from auth0_cte.testing.state import TenantState
 
-__all__ = ["Registration"]
+__all__ = ["Registration", "check_host_name"]
 
 F = TypeVar("F", bound="ActionFunction")
 
@@ -45,6 +50,12 @@ class Registration:
         trust_forwarded_for: bool = False,
         id_token_alg: str = "RS256",  # noqa: S107 - no password
         allowed_logout_urls: Iterable[str] | None = None,
+        resource_server: str | None = None,
+        require_proof_of_possession: bool = False,
+        public_keys: Iterable[str | bytes | Mapping[str, Any]] = (),
+        certificates: Iterable[str | os.PathLike[str]] = (),
+        certificate_authority: str | os.PathLike[str] | None = None,
+        tls_subject: str | None = None,
     ) -> Application:
         """Register an application; one with the same client id is replaced.
 
@@ -59,11 +70,23 @@ class Registration:
             id_token_alg: RS256, PS256, ES256, or HS256 with the client secret.
             allowed_logout_urls: Where browsers may be sent after a logout; a ``*`` stands for a subdomain. Any https
                 or loopback URL when None.
+            resource_server: The identifier of the API that the application is: On-Behalf-Of takes access tokens for
+                that one alone. For any API when None.
+            require_proof_of_possession: Whether it is issued no tokens without a DPoP proof.
+            public_keys: For private_key_jwt: the public keys of its assertions, PEM or JWK. One without a ``kid`` gets
+                its thumbprint; see ``Application.public_keys``.
+            certificates: For self_signed_tls_client_auth: its certificates, PEM or paths of PEM files.
+            certificate_authority: For tls_client_auth: who issues its certificates, without intermediate ones,
+                likewise.
+            tls_subject: For tls_client_auth: their subject (RFC 4514), ``CN=client,O=Acme``, say.
 
         Raises:
-            ValueError: The algorithm is another one, or a public application has a secret or HS256.
+            ValueError: The algorithm is another one, a public application has a secret or HS256, or what the
+                application authenticates by is missing, unusable, or given for another method.
         """
         public = auth_method == "none"
+        authorities = () if certificate_authority is None else (certificate_authority,)
+        credentials = Credentials.read(auth_method, public_keys, certificates, authorities, tls_subject)
         if id_token_alg not in ID_TOKEN_ALGORITHMS:
             raise ValueError(f"id_token_alg is one of {', '.join(ID_TOKEN_ALGORITHMS)}, not {id_token_alg!r}")
         if public and (client_secret is not None or id_token_alg == "HS256"):
@@ -71,7 +94,7 @@ class Registration:
         self.state.keys.use(id_token_alg)
         application = Application(
             client_id=client_id,
-            client_secret=None if public else client_secret or random.token_urlsafe(48),
+            client_secret=client_secret or (random.token_urlsafe(48) if "secret" in auth_method else None),
             auth_method=auth_method,
             name=name or client_id,
             metadata=dict(metadata or {}),
@@ -79,9 +102,31 @@ class Registration:
             trust_forwarded_for=trust_forwarded_for,
             id_token_alg=id_token_alg,
             allowed_logout_urls=None if allowed_logout_urls is None else tuple(allowed_logout_urls),
+            resource_server=resource_server,
+            require_proof_of_possession=require_proof_of_possession,
+            public_keys=credentials.public_keys,
+            certificates=credentials.certificates,
+            tls_subject=tls_subject,
         )
+        self.state.client_authorities |= set(map(ssl.DER_cert_to_PEM_cert, credentials.certificates))
         self.state.applications.add(application)
         return application
+
+    def add_custom_domain(self, domain: str) -> None:
+        """Have the tenant go by another host name, too: ``login.acme.example``, say.
+
+        Tokens that are asked for there have that host as issuer. In process it is reached by clients and sessions that
+        are made from now on.
+
+        Args:
+            domain: The host name.
+
+        Raises:
+            ValueError: It is no host name.
+        """
+        check_host_name(domain)
+        self.state.custom_domains.append(domain)
+        self.state.issuers.add(f"https://{domain}/")
 
     def add_user(
         self,
@@ -127,6 +172,25 @@ class Registration:
         )
         self.state.users.add(user)
         return user
+
+    def enroll_factor(self, user_id: str, kind: FactorKind, *, name: str = "") -> Factor:
+        """Enroll a second factor for a user, who is asked for one from now on.
+
+        Args:
+            user_id: The id in the tenant.
+            kind: ``otp``, ``sms``, ``voice``, ``email``, ``push`` or ``recovery-code``.
+            name: What the list of authenticators shows, ``+49 *** 12``, say.
+
+        Returns:
+            The factor; its ``code()`` is what the user reads, ``approve()`` and ``deny()`` answer a push message.
+
+        Raises:
+            KeyError: There is no such user.
+        """
+        self.state.users[user_id].mfa_required = True
+        factor = Factor(user_id=user_id, kind=kind, clock=self.state.clock, name=name)
+        self.state.factors.add(factor)
+        return factor
 
     def delete_user(self, user_id: str) -> None:
         """Delete a user, whose refresh tokens are revoked.
@@ -187,6 +251,7 @@ class Registration:
         token_lifetime: int = 86400,
         token_dialect: TokenDialect = "access_token",  # noqa: S107 - no password
         skip_consent: bool = True,
+        proof_of_possession: ProofOfPossession = "allowed",
     ) -> Api:
         """Register an API. Until there is one, every absolute URI is taken as an audience; afterwards only those.
 
@@ -196,6 +261,8 @@ class Registration:
             token_lifetime: How long its access tokens live, in seconds.
             token_dialect: ``access_token`` for Auth0's own form of a JWT, ``rfc9068_profile`` for RFC 9068.
             skip_consent: Whether no consent is needed; exchanges answer ``consent_required`` when False.
+            proof_of_possession: ``none`` (the default of Auth0's own APIs): access tokens are never bound to a DPoP
+                key; ``allowed``: they are when the request has a proof; ``required``: there are none without a proof.
         """
         api = Api(
             identifier=identifier,
@@ -203,6 +270,7 @@ class Registration:
             token_lifetime=token_lifetime,
             token_dialect=token_dialect,
             skip_consent=skip_consent,
+            proof_of_possession=proof_of_possession,
         )
         self.state.apis.add(api)
         return api
@@ -250,3 +318,9 @@ class Registration:
                 api.authentication.set_actor(actor)
 
         self.action(subject_token_type)(exchange)
+
+
+def check_host_name(domain: str) -> None:
+    """Raise a `ValueError` for what is no host name."""
+    if not domain or set(domain) & set("/@?# "):
+        raise ValueError(f"domain is a host name, not {domain!r}")

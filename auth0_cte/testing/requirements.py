@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.testing.messages import RefusalError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from auth0_cte.testing.state import TenantState
     from auth0_cte.testing.tokens import TokenGrant
 
@@ -16,8 +17,13 @@ __all__ = ["ask_for_more"]
 _NO_MFA_WITH_ACTOR: Final = "MFA is not supported using actor_token with the requested token exchange profile."
 
 
-def ask_for_more(state: TenantState, grant: TokenGrant) -> None:
+def ask_for_more(state: TenantState, grant: TokenGrant, requested: Sequence[str]) -> None:
     """Let a grant pass that needs nothing more of the user.
+
+    Args:
+        state: The tenant.
+        grant: What is to be granted.
+        requested: The scopes that the request named.
 
     Raises:
         RefusalError: The API needs consent, or the user a second factor.
@@ -29,11 +35,10 @@ def ask_for_more(state: TenantState, grant: TokenGrant) -> None:
         return
     if grant.act is not None:
         raise RefusalError(400, "invalid_request", _NO_MFA_WITH_ACTOR, user_id=user.user_id)
-    mfa_token = f"Fe26.2*{secrets.token_urlsafe(32)}"
-    state.mfa_tokens[mfa_token] = grant
-    members: dict[str, Any] = {"mfa_token": mfa_token}
-    if user.mfa_requirements is not None:
-        members["mfa_requirements"] = user.mfa_requirements
+    members: dict[str, Any] = {"mfa_token": state.mfa_tokens.interrupt(grant, tuple(requested))}
+    requirements = user.mfa_requirements or state.factors.requirements(user.user_id)
+    if requirements is not None:
+        members["mfa_requirements"] = requirements
     raise RefusalError(
         403, "mfa_required", "Multifactor authentication required", user_id=user.user_id, members=members
     )

@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._write(Reply(status=HTTPStatus.LENGTH_REQUIRED), b"")
             return
-        host = self.headers.get("host") or self._here.authority
+        host = self._here.alias_of or self.headers.get("host") or self._here.authority
         reply = self._here.tenant.handle(
             method=self.command,
             base_url=f"{self._here.scheme}://{host}",
@@ -65,8 +65,12 @@ class _Handler(BaseHTTPRequestHandler):
             headers=Headers(self.headers.items()),
             body=self.rfile.read(int(length)).decode("utf-8", "replace"),
             ip=self.client_address[0],
+            client_certificate=self._certificate(),
         )
         self._send(reply)
+
+    def _certificate(self) -> bytes | None:
+        return self.request.getpeercert(binary_form=True) if isinstance(self.request, ssl.SSLSocket) else None
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815 - found by name
 
@@ -98,8 +102,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, tenant: LocalTenant, ssl_context: ssl.SSLContext | None) -> None:
-        self.tenant, self.ssl_context = tenant, ssl_context
+    def __init__(self, tenant: LocalTenant, ssl_context: ssl.SSLContext | None, alias_of: str | None = None) -> None:
+        self.tenant, self.ssl_context, self.alias_of = tenant, ssl_context, alias_of
+        self._trusted: set[str] = set()
         self.scheme = "http" if ssl_context is None else "https"
         self.closing = threading.Event()
         self.accepted = 0
@@ -120,8 +125,16 @@ class _Server(ThreadingHTTPServer):
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
         if self.ssl_context is not None:
+            if self.alias_of is not None:
+                self._trust_new_clients(self.ssl_context)
             connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
+
+    def _trust_new_clients(self, context: ssl.SSLContext) -> None:
+        # Applications are registered while the server runs, too.
+        for authority in self.tenant.state.client_authorities - self._trusted:
+            context.load_verify_locations(cadata=authority)
+            self._trusted.add(authority)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         thread = threading.Thread(
@@ -162,12 +175,31 @@ class _Server(ThreadingHTTPServer):
             thread.join(_JOIN_SECONDS)
 
 
+class _Running:
+    """A server and the thread that it accepts in."""
+
+    def __init__(self, server: _Server) -> None:
+        self._server = server
+        self._thread = threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="LocalTenant"
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.closing.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.end_connections()
+        self._server.server_close()
+
+
 class TenantServer:
     """A tenant that listens on a loopback port, until `close` or the end of a ``with`` block.
 
     Args:
         tenant: The tenant.
         tls: Whether to speak TLS, with a certificate of an authority that exists for this server alone.
+        mutual_tls: Whether to speak TLS, and to listen on a second port that asks for client certificates.
 
     Attributes:
         ca_bundle: The path of the authority's certificate (PEM), or None without TLS.
@@ -176,15 +208,17 @@ class TenantServer:
         ConfigurationError: TLS is asked for, and trustme is not installed.
     """
 
-    def __init__(self, tenant: LocalTenant, *, tls: bool = False) -> None:
+    def __init__(self, tenant: LocalTenant, *, tls: bool = False, mutual_tls: bool = False) -> None:
         self._tenant = tenant
         self._directory: Path | None = None
         self.ca_bundle: str | None = None
-        self._server = _Server(tenant, self._make_certificate() if tls else None)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True, name="LocalTenant"
-        )
-        self._thread.start()
+        context, asking = self._make_certificate() if tls or mutual_tls else (None, None)
+        self._server = _Server(tenant, context)
+        self._running = [_Running(self._server)]
+        if mutual_tls:
+            alias = _Server(tenant, asking, alias_of=self._server.authority)
+            self._running.append(_Running(alias))
+            tenant.state.mtls_aliases[self.url] = f"https://{alias.authority}"
 
     def __enter__(self) -> Self:
         return self
@@ -225,24 +259,25 @@ class TenantServer:
         """Stop listening, end all connections and wait for their threads. A second call does nothing."""
         if self._server.closing.is_set():
             return
-        self._server.closing.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.end_connections()
-        self._server.server_close()
+        for running in self._running:
+            running.close()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _make_certificate(self) -> ssl.SSLContext:
+    def _make_certificate(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         try:
             import trustme  # pyright: ignore[reportMissingImports] - comes with an extra
         except ImportError as error:
             raise ConfigurationError("serve(tls=True) needs trustme: pip install 'auth0-cte[test]'") from error
         authority = trustme.CA()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+        certificate = authority.issue_cert("localhost", "127.0.0.1")
+        context, asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        certificate.configure_cert(asking)
+        # Not required, so that a client without one reads why it is refused.
+        asking.verify_mode = ssl.CERT_OPTIONAL
         self._directory = Path(tempfile.mkdtemp(prefix="auth0-cte-"))
         bundle = self._directory / "ca.pem"
         authority.cert_pem.write_to_path(bundle)
         self.ca_bundle = str(bundle)
-        return context
+        return context, asking

@@ -9,13 +9,19 @@ from attrs import Factory, define, field
 from auth0_cte.testing.action_cache import ActionCache
 from auth0_cte.testing.apis import Apis
 from auth0_cte.testing.applications import BUILT_IN_AUTHENTICATORS, Applications
+from auth0_cte.testing.client_credentials import Certificate, SignedAssertion
+from auth0_cte.testing.dpop import DPoPSettings
+from auth0_cte.testing.factors import Factors
 from auth0_cte.testing.journal import Journal
 from auth0_cte.testing.keys import KeyRing
+from auth0_cte.testing.mfa import InterruptedGrants
 from auth0_cte.testing.organizations import Organizations
 from auth0_cte.testing.protection import RejectCounter
+from auth0_cte.testing.rate_limits import RateLimits
 from auth0_cte.testing.refresh_tokens import RefreshTokens
 from auth0_cte.testing.script import Script
 from auth0_cte.testing.session_settings import SessionSettings
+from auth0_cte.testing.session_transfer import SessionTransferTokens
 from auth0_cte.testing.users import Users
 
 if TYPE_CHECKING:
@@ -26,7 +32,6 @@ if TYPE_CHECKING:
     from auth0_cte.testing.journal import LogEntry
     from auth0_cte.testing.messages import Reply, TenantRequest
     from auth0_cte.testing.token_endpoint import Grant
-    from auth0_cte.testing.tokens import TokenGrant
 
 __all__ = ["Endpoint", "TenantState"]
 
@@ -41,10 +46,16 @@ class TenantState:
         domain: The host name that the tenant goes by in process.
         clock: Returns Unix seconds.
         default_audience: The API of requests that name none, or None.
+        custom_domains: The host names that it goes by besides.
         issuers: The issuer identifiers that the tenant was reached by so far.
         session_settings: What can be set about refresh tokens, ID tokens and logout.
         refresh_tokens: What was granted, by the refresh tokens issued for it.
+        session_transfers: The session transfer tokens that wait for their redemption.
+        factors: What users have enrolled for multi-factor authentication.
         mfa_tokens: What waits for a second factor, by the tokens that continue it.
+        dpop: What is wanted in DPoP proofs, and was seen of them.
+        client_authorities: The certificates (PEM) that clients' ones are trusted by in the TLS handshake.
+        mtls_aliases: The base URLs for clients with certificates, by the usual ones.
         endpoints: What answers, by path and then by method.
         grants: The grants of the token endpoint by ``grant_type``.
         authenticators: The ways in which applications can authenticate.
@@ -60,19 +71,28 @@ class TenantState:
     apis: Apis = field(factory=Apis)
     actions: dict[str, Action] = field(factory=dict)
     action_cache: ActionCache = Factory(lambda self: ActionCache(self.clock), takes_self=True)
+    rate_limits: RateLimits = Factory(lambda self: RateLimits(self.clock), takes_self=True)
     rejects: RejectCounter = Factory(lambda self: RejectCounter(self.clock), takes_self=True)
     requests: Journal[TenantRequest] = field(factory=Journal)
     logs: Journal[LogEntry] = field(factory=Journal)
     script: Script = field(factory=Script)
+    custom_domains: list[str] = field(factory=list)
     issuers: set[str] = field(factory=set)
     session_settings: SessionSettings = field(factory=SessionSettings)
     refresh_tokens: RefreshTokens = Factory(
         lambda self: RefreshTokens(self.clock, self.session_settings), takes_self=True
     )
-    mfa_tokens: dict[str, TokenGrant] = field(factory=dict)
+    factors: Factors = field(factory=Factors)
+    mfa_tokens: InterruptedGrants = Factory(lambda self: InterruptedGrants(self.clock), takes_self=True)
+    session_transfers: SessionTransferTokens = Factory(lambda self: SessionTransferTokens(self.clock), takes_self=True)
+    dpop: DPoPSettings = Factory(lambda self: DPoPSettings(clock=self.clock), takes_self=True)
+    client_authorities: set[str] = field(factory=set)
+    mtls_aliases: dict[str, str] = field(factory=dict)
     endpoints: dict[str, dict[str, Endpoint]] = field(factory=dict)
     grants: dict[str, Grant] = field(factory=dict)
-    authenticators: list[ClientAuthenticator] = Factory(lambda: list(BUILT_IN_AUTHENTICATORS))
+    authenticators: list[ClientAuthenticator] = Factory(
+        lambda: [*BUILT_IN_AUTHENTICATORS, SignedAssertion(), Certificate()]
+    )
 
 
 Endpoint: TypeAlias = "Callable[[TenantState, TenantRequest], Reply]"

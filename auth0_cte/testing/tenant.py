@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from auth0_cte.testing.discovery import serve_configuration, serve_jwks
+from auth0_cte.testing.dpop import DPoP
 from auth0_cte.testing.exchange import GRANT_TYPE, TOKEN_EXCHANGE
 from auth0_cte.testing.logout import serve_logout, serve_oidc_logout
 from auth0_cte.testing.messages import TenantRequest
+from auth0_cte.testing.mfa import MFA_GRANTS, serve_authenticators, serve_challenge
+from auth0_cte.testing.rate_limits import RateLimiting
 from auth0_cte.testing.refresh import GRANT_TYPE as REFRESH_GRANT_TYPE
 from auth0_cte.testing.refresh import REFRESH_TOKEN
-from auth0_cte.testing.registration import Registration
+from auth0_cte.testing.registration import Registration, check_host_name
 from auth0_cte.testing.routing import answer
 from auth0_cte.testing.script import Scripting
 from auth0_cte.testing.sessions import Sessions
@@ -22,7 +25,7 @@ from auth0_cte.testing.tokens import ID_TOKEN_LIFETIME, TokenGrant, issue_id_tok
 from auth0_cte.testing.userinfo import serve_userinfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -34,12 +37,13 @@ if TYPE_CHECKING:
     from auth0_cte.testing.journal import Journal, LogEntry
     from auth0_cte.testing.messages import Headers, Reply
     from auth0_cte.testing.server import TenantServer
+    from auth0_cte.testing.session_transfer import TransferredSession
     from auth0_cte.testing.users import User
 
 __all__ = ["LocalTenant"]
 
 
-class LocalTenant(Registration, Scripting, Sessions):
+class LocalTenant(Registration, RateLimiting, Scripting, Sessions, DPoP):
     """An Auth0 tenant that lives in this process: discovery, keys, Custom Token Exchange, and what sessions need.
 
     It is reached in process (`client`, `session`, `adapter`) or over a loopback port (`serve`); its issuer is the
@@ -70,8 +74,7 @@ class LocalTenant(Registration, Scripting, Sessions):
         client_secret: str | None = None,
         default_audience: str | None = None,
     ) -> None:
-        if not domain or set(domain) & set("/@?# "):
-            raise ValueError(f"domain is a host name, not {domain!r}")
+        check_host_name(domain)
         super().__init__(TenantState(domain=domain, clock=clock, default_audience=default_audience))
         self.clock: Callable[[], float] = clock
         self._sleep = sleep
@@ -82,8 +85,11 @@ class LocalTenant(Registration, Scripting, Sessions):
         self.state.endpoints["/userinfo"] = {"GET": serve_userinfo, "POST": serve_userinfo}
         self.state.endpoints["/v2/logout"] = {"GET": serve_logout}
         self.state.endpoints["/oidc/logout"] = {"GET": serve_oidc_logout, "POST": serve_oidc_logout}
+        self.state.endpoints["/mfa/authenticators"] = {"GET": serve_authenticators}
+        self.state.endpoints["/mfa/challenge"] = {"POST": serve_challenge}
         self.state.grants[GRANT_TYPE] = TOKEN_EXCHANGE
         self.state.grants[REFRESH_GRANT_TYPE] = REFRESH_TOKEN
+        self.state.grants.update(MFA_GRANTS)
         self._servers: list[TenantServer] = []
         default = self.add_application(client_id, client_secret, name="Local application")
         self.client_id: str = default.client_id
@@ -170,6 +176,18 @@ class LocalTenant(Registration, Scripting, Sessions):
         grant = TokenGrant(issuer=self.issuer, application=application, user=self.users[user_id], api=api, scopes=())
         return issue_id_token(self.state, grant, lifetime=lifetime, more=claims)
 
+    def redeem_session_transfer_token(self, token: str, *, ip: str = "127.0.0.1") -> TransferredSession:
+        """Use a session transfer token up, as ``/authorize`` does; a failed attempt does so, too.
+
+        Args:
+            token: The token.
+            ip: The address of the browser: that of the request, or what ``auth0-forwarded-for`` said, if trusted.
+
+        Raises:
+            ValueError: It is unknown, was used before, is older than 60 seconds, or comes from another address.
+        """
+        return self.state.session_transfers.redeem(token, ip)
+
     def rotate_keys(self, *, keep_old: bool = True) -> None:
         """Sign with new keys from now on.
 
@@ -178,7 +196,17 @@ class LocalTenant(Registration, Scripting, Sessions):
         """
         self.state.keys.rotate(keep_old=keep_old)
 
-    def handle(self, *, method: str, base_url: str, target: str, headers: Headers, body: str, ip: str) -> Reply:
+    def handle(
+        self,
+        *,
+        method: str,
+        base_url: str,
+        target: str,
+        headers: Headers,
+        body: str,
+        ip: str,
+        client_certificate: bytes | None = None,
+    ) -> Reply:
         """Answer a request, whichever way it came.
 
         Args:
@@ -188,6 +216,7 @@ class LocalTenant(Registration, Scripting, Sessions):
             headers: The header fields.
             body: The body as text.
             ip: The address of the connection's other end.
+            client_certificate: The certificate (DER) that the client presented, or None.
         """
         parts = urlsplit(target)
         request = TenantRequest(
@@ -199,6 +228,7 @@ class LocalTenant(Registration, Scripting, Sessions):
             date=self.clock(),
             headers=headers,
             body=body,
+            client_certificate=client_certificate,
         )
         return answer(self.state, request)
 
@@ -212,17 +242,20 @@ class LocalTenant(Registration, Scripting, Sessions):
 
         return TenantAdapter(self, ip=ip, sleep=self._sleep)
 
-    def session(self, *, ip: str = "127.0.0.1") -> Session:
-        """Make a session in which ``https://{domain}`` is this tenant.
+    def session(self, *, ip: str = "127.0.0.1", beside: Iterable[LocalTenant] = ()) -> Session:
+        """Make a session in which ``https://{domain}``, and each custom domain, is this tenant.
 
         Args:
             ip: The address that the requests seem to come from.
+            beside: Further tenants to be reached by theirs: for applications that serve several.
         """
         from requests import Session
 
         session = Session()
         session.trust_env = False  # no proxy and no .netrc stands between a test and its tenant
-        session.mount(self.issuer.removesuffix("/"), self.adapter(ip=ip))
+        for tenant in (self, *beside):
+            for domain in (tenant.domain, *tenant.state.custom_domains):
+                session.mount(f"https://{domain}", tenant.adapter(ip=ip))
         return session
 
     def client(self, **overrides: Any) -> ServerClient:
@@ -243,18 +276,20 @@ class LocalTenant(Registration, Scripting, Sessions):
         usual = {} if application is None else _credentials(application, arguments)
         return ServerClient(**{"client_id": client_id, "clock": self.clock, **usual, **arguments})
 
-    def serve(self, *, tls: bool = False) -> TenantServer:
+    def serve(self, *, tls: bool = False, mutual_tls: bool = False) -> TenantServer:
         """Listen on a loopback port, at once; close the server, or use it in a ``with`` statement.
 
         Args:
             tls: Whether to speak TLS, as ``https://localhost:PORT``; needs ``pip install 'auth0-cte[test]'``.
+            mutual_tls: Whether to speak TLS, and to listen on a second port that asks for client certificates; the
+                metadata name it in ``mtls_endpoint_aliases``.
 
         Raises:
             ConfigurationError: TLS is asked for, and trustme is not installed.
         """
         from auth0_cte.testing.server import TenantServer
 
-        server = TenantServer(self, tls=tls)
+        server = TenantServer(self, tls=tls, mutual_tls=mutual_tls)
         self._servers.append(server)
         return server
 
@@ -269,10 +304,10 @@ def _credentials(application: Application, given: Mapping[str, Any]) -> dict[str
     from auth0_cte.auth_server.client_auth import ClientSecretBasic, PublicClient
 
     secret = given.get("client_secret", application.client_secret)
-    usual: dict[str, Any] = {"client_secret": secret}
+    usual: dict[str, Any] = {} if "client_assertion_signing_key" in given else {"client_secret": secret}
     if application.auth_method == "none":
         usual["client_auth"] = PublicClient()
-    if application.auth_method == "client_secret_basic" and secret is not None:
+    if application.auth_method == "client_secret_basic" and usual.get("client_secret") is not None:
         usual["client_auth"] = ClientSecretBasic(secret)
     if application.id_token_alg == "HS256":
         usual["id_token_algorithms"] = ("HS256",)

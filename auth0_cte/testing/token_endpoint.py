@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from auth0_cte.testing.applications import authenticate
+from auth0_cte.testing.dpop import nonce_headers, verify_proof
 from auth0_cte.testing.journal import LogEntry
 from auth0_cte.testing.messages import RefusalError
 
@@ -51,11 +52,13 @@ class TokenCall:
         state: The tenant.
         request: The request.
         application: The application.
+        jkt: The thumbprint of the key of its DPoP proof, which was checked; None without a proof.
     """
 
     state: TenantState
     request: TenantRequest
     application: Application
+    jkt: str | None = None
 
     @property
     def ip(self) -> str:
@@ -86,7 +89,8 @@ def serve_token(state: TenantState, request: TenantRequest) -> Reply:
         grant = _grant(state, request)
     except RefusalError as refusal:
         return refusal.reply().with_headers(_NO_STORE)
-    return _serve_grant(state, request, grant).with_headers(_NO_STORE)
+    nonce = nonce_headers(state) if "dpop" in request.headers else {}
+    return _serve_grant(state, request, grant).with_headers({**_NO_STORE, **nonce})
 
 
 def _grant(state: TenantState, request: TenantRequest) -> Grant:
@@ -116,7 +120,7 @@ def _handle(call: TokenCall, grant: Grant) -> Outcome:
     if not grant.is_enabled(call.application):
         name = call.request.required("grant_type")
         raise RefusalError(403, "unauthorized_client", f"Grant type '{name}' not allowed for the client.")
-    return grant.handle(call)
+    return grant.handle(evolve(call, jkt=verify_proof(call.state, call.request)))
 
 
 def _entry(

@@ -46,6 +46,8 @@ class TokenGrant:
         organization: The organization that the user acts in, or None.
         act: The actor (RFC 8693 section 4.1), or None.
         sid: The identifier of the session.
+        jkt: The thumbprint of the DPoP key that the access token is bound to, or None.
+        refresh_jkt: The same of the refresh token.
     """
 
     issuer: str
@@ -56,6 +58,8 @@ class TokenGrant:
     organization: Organization | None = None
     act: Mapping[str, Any] | None = None
     sid: str = field(factory=lambda: secrets.token_urlsafe(24))
+    jkt: str | None = None
+    refresh_jkt: str | None = None
 
     def common_claims(self, now: int, lifetime: int) -> dict[str, Any]:
         """Return the claims that ID token and access token share."""
@@ -73,6 +77,8 @@ def issue_access_token(state: TenantState, grant: TokenGrant) -> str:
     claims["aud"] = _audience(grant)
     if grant.scopes:
         claims["scope"] = " ".join(grant.scopes)
+    if grant.jkt is not None:
+        claims["cnf"] = {"jkt": grant.jkt}
     if grant.api.token_dialect == "rfc9068_profile":
         claims |= {"client_id": grant.application.client_id, "jti": secrets.token_urlsafe(16)}
         return state.keys.current().sign(claims, header={"typ": "at+jwt"})
@@ -132,4 +138,4 @@ def issue_tokens(
         body["id_token"] = issue_id_token(state, grant)
     if set(grant.scopes) != set(requested):
         body["scope"] = " ".join(grant.scopes)
-    return {**body, "expires_in": grant.api.token_lifetime, "token_type": "Bearer"}
+    return {**body, "expires_in": grant.api.token_lifetime, "token_type": "Bearer" if grant.jkt is None else "DPoP"}

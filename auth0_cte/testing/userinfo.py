@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from auth0_cte.jose import JoseError, Jws
+from auth0_cte.testing.dpop import verify_proof
 from auth0_cte.testing.messages import RefusalError, json_reply
 from auth0_cte.testing.tokens import user_claims
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from auth0_cte.testing.messages import Reply, TenantRequest
     from auth0_cte.testing.state import TenantState
 
@@ -33,7 +36,7 @@ def serve_userinfo(state: TenantState, request: TenantRequest) -> Reply:
 
 def _verify(state: TenantState, request: TenantRequest) -> dict[str, Any]:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    if scheme.lower() not in ("bearer", "dpop") or not token.strip():
         raise RefusalError(401, "unauthorized", "Unauthorized", headers={"www-authenticate": "Bearer"})
     try:
         jws = Jws.parse(token.strip())
@@ -43,7 +46,27 @@ def _verify(state: TenantState, request: TenantRequest) -> dict[str, Any]:
     fault = _fault(state, claims)
     if fault is not None:
         raise _invalid(fault)
+    bound_to = claims.get("cnf", {}).get("jkt")
+    if bound_to is not None or scheme.lower() == "dpop":
+        _check_possession(state, request, scheme, token.strip(), bound_to)
     return claims
+
+
+def _check_possession(
+    state: TenantState, request: TenantRequest, scheme: str, token: str, bound_to: str | None
+) -> None:
+    """Check that whoever sends a bound token has its key (RFC 9449 section 7)."""
+    try:
+        thumbprint = verify_proof(state, request, access_token=token)
+    except RefusalError as refusal:
+        raise _possession(refusal.error, refusal.description, refusal.headers) from None
+    if scheme.lower() != "dpop" or thumbprint is None or thumbprint != bound_to:
+        raise _possession("invalid_token", "The access token is not bound to the key of a DPoP proof.", {})
+
+
+def _possession(error: str, description: str, headers: Mapping[str, str]) -> RefusalError:
+    challenge = {"www-authenticate": f'DPoP error="{error}"'}
+    return RefusalError(401, error, description, headers={**headers, **challenge})
 
 
 def _fault(state: TenantState, claims: dict[str, Any]) -> str | None:

@@ -1,0 +1,107 @@
+"""Client authentication by a TLS certificate (RFC 8705)."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import TYPE_CHECKING, TypeAlias
+
+from auth0_cte.error import ConfigurationError, without_frames
+
+if TYPE_CHECKING:
+    from auth0_cte.auth_server.client_auth import Form
+    from auth0_cte.auth_server.discovery import Issuer
+
+__all__ = ["MutualTls"]
+
+FilePath: TypeAlias = "str | os.PathLike[str]"
+
+
+class MutualTls:
+    """Presents a client certificate in the TLS handshake: of an authority, or self-signed; no secret travels.
+
+    Requests for tokens go to the server's ``mtls_endpoint_aliases`` where it has them. The certificate is presented to
+    whichever of the issuer's hosts asks for one. The files are read when the client is made: after a renewal make a
+    new one.
+
+    Args:
+        certificate: A PEM file of the certificate, and of those between it and the authority's; None when an
+            ``ssl_context`` or ``session`` that the client is given has a certificate already.
+        key: A PEM file of its private key; in ``certificate`` when None.
+        password: The key's password.
+
+    Attributes:
+        certificate: The file of the certificate, or None.
+
+    Raises:
+        ConfigurationError: The files cannot be read, or do not belong together.
+    """
+
+    def __init__(
+        self, certificate: FilePath | None = None, key: FilePath | None = None, password: str | None = None
+    ) -> None:
+        try:
+            self._begin(certificate, key, password)
+        except ConfigurationError as error:
+            failure = without_frames(error)
+        else:
+            return
+        del certificate, key, password  # lest they be in the frame of the traceback: a path may be a key by mistake
+        raise failure
+
+    def _begin(self, certificate: FilePath | None, key: FilePath | None, password: str | None) -> None:
+        _check_path("certificate", certificate)
+        _check_path("key", key)
+        if password is not None and not isinstance(password, str):
+            raise ConfigurationError("password is no text")
+        if certificate is None and (key is not None or password is not None):
+            raise ConfigurationError("key or password is given without certificate")
+        self.certificate: FilePath | None = certificate
+        self._key, self._password = key, password
+        if certificate is not None:
+            self.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({getattr(self, 'certificate', None)!r})"
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Have connections of a context present the certificate.
+
+        Raises:
+            ConfigurationError: The files cannot be read, or do not belong together.
+        """
+        names = " and ".join(os.fspath(each) for each in (self.certificate, self._key) if each is not None)
+        fault = "a certificate or a key is missing, or malformed"
+
+        def give_password() -> str:
+            nonlocal fault
+            fault = "the key is encrypted; give its password" if self._password is None else "the password is wrong"
+            return self._password or ""
+
+        try:
+            # A function, because without one OpenSSL would ask at the terminal.
+            context.load_cert_chain(str(self.certificate), self._key, password=give_password)
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                fault = "the key is another certificate's"
+            raise ConfigurationError(f"the client certificate cannot be used ({names}): {fault}") from None
+        except (OSError, ValueError) as error:  # the latter for a password that is too long, or a path with a NUL
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigurationError(f"the client certificate cannot be read ({names}): {reason}") from None
+
+    def apply(self, client_id: str, issuer: Issuer, form: Form, headers: dict[str, str]) -> None:  # noqa: ARG002
+        """Add nothing: the form has the ``client_id``, and the connection the proof.
+
+        Raises:
+            ConfigurationError: The server is reached by plain http, where there are no certificates.
+        """
+        if not issuer.issuer.startswith("https://"):
+            raise ConfigurationError("a client certificate needs https, but domain is a plain http one")
+
+
+def _check_path(name: str, path: object) -> None:
+    if path is not None and not isinstance(path, str | os.PathLike):
+        raise ConfigurationError(f"{name} is the path of a PEM file")
+    # A path is shown in messages; a key must not be.
+    if isinstance(path, str) and "-----BEGIN" in path:
+        raise ConfigurationError(f"{name} is the path of a PEM file, not what is in it")

@@ -1,0 +1,90 @@
+"""A blocking call in a worker thread, for asyncio and trio, that is never left to itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+
+from auth0_cte.auth_server.retry import sleeper, waited
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Offloaded"]
+
+R = TypeVar("R")
+
+
+class Offloaded(Generic[R]):
+    """A call that a worker thread makes and a task waits for, to the end whatever happens to the task.
+
+    A token that was sent is spent, and what it bought must not get lost, nor be written behind the back of a caller who
+    has gone. So a cancellation is delivered when the call has returned, or before it has begun. anyio sees to that as
+    far as its own cancel scopes go; ``asyncio.Task.cancel``, ``asyncio.timeout``, ``asyncio.wait_for`` and
+    ``asyncio.run`` at Ctrl-C get past it, and are held back here.
+
+    Between two attempts nothing is at risk: a wait for a retry ends at once.
+
+    Args:
+        function: The call.
+    """
+
+    def __init__(self, function: Callable[[], R]) -> None:
+        self._function = function
+        self._asked_at = time.monotonic()
+        self._claim = threading.Lock()  # of the thread that begins the call, or of the task that will not have it begun
+        self._ended = False
+        self._cancelled = False
+        self._end: anyio.Event | None = None
+        self._nap: anyio.Event | None = None
+
+    async def run(self, limiter: anyio.CapacityLimiter) -> R:
+        """Have the call made, when the limiter has a thread for it."""
+        try:
+            return await anyio.to_thread.run_sync(self._make, limiter=limiter)
+        except anyio.get_cancelled_exc_class():
+            if not self._claim.acquire(blocking=False):
+                await self._wait_for_end()
+            raise
+
+    def _make(self) -> R:
+        if not self._claim.acquire(blocking=False):
+            return cast("R", None)  # the task has gone
+        # In a context of this call's own, a copy of the task's.
+        sleeper.set(self._sleep)
+        waited.set(time.monotonic() - self._asked_at)
+        try:
+            return self._function()
+        finally:
+            # The task sets its event before it looks whether this is the end; one of both sees the other.
+            self._ended = True
+            if self._end is not None:
+                anyio.from_thread.run_sync(self._end.set)
+
+    async def _wait_for_end(self) -> None:
+        self._cancelled = True
+        if self._nap is not None:
+            self._nap.set()
+        self._end = anyio.Event()
+        while not self._ended:
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._end.wait()
+            except anyio.get_cancelled_exc_class():
+                continue  # asked once more, the answer is the same
+
+    def _sleep(self, seconds: float) -> None:
+        anyio.from_thread.run(self._nap_until, seconds)
+
+    async def _nap_until(self, seconds: float) -> None:
+        self._nap = anyio.Event()
+        if not self._cancelled:
+            with anyio.move_on_after(seconds):
+                await self._nap.wait()
+        if self._cancelled:
+            raise anyio.get_cancelled_exc_class()

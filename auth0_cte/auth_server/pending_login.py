@@ -1,0 +1,94 @@
+"""A login that a second factor interrupted: sealed, so that the browser may keep it until the user has answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import asdict, field, frozen
+
+from auth0_cte.error import CustomTokenExchangeError
+from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from auth0_cte.jose import Sealer
+
+__all__ = ["PendingLogin", "PendingLogins"]
+
+PREFIX: Final = "pending-login."
+"""What tells a sealed login from an ``mfa_token`` of Auth0's."""
+MAX_AGE: Final = 600
+"""Auth0's ``mfa_token`` is good for as many seconds."""
+MAX_SKEW: Final = 60
+"""How far the clocks of the machines that share the secret may differ, in seconds."""
+IDENTIFIER: Final = "_a0_pending_login"
+
+
+@frozen(kw_only=True)
+class PendingLogin:
+    """What must be known to go on with a login as it was asked for.
+
+    Args:
+        mfa_token: The token that continues the authentication.
+        domain: The Auth0 domain that issued it.
+        organization: The organization that the login is for.
+        audience: The API that the login is for.
+        scope: The scopes that the login asked for.
+    """
+
+    mfa_token: str = field(repr=False)
+    domain: str
+    organization: str | None = None
+    audience: str | None = None
+    scope: str = ""
+
+
+class PendingLogins:
+    """Seals and opens pending logins.
+
+    Args:
+        secrets: The secrets of the sessions; the first seals, all open.
+        clock: The time in Unix seconds.
+    """
+
+    def __init__(self, secrets: Sequence[str], clock: Callable[[], float]) -> None:
+        self._secrets, self._clock = secrets, clock
+
+    def seal(self, pending: PendingLogin) -> str:
+        """Return text that only this application can read, and that nobody can change."""
+        return PREFIX + self._sealer().seal({**asdict(pending), "created_at": int(self._clock())})
+
+    def open(self, sealed: object) -> PendingLogin:
+        """Read what `seal` made.
+
+        Raises:
+            CustomTokenExchangeError: ``INVALID_PENDING_LOGIN``: it was not sealed here, was changed, or is too old.
+        """
+        if not is_pending_login(sealed) or not self._secrets:
+            raise _invalid("is none")
+        from auth0_cte.jose import JoseError
+
+        try:
+            content = self._sealer().unseal(str(sealed).removeprefix(PREFIX))
+        except JoseError:
+            raise _invalid("was not sealed with this secret, or was changed") from None
+        age = self._clock() - content.pop("created_at")
+        if not -MAX_SKEW <= age <= MAX_AGE:
+            raise _invalid("is too old")
+        return PendingLogin(**content)
+
+    def _sealer(self) -> Sealer:
+        from auth0_cte.jose import Sealer
+
+        # Under a name of its own: a pending login can never be taken for a session, nor a session for it.
+        return Sealer(self._secrets, IDENTIFIER)
+
+
+def is_pending_login(value: object) -> bool:
+    """Tell whether a text claims to be a sealed login."""
+    return isinstance(value, str) and value.startswith(PREFIX)
+
+
+def _invalid(fault: str) -> CustomTokenExchangeError:
+    return CustomTokenExchangeError(f"the pending login {fault}", code=Code.INVALID_PENDING_LOGIN)

@@ -1,0 +1,334 @@
+"""A rate limit of the client's own, so that the tenant's is never overrun: exchanges take turns.
+
+Auth0 counts with a token bucket that holds as many requests as the limit says and refills either steadily or at once
+when a window of time begins (Auth0, "Rate Limit Policy"; auth0/limitd-redis). Requests that leave at even intervals, a
+little slower than the limit, please both, and stay below it even when the network bunches some of them. Turns are
+handed out in advance (the generic cell rate algorithm): whoever asks learns at once how long to wait, first come first
+served, or that the deadline would pass before.
+"""
+
+from __future__ import annotations
+
+import bisect
+import logging
+import math
+import re
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+from attrs import frozen
+
+from auth0_cte.auth_server.retry import nap
+from auth0_cte.caching import reset_in_child
+from auth0_cte.error import ConfigurationError, CustomTokenExchangeError, RateLimitError
+from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import redis
+
+    from auth0_cte.auth_server.retry import Deadline
+    from auth0_cte.auth_types import RateLimitStatus
+
+__all__ = ["Bucket", "Pace", "RateLimit", "Turn"]
+
+logger: Final = logging.getLogger("auth0_cte")
+
+MAX_TENANTS: Final = 1000
+MAX_PAUSE: Final = 60.0
+"""The longest pause that one reply can cause, in seconds: a mistaken header must not stop a client for good."""
+MAX_REQUEST_SHARE: Final = 1.0
+"""What is left of the deadline for the request itself, in seconds; a quarter of it when that is less."""
+
+_RATE: Final = r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*(s|sec|second|m|min|minute|h|hour)\s*"
+_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@frozen(kw_only=True)
+class Pace:
+    """How fast turns come.
+
+    Args:
+        interval: Seconds between two turns.
+        burst: Turns that can be had at once after a rest.
+    """
+
+    interval: float
+    burst: int
+
+    @property
+    def tolerance(self) -> float:
+        """How many seconds ahead of its even time a turn may be taken."""
+        return (self.burst - 1) * self.interval
+
+    def first_turn(self, even: float, base: float) -> float:
+        """Return the earliest turn after ``base``, taken or not, when an even flow has its next one at ``even``."""
+        ahead = even - self.tolerance - base
+        # A hair less, lest a sum of fractions seem to be a whole turn more.
+        return base if ahead <= 0 else base + ahead - self.interval * (math.ceil(ahead / self.interval - 1e-6) - 1)
+
+
+@frozen
+class Turn:
+    """A place in the order of turns.
+
+    Args:
+        slot: When it is, on the bucket's own clock, which stands still while the bucket is paused.
+        wait: Seconds until then, as seen when it was taken.
+        granted: False when the wait was longer than allowed: the turn was not taken.
+    """
+
+    slot: float
+    wait: float
+    granted: bool
+
+
+class Bucket(Protocol):
+    """Turns at one tenant, in this process or shared; every method is one atomic step."""
+
+    def reserve(self, max_wait: float) -> Turn:
+        """Take the next turn, unless it is more than ``max_wait`` seconds away."""
+        ...
+
+    def due_in(self, turn: Turn) -> float:
+        """Return the seconds until a turn: a pause may have moved it."""
+        ...
+
+    def give_back(self, turn: Turn) -> None:
+        """Let somebody else have a turn that was not used."""
+
+    def pause(self, seconds: float) -> None:
+        """Move all turns, those that are taken too, so that none comes before so many seconds have passed."""
+
+    def drain(self, remaining: int, age: float) -> None:
+        """Forget turns saved up beyond ``remaining``, as the server counted ``age`` seconds ago."""
+
+
+class LocalBucket:
+    """Turns of this process.
+
+    Args:
+        pace: How fast turns come.
+        monotonic: A clock that never jumps.
+    """
+
+    def __init__(self, pace: Pace, monotonic: Callable[[], float]) -> None:
+        self._pace, self._monotonic = pace, monotonic
+        # On the bucket's clock: when an even flow of turns would have the next one, and turns that were given back.
+        self._next = -math.inf
+        self._free: list[float] = []
+        # How far the bucket's clock is behind, and until when it stands still.
+        self._behind, self._paused_until = 0.0, -math.inf
+        self._lock = threading.Lock()
+        reset_in_child(self)
+
+    def _after_fork_in_child(self) -> None:
+        self._lock = threading.Lock()
+
+    def reserve(self, max_wait: float) -> Turn:
+        """Take the next turn, unless it is more than ``max_wait`` seconds away."""
+        with self._lock:
+            now, base = self._now()
+            del self._free[: bisect.bisect_left(self._free, base)]
+            even = max(self._next, base)
+            slot = self._free[0] if self._free else max(base, even - self._pace.tolerance)
+            turn = Turn(slot, slot + self._behind - now, granted=slot + self._behind - now <= max_wait)
+            if turn.granted and self._free:
+                del self._free[0]
+            elif turn.granted:
+                self._next = even + self._pace.interval
+            return turn
+
+    def due_in(self, turn: Turn) -> float:
+        """Return the seconds until a turn."""
+        with self._lock:
+            return max(turn.slot + self._behind, self._paused_until) - self._monotonic()
+
+    def give_back(self, turn: Turn) -> None:
+        """Let the next who asks have the turn."""
+        with self._lock:
+            bisect.insort(self._free, turn.slot)
+
+    def pause(self, seconds: float) -> None:
+        """Stop the bucket's clock."""
+        with self._lock:
+            now, base = self._now()
+            self._next = max(self._next, base + self._pace.tolerance)
+            shift = now + seconds - self._behind - self._pace.first_turn(self._next, base)
+            if shift > 0:
+                self._behind += shift
+                self._paused_until = now + seconds
+
+    def drain(self, remaining: int, age: float) -> None:
+        """Forget turns saved up."""
+        with self._lock:
+            _, base = self._now()
+            used = self._pace.burst - remaining
+            self._next = max(self._next, base - age + used * self._pace.interval)
+
+    def _now(self) -> tuple[float, float]:
+        now = self._monotonic()
+        return now, max(now, self._paused_until) - self._behind
+
+
+class RateLimit:
+    """A limit on the exchanges of all threads of a process, or of all processes that share a Redis.
+
+    Each request of the token exchange grant takes a turn, a retry too; refreshes do not, because Auth0's limit on
+    Custom Token Exchange does not count them. A limit counts for each tenant by itself. Give the same object to several
+    clients of a tenant, for they share its limit.
+
+    Args:
+        rate: ``"4/s"``, ``"100/min"``, ``"1000/h"``: the tenant's limit.
+        burst: Exchanges that may leave at once after a rest. 1 never overruns the limit however the server counts; up
+            to the number in ``rate`` where it counts with a bucket that refills steadily.
+        headroom: The part of the limit that is left unused, from 0 to below 1, so that requests which the network
+            bunches do not overrun it.
+        redis: A client of redis-py to share the limit through; in this process alone when None. While Redis cannot be
+            used, exchanges fail before anything is sent (``RATE_LIMIT_UNAVAILABLE``). Give it time-outs.
+        name: What tells this limit from others in the same Redis.
+        monotonic: A clock that never jumps; injectable for tests.
+        sleep: Waits for some seconds; injectable for tests.
+
+    Raises:
+        ConfigurationError: An argument cannot work.
+    """
+
+    def __init__(
+        self,
+        rate: str,
+        *,
+        burst: int = 1,
+        headroom: float = 0.05,
+        redis: redis.Redis | None = None,
+        name: str = "auth0-cte",
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = nap,
+    ) -> None:
+        if isinstance(burst, bool) or not isinstance(burst, int) or burst < 1:
+            raise ConfigurationError("burst is no whole number above zero")
+        if isinstance(headroom, bool) or not isinstance(headroom, int | float) or not 0 <= headroom < 1:
+            raise ConfigurationError("headroom is no number from 0 to below 1")
+        per_second = _per_second(rate)
+        self.rate: str = rate.strip()
+        self._per_second = per_second
+        self._pace = Pace(interval=1 / (per_second * (1 - headroom)), burst=burst)
+        self._redis, self._name = redis, name
+        self._monotonic, self._sleep = monotonic, sleep
+        self._buckets: dict[str, Bucket] = {}
+        self._lock = threading.Lock()
+        reset_in_child(self)
+
+    def _after_fork_in_child(self) -> None:
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        shared = "" if self._redis is None else f", redis=..., name={self._name!r}"
+        return f"RateLimit({self.rate!r}, burst={self._pace.burst}{shared})"
+
+    def take(self, tenant: str, deadline: Deadline, announce: Callable[[float], None] | None = None) -> float:
+        """Wait for a turn.
+
+        Args:
+            tenant: The issuer whose limit it is.
+            deadline: The end of the call; some of it is left for the request.
+            announce: Called with the seconds of the wait before it begins.
+
+        Returns:
+            When the turn came, by the monotonic clock.
+
+        Raises:
+            RateLimitError: ``LOCAL_RATE_LIMIT``: no turn comes in time; ``retry_after`` says when one would.
+            CustomTokenExchangeError: ``RATE_LIMIT_UNAVAILABLE``: Redis cannot be used.
+        """
+        bucket, left = self._bucket(tenant), deadline.remaining()
+        kept = min(MAX_REQUEST_SHARE, left / 4)
+        turn = bucket.reserve(left - kept)
+        if not turn.granted:
+            raise self._too_busy(turn.wait)
+        if turn.wait > 0:
+            if announce is not None:
+                announce(turn.wait)
+            self._await(bucket, turn, deadline, kept)
+        return self._monotonic()
+
+    def _await(self, bucket: Bucket, turn: Turn, deadline: Deadline, kept: float) -> None:
+        wait, used = turn.wait, False
+        try:
+            while wait > 0:
+                if wait > deadline.remaining() - kept:
+                    raise self._too_busy(wait)
+                self._sleep(wait)
+                wait = bucket.due_in(turn)
+            used = True
+        finally:
+            if not used:
+                bucket.give_back(turn)
+
+    def learn(self, tenant: str, status: RateLimitStatus | None, since: float, now: float) -> None:
+        """Take to heart what a successful reply told about the limit.
+
+        Args:
+            tenant: The issuer whose limit it is.
+            status: What the reply told.
+            since: When the request was sent, by the monotonic clock.
+            now: The time in Unix seconds.
+        """
+        if status is None or status.remaining is None or status.remaining >= self._pace.burst:
+            return
+        # A reset further away than refilling takes at our rate means that the server's rate is lower than ours.
+        refill = (status.limit or 0) / self._per_second + 1
+        far = status.remaining == 0 and status.reset_at is not None and status.reset_at - now > refill
+        seconds = min((status.reset_at or now) - now, MAX_PAUSE) if far else 0.0
+        self._tell(tenant, seconds, status.remaining, self._monotonic() - since)
+
+    def back_off(self, tenant: str, error: RateLimitError) -> None:
+        """Have everybody wait as long as a 429 says; but for the IP address that is blocked nothing helps."""
+        if not error.blocked:
+            seconds = self._pace.interval if error.retry_after is None else error.retry_after
+            self._tell(tenant, min(seconds, MAX_PAUSE), 0, 0.0)
+
+    def _tell(self, tenant: str, seconds: float, remaining: int, age: float) -> None:
+        bucket = self._bucket(tenant)
+        try:
+            if seconds > 0:
+                bucket.pause(seconds)
+            else:
+                bucket.drain(remaining, age)
+        except CustomTokenExchangeError as error:
+            # The answer is there, and must not get lost because of what follows from it.
+            logger.warning("the shared rate limit could not be told of a reply: %s", error.message)
+
+    def _bucket(self, tenant: str) -> Bucket:
+        bucket = self._buckets.get(tenant)
+        if bucket is None:
+            with self._lock:
+                if len(self._buckets) >= MAX_TENANTS:
+                    self._buckets.pop(next(iter(self._buckets)))
+                bucket = self._buckets.setdefault(tenant, self._make_bucket(tenant))
+        return bucket
+
+    def _make_bucket(self, tenant: str) -> Bucket:
+        if self._redis is None:
+            return LocalBucket(self._pace, self._monotonic)
+        from auth0_cte.auth_server.rate_limit_redis import RedisBucket
+
+        return RedisBucket(self._redis, self._pace, f"{self._name}:{tenant}")
+
+    def _too_busy(self, wait: float) -> RateLimitError:
+        return RateLimitError(
+            f"the client's own rate limit ({self.rate}) has no turn left within the deadline; nothing was sent",
+            code=Code.LOCAL_RATE_LIMIT,
+            kind="local",
+            retry_after=wait,
+            is_retryable=True,
+        )
+
+
+def _per_second(rate: object) -> float:
+    found = re.fullmatch(_RATE, rate) if isinstance(rate, str) else None
+    if found is None or float(found[1]) <= 0:
+        raise ConfigurationError('a rate limit is written "4/s", "100/min" or "1000/h"')
+    return float(found[1]) / _SECONDS[found[2][0]]
