@@ -1,0 +1,144 @@
+"""`Auth0Backend`: whoever has a session is a user of Django, too."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.hashers import make_password
+from django.core.exceptions import FieldDoesNotExist
+
+from auth0_cte.auth_server.domain import issuer_url
+from auth0_cte.django.settings import creates_users
+from auth0_cte.session.stores import file_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.db.models import Field
+    from django.http import HttpRequest
+
+    from auth0_cte.auth_types import Session
+
+__all__ = ["Auth0Backend"]
+
+logger: Final = logging.getLogger("auth0_cte")
+
+KEY_PREFIX: Final = "auth0-"
+KEY_DIGITS: Final = 40
+
+
+class Auth0Backend(ModelBackend):  # type: ignore[misc]
+    """Finds the user of an Auth0 session, by issuer and ``sub`` alone: never by an e-mail address or a name.
+
+    ``AUTHENTICATION_BACKENDS = ["auth0_cte.django.backends.Auth0Backend", …]`` switches it on. ``request.auth0.login``
+    then logs in at Django as well, and ``request.user`` is the user for as long as the Auth0 session lasts. Permissions
+    are those of the database, as with `ModelBackend`.
+
+    Attributes:
+        create_users: Whether users who are not there yet are created, without a password and without permissions; when
+            None, ``AUTH0_CTE["create_users"]``, which is False unless it is given: the tenant would decide who has an
+            account here.
+        key_field: The unique field of the user model that holds `user_key`; the model's ``USERNAME_FIELD`` when None.
+    """
+
+    create_users: bool | None = None
+    key_field: str | None = None
+
+    def authenticate(  # type: ignore[override, unused-ignore]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        request: HttpRequest | None,  # noqa: ARG002 - named by Django
+        auth0_session: Session | None = None,
+    ) -> AbstractBaseUser | None:
+        """Return the user of a session, or None when there is none who may log in.
+
+        Args:
+            request: The request.
+            auth0_session: The session.
+        """
+        if auth0_session is None or auth0_session.domain is None:
+            return None
+        claims = auth0_session.user
+        user = self._find_or_create(self.user_key(issuer_url(auth0_session.domain), claims["sub"]))
+        if user is None or not self.is_own(user) or not self.user_can_authenticate(user):
+            logger.warning(
+                "a login was refused: the user is %s", "unknown" if user is None else "inactive, or not Auth0's"
+            )
+            return None
+        self.configure_user(user, claims)
+        return user
+
+    async def aauthenticate(  # type: ignore[override, unused-ignore]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request: HttpRequest | None, auth0_session: Session | None = None
+    ) -> AbstractBaseUser | None:
+        """Return the user of a session, as `authenticate` does."""
+        user: AbstractBaseUser | None = await sync_to_async(self.authenticate)(request, auth0_session=auth0_session)
+        return user
+
+    @staticmethod
+    def user_key(issuer: str, sub: str) -> str:
+        """Return what a user is found by: 46 characters that every username field takes, the same for ever.
+
+        It is a hash, because a ``sub`` may be longer than the field, have characters that usernames must not have, and
+        differ from another one by case alone, which some databases do not see.
+
+        Args:
+            issuer: The issuer URL: ``https://tenant.auth0.com/``.
+            sub: The user's id at Auth0: ``auth0|507f1f77``.
+        """
+        return KEY_PREFIX + file_name(f"{issuer} {sub}")[:KEY_DIGITS]
+
+    def is_own(self, user: AbstractBaseUser) -> bool:
+        """Tell whether an account that bears the key was made for it: one with a password is somebody else's.
+
+        Who may choose a username could else lie in wait for another's first login.
+        """
+        return not (user.password and user.has_usable_password())
+
+    def configure_user(self, user: AbstractBaseUser, claims: Mapping[str, Any]) -> None:
+        """Store what the claims say of a user; called at each login, to be overridden.
+
+        First name, last name, and the e-mail address if Auth0 has verified it: stored, as far as the model has such
+        fields and they are not unique, and never looked up.
+
+        Args:
+            user: The user, who has been saved; ``last_login`` is None at the first login.
+            claims: The verified claims of the ID token.
+        """
+        email = claims.get("email") if claims.get("email_verified") is True else None
+        wanted = {
+            "first_name": claims.get("given_name"),
+            "last_name": claims.get("family_name"),
+            user.get_email_field_name(): email,
+        }
+        changed = {name: value for name, value in wanted.items() if _is_news(user, name, value)}
+        for name, value in changed.items():
+            setattr(user, name, value)
+        if changed:
+            user.save(update_fields=list(changed))
+
+    def _find_or_create(self, key: str) -> AbstractBaseUser | None:
+        model = get_user_model()
+        field = self.key_field or model.USERNAME_FIELD
+        found: AbstractBaseUser | None
+        if not (creates_users() if self.create_users is None else self.create_users):
+            found = model._default_manager.filter(**{field: key}).first()  # noqa: SLF001 - Django's documented name
+            return found
+        new = {model.USERNAME_FIELD: key, "password": make_password(None)}
+        new.pop(field, None)
+        found, _ = model._default_manager.get_or_create(**{field: key}, defaults=new)  # noqa: SLF001
+        return found
+
+
+def _is_news(user: Any, name: str, value: object) -> bool:
+    if not isinstance(value, str) or not value or getattr(user, name, None) == value:
+        return False
+    try:
+        field: Field = user._meta.get_field(name)  # noqa: SLF001 - Django's documented name
+    except FieldDoesNotExist:
+        return False
+    return not field.unique and (field.max_length is None or len(value) <= field.max_length)

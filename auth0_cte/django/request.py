@@ -1,0 +1,253 @@
+"""``request.auth0``: the client's methods for one request, and their asynchronous counterparts."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.asyncio import async_unsafe
+from django.utils.cache import patch_vary_headers
+
+from auth0_cte.django import users
+from auth0_cte.django.clients import get_async_client, get_client
+from auth0_cte.error import ConfigurationError
+from auth0_cte.session.carrier import StagedCarrier
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.http import HttpRequest, HttpResponseBase
+
+    from auth0_cte.auth_server.async_server_client import AsyncServerClient
+    from auth0_cte.auth_server.server_client import ServerClient
+    from auth0_cte.auth_types import (
+        CustomTokenExchangeOptions,
+        LoginWithCustomTokenExchangeResult,
+        Session,
+        TokenExchangeResponse,
+    )
+
+__all__ = ["RequestAuth0", "auth0_of"]
+
+
+_refuse_in_event_loop: Final[Any] = async_unsafe(
+    "this would block the event loop: in async code await the method of request.auth0 that begins with a, such as "
+    "request.auth0.aget_session()"
+)(lambda: None)
+
+
+class _RequestCarrier(StagedCarrier):
+    """Knows whether cookies were looked at, and whether it is too late to set any."""
+
+    was_read = False
+    was_sent = False
+
+    @property
+    def can_write(self) -> bool:
+        return not self.was_sent
+
+    def cookies(self) -> Mapping[str, str]:
+        self.was_read = True
+        return super().cookies()
+
+    def flush(self, response: Any) -> None:
+        super().flush(response)
+        self.was_sent = True
+
+
+class RequestAuth0:
+    """What ``request.auth0`` is.
+
+    Nothing is loaded before it is asked for. Cookies go out with whatever response leaves. The plain methods and
+    properties are for synchronous code: in an event loop they raise `SynchronousOnlyOperation` rather than block it.
+
+    Args:
+        request: The request.
+    """
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self._carrier = _RequestCarrier(request)
+        self._found: tuple[Mapping[str, str], Session | None] | None = None
+
+    @property
+    def client(self) -> ServerClient:
+        """The project's client."""
+        return get_client()
+
+    @property
+    def async_client(self) -> AsyncServerClient:
+        """The mirror of `client`."""
+        return get_async_client()
+
+    @property
+    def store_options(self) -> dict[str, Any]:
+        """The ``store_options`` of this request, for any method of the client."""
+        return {"request": self._request, "carrier": self._carrier}
+
+    @property
+    def session(self) -> Session | None:
+        """The session, or None."""
+        return self.get_session()
+
+    @property
+    def user(self) -> Mapping[str, Any] | None:
+        """The verified claims of the user, or None."""
+        return self.get_user()
+
+    def get_session(self) -> Session | None:
+        """Return the session, or None; it is loaded once."""
+        found = self._remembered()
+        if found is None:
+            _refuse_in_event_loop()
+            found = self._remember(self.client.get_session(self.store_options))
+        return found[1]
+
+    async def aget_session(self) -> Session | None:
+        """Return the session, or None; it is loaded once."""
+        found = self._remembered()
+        if found is None:
+            found = self._remember(await self.async_client.get_session(self.store_options))
+        return found[1]
+
+    def get_user(self) -> Mapping[str, Any] | None:
+        """Return the verified claims of the user, or None."""
+        session = self.get_session()
+        return None if session is None else session.user
+
+    async def aget_user(self) -> Mapping[str, Any] | None:
+        """Return the verified claims of the user, or None."""
+        session = await self.aget_session()
+        return None if session is None else session.user
+
+    def get_access_token(self, audience: str | None = None, scope: str | None = None) -> str:
+        """Return a valid access token of the session, as `ServerClient.get_access_token` does."""
+        _refuse_in_event_loop()
+        self._found = None  # a refresh changes the session
+        return self.client.get_access_token(self.store_options, audience, scope)
+
+    async def aget_access_token(self, audience: str | None = None, scope: str | None = None) -> str:
+        """Return a valid access token of the session, as `ServerClient.get_access_token` does."""
+        self._found = None
+        return await self.async_client.get_access_token(self.store_options, audience, scope)
+
+    def custom_token_exchange(
+        self, options: CustomTokenExchangeOptions | Mapping[str, Any], *, use_cache: bool = True
+    ) -> TokenExchangeResponse:
+        """Exchange a token, as `ServerClient.custom_token_exchange` does."""
+        _refuse_in_event_loop()
+        return self.client.custom_token_exchange(options, self.store_options, use_cache=use_cache)
+
+    async def acustom_token_exchange(
+        self, options: CustomTokenExchangeOptions | Mapping[str, Any], *, use_cache: bool = True
+    ) -> TokenExchangeResponse:
+        """Exchange a token, as `ServerClient.custom_token_exchange` does."""
+        return await self.async_client.custom_token_exchange(options, self.store_options, use_cache=use_cache)
+
+    def login(self, options: CustomTokenExchangeOptions | Mapping[str, Any]) -> LoginWithCustomTokenExchangeResult:
+        """Log the user in, as `ServerClient.login_with_custom_token_exchange` does; ``request.user`` as well.
+
+        Raises:
+            CustomTokenExchangeError: The exchange failed.
+            PermissionDenied: `Auth0Backend` is configured, and refused the user; nobody is logged in.
+            ConfigurationError: `Auth0Backend` is configured without Django's middleware for sessions.
+        """
+        _refuse_in_event_loop()
+        users.require_middleware(self._request)
+        return self._admit(self.client.login_with_custom_token_exchange(options, self.store_options))
+
+    async def alogin(
+        self, options: CustomTokenExchangeOptions | Mapping[str, Any]
+    ) -> LoginWithCustomTokenExchangeResult:
+        """Log the user in, as `login` does."""
+        users.require_middleware(self._request)
+        result = await self.async_client.login_with_custom_token_exchange(options, self.store_options)
+        return await self._aadmit(result)
+
+    def resume_login(self, pending_login: str, **answer: Any) -> LoginWithCustomTokenExchangeResult:
+        """Finish a login that wanted a second factor, as `ServerClient.resume_login` does.
+
+        Args:
+            pending_login: From the `MfaRequiredError`.
+            **answer: ``otp``, ``oob_code`` and ``binding_code``, or ``recovery_code``.
+        """
+        _refuse_in_event_loop()
+        users.require_middleware(self._request)
+        return self._admit(self.client.resume_login(pending_login, self.store_options, **answer))
+
+    async def aresume_login(self, pending_login: str, **answer: Any) -> LoginWithCustomTokenExchangeResult:
+        """Finish a login that wanted a second factor, as `resume_login` does."""
+        users.require_middleware(self._request)
+        return await self._aadmit(await self.async_client.resume_login(pending_login, self.store_options, **answer))
+
+    def logout(self, return_to: str | None = None) -> str:
+        """End the session, and what `Auth0Backend` made of it; return the URL to redirect the browser to.
+
+        Args:
+            return_to: Where Auth0 sends the browser then; an absolute URL that the application allows.
+        """
+        _refuse_in_event_loop()
+        user = users.current(self._request)
+        url = self.client.logout(self.store_options, return_to)
+        users.log_out(self._request, user)
+        return url
+
+    async def alogout(self, return_to: str | None = None) -> str:
+        """End the session, as `logout` does."""
+        user = await users.acurrent(self._request)
+        url = await self.async_client.logout(self.store_options, return_to)
+        await users.alog_out(self._request, user)
+        return url
+
+    def finish(self, response: HttpResponseBase) -> HttpResponseBase:
+        """Set the cookies on the response that leaves; for the middleware."""
+        self._carrier.flush(response)
+        if self._carrier.was_read:
+            patch_vary_headers(response, ("Cookie",))
+        return response
+
+    def _remembered(self) -> tuple[Mapping[str, str], Session | None] | None:
+        # Whatever was logged in or out since, by whichever way, has changed the cookies.
+        if self._found is not None and self._found[0] != self._carrier.cookies():
+            self._found = None
+        return self._found
+
+    def _remember(self, session: Session | None) -> tuple[Mapping[str, str], Session | None]:
+        self._found = dict(self._carrier.cookies()), session
+        return self._found
+
+    def _admit(self, result: LoginWithCustomTokenExchangeResult) -> LoginWithCustomTokenExchangeResult:
+        with ExitStack() as undo:
+            undo.callback(self._withdraw)
+            users.log_in(self._request, result.session)
+            undo.pop_all()
+        return result
+
+    async def _aadmit(self, result: LoginWithCustomTokenExchangeResult) -> LoginWithCustomTokenExchangeResult:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._awithdraw)
+            await users.alog_in(self._request, result.session)
+            undo.pop_all()
+        return result
+
+    def _withdraw(self) -> None:
+        self.client.logout(self.store_options)
+        users.log_out(self._request, users.nobody())
+
+    async def _awithdraw(self) -> None:
+        await self.async_client.logout(self.store_options)
+        await users.alog_out(self._request, users.nobody())
+
+
+def auth0_of(request: HttpRequest) -> RequestAuth0:
+    """Return ``request.auth0``.
+
+    Raises:
+        ConfigurationError: The middleware is not installed.
+    """
+    auth0: RequestAuth0 | None = getattr(request, "auth0", None)
+    if auth0 is None:
+        raise ConfigurationError(
+            'the middleware is not installed: add "auth0_cte.django.middleware.Auth0CTEMiddleware" to MIDDLEWARE'
+        )
+    return auth0

@@ -1,0 +1,193 @@
+"""What the project's settings say, as arguments of `ServerClient`; every fault of theirs, to be listed at once.
+
+``AUTH0_CTE`` is a dict of arguments; settings and environment variables with the ``AUTH0_*`` names complete it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from auth0_cte.auth_server import configuration as check
+from auth0_cte.auth_server.server_client import ServerClient
+from auth0_cte.error import Auth0CTEError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = [
+    "SettingsError",
+    "client_options",
+    "creates_users",
+    "find_faults",
+    "given_client",
+    "given_options",
+    "names",
+    "source_of",
+]
+
+OWN_KEYS: Final = frozenset({"client", "create_users"})
+"""What ``AUTH0_CTE`` may hold beside the arguments of `ServerClient`."""
+MADE_KEYS: Final = ("client", "state_store")
+"""May be objects, functions or classes without arguments that make them, or the dotted path of either."""
+STORE_METHODS: Final = ("check", "create", "get", "replace", "touch", "delete", "delete_by_owner", "lock")
+NAMED: Final = ("domain", "client_id", "client_secret", "secret", "organization")
+COOKIE_NAMES: Final = tuple(f"AUTH0_COOKIE_{name}" for name in ("DOMAIN", "PATH", "SECURE", "SAME_SITE"))
+
+_ARGUMENTS: Final = frozenset(inspect.signature(ServerClient).parameters)
+_CHECKS: Final[Mapping[str, Callable[[Any], object]]] = {
+    "domain": check.check_domain,
+    "client_id": check.check_client_id,
+    "secret": check.check_secrets,
+    "leeway": check.check_leeway,
+    "rate_limit": check.check_rate_limit,
+    "exchange_cache": check.check_exchange_cache,
+    "ca_bundle": check.check_ca_bundle,
+    "ssl_context": check.check_ssl_context,
+    **{
+        name: partial(check.check_positive, name)
+        for name in ("timeout", "connect_timeout", "read_timeout", "pool_size")
+    },
+}
+
+
+class SettingsError(ConfigurationError, ImproperlyConfigured):  # type: ignore[misc]
+    """The project's settings cannot work; Django's own `ImproperlyConfigured`, too."""
+
+
+def given_options() -> dict[str, Any]:
+    """Return ``AUTH0_CTE``.
+
+    Raises:
+        ConfigurationError: It is no dict.
+    """
+    given = getattr(settings, "AUTH0_CTE", {})
+    if not isinstance(given, Mapping):
+        raise ConfigurationError('AUTH0_CTE is no dict; give {"domain": …, "client_id": …, …}')
+    return dict(given)
+
+
+def names() -> dict[str, Any]:
+    """Return what has an ``AUTH0_*`` name: environment variables, and the settings, which win."""
+    found = {name: value for name, value in os.environ.items() if name.startswith("AUTH0_")}
+    return found | _settings()
+
+
+def _settings() -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in dir(settings) if name.startswith("AUTH0_")}
+
+
+def source_of(name: str) -> str | None:
+    """Tell where an ``AUTH0_*`` name was found: ``settings`` or ``environment``."""
+    return "settings" if name in _settings() else "environment" if name in os.environ else None
+
+
+def creates_users() -> bool:
+    """Tell whether `Auth0Backend` may create users: ``AUTH0_CTE["create_users"]``, False unless it is given."""
+    return given_options().get("create_users", False) is True
+
+
+def given_client() -> Any:
+    """Return the client that ``AUTH0_CTE["client"]`` stands for, or None."""
+    client = given_options().get("client")
+    return None if client is None else _made("client", client)
+
+
+def client_options() -> dict[str, Any]:
+    """Return the arguments of the client.
+
+    Raises:
+        ConfigurationError: Settings are missing, unknown or cannot be loaded.
+    """
+    given = {name: value for name, value in given_options().items() if name not in OWN_KEYS}
+    for fault in _unknown(given):
+        raise ConfigurationError(fault)
+    if given.get("state_store") is not None:
+        given["state_store"] = _made("state_store", given["state_store"])
+    return check.options_from_names(given, names())
+
+
+def _unknown(given: Mapping[str, Any]) -> list[str]:
+    unknown = sorted(str(name) for name in given if name not in _ARGUMENTS | OWN_KEYS)
+    return [f"AUTH0_CTE has keys that are no arguments of ServerClient: {', '.join(unknown)}"] if unknown else []
+
+
+def _loaded(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return import_string(value)
+    except ImportError as error:
+        raise ConfigurationError(f'AUTH0_CTE["{name}"]: {value!r} cannot be imported: {error}') from error
+
+
+def _made(name: str, value: Any) -> Any:
+    loaded = _loaded(name, value)
+    made = loaded() if callable(loaded) else loaded
+    if name == "state_store" and not all(callable(getattr(made, each, None)) for each in STORE_METHODS):
+        raise ConfigurationError('AUTH0_CTE["state_store"] is no store, nor a function that makes one')
+    if name == "client" and not isinstance(getattr(made, "sync", made), ServerClient):
+        raise ConfigurationError('AUTH0_CTE["client"] is no ServerClient, nor a function that makes one')
+    return made
+
+
+def find_faults() -> list[str]:
+    """Return a sentence for each fault of the settings that can be told without making the client."""
+    try:
+        given = given_options()
+    except ConfigurationError as error:
+        return [error.message]
+    faults = [*_unknown(given), *_contradictions(given)]
+    for name in MADE_KEYS:
+        faults += _fault_of(partial(_loaded, name, given.get(name)))
+    if given.get("client") is None:
+        faults += _option_faults(given)
+    return faults
+
+
+def _contradictions(given: Mapping[str, Any]) -> Iterator[str]:
+    set_ = _settings()
+    beside = sorted(name for name in given if name in _ARGUMENTS)
+    if given.get("client") is not None and beside:
+        yield f'AUTH0_CTE has a ready "client", beside which these say nothing: {", ".join(beside)}'
+    for name in NAMED:
+        other = set_.get(f"AUTH0_{name.upper()}")
+        if name in given and other and other != given[name]:
+            yield f'AUTH0_CTE["{name}"] and AUTH0_{name.upper()} are both set, and differ'
+    cookies = sorted(set(COOKIE_NAMES) & set(set_))
+    if given.get("session_settings") is not None and cookies:
+        yield f'AUTH0_CTE["session_settings"] is given, beside which these say nothing: {", ".join(cookies)}'
+    if not isinstance(given.get("create_users", False), bool):
+        yield 'AUTH0_CTE["create_users"] must be True or False'
+
+
+def _option_faults(given: Mapping[str, Any]) -> list[str]:
+    source = names()
+    arguments = {name: value for name, value in given.items() if name in _ARGUMENTS}
+    named = {name: source.get(f"AUTH0_{name.upper()}") for name in NAMED}
+    found = {name: value for name, value in named.items() if value} | arguments
+    faults = _fault_of(lambda: check.options_from_names(arguments, source))
+    for name, rule in _CHECKS.items():
+        if found.get(name) is not None:
+            faults += _fault_of(partial(rule, found[name]))
+    algorithms = found.get("id_token_algorithms", ("RS256",))
+    faults += _fault_of(lambda: check.check_algorithms(algorithms, found.get("client_secret")))
+    params = found.get("authorization_params")
+    return faults + _fault_of(lambda: check.check_defaults(found.get("organization"), params))
+
+
+def _fault_of(rule: Callable[[], object]) -> list[str]:
+    try:
+        rule()
+    except Auth0CTEError as error:
+        return [error.message]
+    except TypeError as error:
+        return [str(error)]
+    return []

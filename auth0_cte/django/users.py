@@ -1,0 +1,202 @@
+"""What ties ``request.user`` to the Auth0 session, in projects that have `Auth0Backend` configured.
+
+Django's own session remembers who logged in, and of which Auth0 session that was. Once that session has ended, by
+whichever way, or another has taken its place, ``request.user`` is nobody.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final
+
+from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.utils.functional import SimpleLazyObject
+from django.utils.module_loading import import_string
+
+from auth0_cte.error import ConfigurationError
+from auth0_cte.session.stores import file_name
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from auth0_cte.auth_types import Session
+
+__all__ = [
+    "acurrent",
+    "alog_in",
+    "alog_out",
+    "backend_paths",
+    "current",
+    "follow",
+    "log_in",
+    "log_out",
+    "nobody",
+    "require_middleware",
+]
+
+SESSION_KEY: Final = "_auth0_cte_session"
+REFUSED: Final = "This user may not log in here."
+
+
+def backend_paths() -> tuple[str, ...]:
+    """Return which of ``AUTHENTICATION_BACKENDS`` are `Auth0Backend` or derived from it."""
+    if not apps.is_installed("django.contrib.auth"):
+        return ()
+    return _auth0_backends(tuple(settings.AUTHENTICATION_BACKENDS))
+
+
+@lru_cache(maxsize=8)
+def _auth0_backends(paths: tuple[str, ...]) -> tuple[str, ...]:
+    from auth0_cte.django.backends import Auth0Backend
+
+    found = [(path, import_string(path)) for path in paths]
+    return tuple(path for path, backend in found if isinstance(backend, type) and issubclass(backend, Auth0Backend))
+
+
+def follow(request: Any) -> None:
+    """Have ``request.user`` and ``request.auser`` checked when they are first looked at."""
+    if not backend_paths() or not _has_users(request):
+        return
+    user, auser = request.user, request.auser
+    request.user = SimpleLazyObject(lambda: _checked(request, user))
+    request.auser = partial(_achecked, request, auser)
+
+
+def _has_users(request: Any) -> bool:
+    return hasattr(request, "session") and hasattr(request, "user")
+
+
+def require_middleware(request: Any) -> None:
+    """Refuse a login that Django could not remember, before the subject token is spent.
+
+    Raises:
+        ConfigurationError: `Auth0Backend` is configured, and Django's middleware is not.
+    """
+    if backend_paths() and not _has_users(request):
+        raise ConfigurationError(
+            "Auth0Backend needs SessionMiddleware and AuthenticationMiddleware of Django before Auth0CTEMiddleware"
+        )
+
+
+def _is_same(marked: object, session: Session | None) -> bool:
+    return session is not None and marked == _mark(session)
+
+
+def _mark(session: Session) -> str:
+    return file_name(f"{session.domain} {session.user['sub']} {session.sid} {session.created_at}")
+
+
+def _checked(request: Any, user: Any) -> Any:
+    if not _is_ours(request.session) or _is_same(request.session.get(SESSION_KEY), request.auth0.get_session()):
+        return user
+    log_out(request, user)
+    return request.user
+
+
+async def _achecked(request: Any, auser: Callable[[], Awaitable[Any]]) -> Any:
+    if not await _ais_ours(request.session):
+        return await auser()
+    if _is_same(await request.session.aget(SESSION_KEY), await request.auth0.aget_session()):
+        return await auser()
+    await alog_out(request, await auser())
+    return await request.auser()
+
+
+def _is_ours(session: Any) -> bool:
+    from django.contrib.auth import BACKEND_SESSION_KEY
+
+    return session.get(BACKEND_SESSION_KEY) in backend_paths()
+
+
+async def _ais_ours(session: Any) -> bool:
+    from django.contrib.auth import BACKEND_SESSION_KEY
+
+    return await session.aget(BACKEND_SESSION_KEY) in backend_paths()
+
+
+def current(request: Any) -> Any:
+    """Return the user whom `Auth0Backend` logged in, before the session ends that shows it; None for any other."""
+    if not backend_paths() or not _has_users(request) or not _is_ours(request.session):
+        return None
+    # Looked at, so that it does not change when the session is gone.
+    return request.user if request.user.is_authenticated else None
+
+
+async def acurrent(request: Any) -> Any:
+    """Return the user whom `Auth0Backend` logged in; None for any other."""
+    if not backend_paths() or not _has_users(request) or not await _ais_ours(request.session):
+        return None
+    user = await request.auser()
+    return user if user.is_authenticated else None
+
+
+def nobody() -> Any:
+    """Return Django's anonymous user; None without `Auth0Backend`."""
+    if not backend_paths():
+        return None
+    from django.contrib.auth.models import AnonymousUser
+
+    return AnonymousUser()
+
+
+def log_in(request: Any, session: Session) -> None:
+    """Log the session's user in at Django, too, if `Auth0Backend` is configured.
+
+    Raises:
+        PermissionDenied: No backend of ours takes the user.
+    """
+    if not backend_paths():
+        return
+    from django.contrib import auth
+
+    user = auth.authenticate(request, auth0_session=session)
+    if user is None or user.backend not in backend_paths():
+        raise PermissionDenied(REFUSED)
+    auth.login(request, user)
+    request.session[SESSION_KEY] = _mark(session)
+    _show(request, user)
+
+
+async def alog_in(request: Any, session: Session) -> None:
+    """Log the session's user in at Django, too, as `log_in` does."""
+    if not backend_paths():
+        return
+    from django.contrib import auth
+
+    user = await auth.aauthenticate(request, auth0_session=session)
+    if user is None or user.backend not in backend_paths():
+        raise PermissionDenied(REFUSED)
+    await auth.alogin(request, user)
+    await request.session.aset(SESSION_KEY, _mark(session))
+    _show(request, user)
+
+
+def log_out(request: Any, user: Any) -> None:
+    """Log a user out at Django: flush its session, and show nobody; nothing for None."""
+    if user is None:
+        return
+    from django.contrib import auth
+
+    _show(request, user)
+    auth.logout(request)
+    _show(request, request.user)
+
+
+async def alog_out(request: Any, user: Any) -> None:
+    """Log a user out at Django, as `log_out` does."""
+    if user is None:
+        return
+    from django.contrib import auth
+
+    _show(request, user)
+    await auth.alogout(request)
+    _show(request, request.user)
+
+
+def _show(request: Any, user: Any) -> None:
+    async def auser() -> Any:
+        return user
+
+    request.user, request.auser = user, auser

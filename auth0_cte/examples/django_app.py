@@ -1,0 +1,120 @@
+"""Users of a legacy system log in to a Django application: ``python -m auth0_cte.examples.django_app``.
+
+In production: ``gunicorn auth0_cte.examples.django_app:application``, with ``AUTH0_DOMAIN``, ``AUTH0_CLIENT_ID``,
+``AUTH0_CLIENT_SECRET`` and ``AUTH0_SECRET`` in the environment, the site's host names in ``ALLOWED_HOSTS`` (with commas
+between them), and perhaps ``REDIS_URL``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.middleware.csrf import get_token
+from django.urls import include, path
+from django.views.decorators.http import require_GET, require_POST
+
+from auth0_cte import CustomTokenExchangeError
+from auth0_cte.django import get_client, requires_session
+from auth0_cte.examples import legacy, tenant
+from auth0_cte.examples.page import home_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest
+
+__all__ = ["application", "urlpatterns"]
+
+# What would be settings.py in a project. The rest of the client's settings is in the environment.
+settings.configure(
+    ALLOWED_HOSTS=os.environ.get("ALLOWED_HOSTS", "127.0.0.1,localhost").split(","),
+    AUTH0_CTE={"state_store": tenant.state_store()},
+    INSTALLED_APPS=["auth0_cte.django"],
+    LOGIN_URL="/",
+    MIDDLEWARE=[
+        "django.middleware.security.SecurityMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        f"{__name__}.never_cache",
+        "auth0_cte.django.middleware.Auth0CTEMiddleware",
+    ],
+    ROOT_URLCONF=__name__,
+    USE_TZ=True,
+)
+
+
+def never_cache(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Keep the pages of one user from the next one, and from the back button after a logout."""
+
+    def serve(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return serve
+
+
+def home(request: Any) -> HttpResponse:
+    """Show who is logged in."""
+    token = f'<input type="hidden" name="csrfmiddlewaretoken" value="{get_token(request)}">'
+    return HttpResponse(home_page(request.auth0.user, token).encode())
+
+
+def login(request: Any) -> HttpResponse:
+    """Log the user in; a real application would check the password, or the legacy session's cookie, first."""
+    user, more = request.POST.get("user"), request.POST.get("more", "0")
+    if not user or not more.isdecimal():
+        return HttpResponseBadRequest()
+    try:
+        request.auth0.login(
+            {
+                "subject_token": legacy.mint(user, int(more)),
+                "subject_token_type": legacy.TOKEN_TYPE,
+                "scope": "openid profile offline_access",
+            }
+        )
+    except CustomTokenExchangeError as error:
+        # Auth0 refused the token (``error.hint`` is for the log), or cannot be reached.
+        return JsonResponse({"error": error.code}, status=502 if error.status_code is None else 403)
+    return HttpResponse(status=303, headers={"Location": "/"})
+
+
+def me(request: Any) -> HttpResponse:
+    """Show what is known of the user: verified claims. It is for programs, so browsers are told 401, too."""
+    user = request.auth0.user
+    return JsonResponse({"error": "Nobody is logged in."}, status=401) if user is None else JsonResponse(dict(user))
+
+
+def token(request: Any) -> HttpResponse:
+    """Show that there is an access token; the token itself goes to the API, never into a page or a log."""
+    access_token = request.auth0.get_access_token()  # refreshed when it has expired
+    digest = hashlib.sha256(access_token.encode()).hexdigest()
+    return JsonResponse({"characters": len(access_token), "sha256": digest})
+
+
+def logout(request: Any) -> HttpResponse:
+    """End the session here, and send the browser to Auth0, which ends its own and sends it back."""
+    location = request.auth0.logout(return_to=request.build_absolute_uri("/"))
+    return HttpResponse(status=303, headers={"Location": location})
+
+
+urlpatterns: Final[list[Any]] = [
+    path("", require_GET(home)),
+    path("login", require_POST(login)),
+    path("me", require_GET(me)),
+    path("token", requires_session(token)),
+    path("logout", require_POST(logout)),
+    path("", include("auth0_cte.django.urls")),
+]
+application: Final[Callable[..., Any]] = get_wsgi_application()
+
+
+if __name__ == "__main__":
+    with tenant.provided():
+        get_client()  # so that a missing setting is told now
+        call_command("runserver", f"127.0.0.1:{os.environ.get('PORT', '8000')}", "--noreload")

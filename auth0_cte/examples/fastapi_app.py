@@ -1,0 +1,122 @@
+"""Users of a legacy system log in to a FastAPI application: ``python -m auth0_cte.examples.fastapi_app``.
+
+In production: ``uvicorn --factory auth0_cte.examples.fastapi_app:create_app``, with ``AUTH0_DOMAIN``,
+``AUTH0_CLIENT_ID``, ``AUTH0_CLIENT_SECRET`` and ``AUTH0_SECRET`` in the environment, and perhaps ``REDIS_URL``.
+"""
+
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Final, TypeAlias
+
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+
+from auth0_cte import AsyncServerClient, CustomTokenExchangeError, Session
+from auth0_cte.examples import legacy, tenant
+from auth0_cte.examples.page import home_page
+from auth0_cte.starlette import (
+    Auth0CTEMiddleware,
+    backchannel_logout_route,
+    current_session,
+    requires_session,
+    store_options,
+)
+
+__all__ = ["create_app"]
+
+
+def refuse_forms_of_other_sites(request: Request) -> None:
+    """Answer 403 to a form of another site, which could log that site's user in here.
+
+    Browsers send Origin with every POST. Behind a proxy that ends TLS, uvicorn needs ``--forwarded-allow-ips`` to know
+    its own address.
+    """
+    own = str(request.base_url).removesuffix("/")
+    if request.method == "POST" and request.headers.get("Origin", own) != own:
+        raise HTTPException(403)
+
+
+def never_cache(response: Response) -> None:
+    """Keep the pages of one user from the next one, and from the back button after a logout."""
+    response.headers["Cache-Control"] = "no-store"
+
+
+def client(request: Request) -> AsyncServerClient:
+    """Return the application's client."""
+    auth0: AsyncServerClient = request.app.state.auth0
+    return auth0
+
+
+Client: TypeAlias = Annotated[AsyncServerClient, Depends(client)]
+pages: Final = APIRouter(dependencies=[Depends(refuse_forms_of_other_sites), Depends(never_cache)])
+
+
+def create_app() -> FastAPI:
+    """Make the application, of the settings in the environment."""
+    app = FastAPI(lifespan=close_client)
+    app.state.auth0 = AsyncServerClient.from_env(state_store=tenant.state_store())
+    # It sets the session's cookies on whatever response leaves; FastAPI would drop those of an injected Response.
+    app.add_middleware(Auth0CTEMiddleware, client=app.state.auth0)
+    app.router.routes.append(backchannel_logout_route())
+    app.include_router(pages)
+    app.exception_handler(CustomTokenExchangeError)(refused)
+    return app
+
+
+@asynccontextmanager
+async def close_client(app: FastAPI) -> AsyncIterator[None]:
+    """Close the client's connections at the end."""
+    async with app.state.auth0:
+        yield
+
+
+@pages.get("/", response_class=HTMLResponse)
+async def home(session: Annotated[Session | None, Depends(current_session)]) -> str:
+    """Show who is logged in."""
+    return home_page(session.user if session else None)
+
+
+@pages.post("/login")
+async def login(
+    request: Request, auth0: Client, user: Annotated[str, Form()], more: Annotated[int, Form(ge=0)] = 0
+) -> RedirectResponse:
+    """Log the user in; a real application would check the password, or the legacy session's cookie, first."""
+    options = {
+        "subject_token": legacy.mint(user, more),
+        "subject_token_type": legacy.TOKEN_TYPE,
+        "scope": "openid profile offline_access",
+    }
+    await auth0.login_with_custom_token_exchange(options, store_options(request))
+    return RedirectResponse("/", 303)
+
+
+@pages.get("/me")
+async def me(session: Annotated[Session, Depends(requires_session)]) -> dict[str, Any]:
+    """Show what is known of the user: verified claims."""
+    return dict(session.user)
+
+
+@pages.get("/token", dependencies=[Depends(requires_session)])
+async def token(request: Request, auth0: Client) -> dict[str, Any]:
+    """Show that there is an access token; the token itself goes to the API, never into a page or a log."""
+    access_token = await auth0.get_access_token(store_options(request))  # refreshed when it has expired
+    return {"characters": len(access_token), "sha256": hashlib.sha256(access_token.encode()).hexdigest()}
+
+
+@pages.post("/logout")
+async def logout(request: Request, auth0: Client) -> RedirectResponse:
+    """End the session here, and send the browser to Auth0, which ends its own and sends it back."""
+    return RedirectResponse(await auth0.logout(store_options(request), return_to=str(request.base_url)), 303)
+
+
+async def refused(_request: Request, error: CustomTokenExchangeError) -> JSONResponse:
+    """Tell why a login failed: Auth0 refused the token (``error.hint`` is for the log), or cannot be reached."""
+    return JSONResponse({"error": error.code}, 502 if error.status_code is None else 403)
+
+
+if __name__ == "__main__":
+    with tenant.provided():
+        uvicorn.run(create_app(), host="127.0.0.1", port=int(os.environ.get("PORT", "8000")))

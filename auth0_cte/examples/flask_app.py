@@ -1,0 +1,111 @@
+"""Users of a legacy system log in to a Flask application: ``python -m auth0_cte.examples.flask_app``.
+
+In production: ``gunicorn 'auth0_cte.examples.flask_app:create_app()'``, with ``AUTH0_DOMAIN``, ``AUTH0_CLIENT_ID``,
+``AUTH0_CLIENT_SECRET`` and ``AUTH0_SECRET`` in the environment, and perhaps ``REDIS_URL``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import Blueprint, Flask, abort, redirect, request
+
+from auth0_cte import CustomTokenExchangeError
+from auth0_cte.examples import legacy, tenant
+from auth0_cte.examples.page import home_page
+from auth0_cte.flask import Auth0CTE, current_user, requires_session
+
+if TYPE_CHECKING:
+    from flask.wrappers import Response
+    from werkzeug.wrappers import Response as Redirect
+
+__all__ = ["create_app"]
+
+auth0: Final = Auth0CTE(state_store=tenant.state_store())
+pages: Final = Blueprint("pages", __name__)
+
+
+def create_app() -> Flask:
+    """Make the application, of the settings in the environment; the extension adds ``/backchannel-logout``."""
+    app = Flask(__name__)
+    auth0.init_app(app)
+    app.register_blueprint(pages)
+    return app
+
+
+@pages.before_request
+def refuse_forms_of_other_sites() -> None:
+    """Answer 403 to a form of another site, which could log that site's user in here.
+
+    Browsers send Origin with every POST. Behind a proxy that ends TLS, Flask needs werkzeug's ``ProxyFix`` to know its
+    own address.
+    """
+    own = request.host_url.removesuffix("/")
+    if request.method == "POST" and request.headers.get("Origin", own) != own:
+        abort(403)
+
+
+@pages.after_request
+def never_cache(response: Response) -> Response:
+    """Keep the pages of one user from the next one, and from the back button after a logout."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@pages.get("/")
+def home() -> str:
+    """Show who is logged in."""
+    return home_page(auth0.get_user())
+
+
+@pages.post("/login")
+def login() -> Redirect:
+    """Log the user in; a real application would check the password, or the legacy session's cookie, first."""
+    auth0.login_with_custom_token_exchange(
+        {
+            "subject_token": legacy.mint(request.form["user"], request.form.get("more", 0, type=int)),
+            "subject_token_type": legacy.TOKEN_TYPE,
+            "scope": "openid profile offline_access",
+        }
+    )
+    return redirect("/", 303)
+
+
+@pages.get("/me")
+@requires_session
+def me() -> dict[str, Any]:
+    """Show what is known of the user: verified claims."""
+    return dict(current_user)
+
+
+@pages.get("/token")
+@requires_session
+def token() -> dict[str, Any]:
+    """Show that there is an access token; the token itself goes to the API, never into a page or a log."""
+    access_token = auth0.get_access_token()  # refreshed when it has expired
+    return {"characters": len(access_token), "sha256": hashlib.sha256(access_token.encode()).hexdigest()}
+
+
+@pages.post("/logout")
+def logout() -> Redirect:
+    """End the session here, and send the browser to Auth0, which ends its own and sends it back."""
+    return redirect(auth0.logout(return_to=request.host_url), 303)
+
+
+@pages.errorhandler(401)
+def unauthorized(_error: Exception) -> tuple[dict[str, str], int]:
+    """Answer what `requires_session` refused."""
+    return {"error": "Nobody is logged in."}, 401
+
+
+@pages.errorhandler(CustomTokenExchangeError)
+def refused(error: CustomTokenExchangeError) -> tuple[dict[str, str], int]:
+    """Tell why a login failed: Auth0 refused the token (``error.hint`` is for the log), or cannot be reached."""
+    return {"error": error.code}, 502 if error.status_code is None else 403
+
+
+if __name__ == "__main__":
+    with tenant.provided():
+        create_app().run("127.0.0.1", int(os.environ.get("PORT", "8000")))

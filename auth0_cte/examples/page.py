@@ -1,0 +1,42 @@
+"""The one page of the example applications."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["home_page"]
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<h1>{title}</h1>
+{forms}
+</html>
+"""
+_LOGIN = """<form method="post" action="/login">{hidden}
+<p><label>Name in the legacy system <input name="user" required maxlength="200" autofocus></label>
+<p><label>Bytes to add to the profile <input name="more" type="number" min="0" max="9999" value="0"></label>
+<p><button>Log in</button>
+</form>"""
+_LOGOUT = """<p>See <a href="/me">what the session knows</a> and <a href="/token">of its access token</a>.
+<form method="post" action="/logout">{hidden}<p><button>Log out</button></form>
+<p>Or log in as somebody else:
+"""
+
+
+def home_page(user: Mapping[str, Any] | None, hidden: str = "") -> str:
+    """Return the page as HTML: who is logged in, and forms to change it.
+
+    Args:
+        user: The claims of the user, or None.
+        hidden: HTML that goes into each form: a framework's CSRF token.
+    """
+    title = "Nobody is logged in" if user is None else f"Hello, {user.get('name', user['sub'])}"
+    forms = _LOGIN if user is None else _LOGOUT + _LOGIN
+    return _PAGE.format(title=escape(title), forms=forms.format(hidden=hidden))
