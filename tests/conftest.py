@@ -6,6 +6,7 @@ import pytest
 import responses
 
 from auth0_cte import RetryPolicy, ServerClient
+from tests.mirrored import BACKENDS, awaiting
 from tests.raw_server import RawServer
 from tests.services import PostgresServer, RedisServer, start_postgres, start_redis
 
@@ -19,17 +20,35 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the machine's own Auth0, proxy and CA settings out of the tests."""
     for name in ("AUTH0_DOMAIN", "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET", "AUTH0_SECRET", "AUTH0_AUDIENCE"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("AUTH0_SCOPE", "AUTH0_ORGANIZATION", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    for name in ("AUTH0_CLIENT_ASSERTION_SIGNING_KEY", "AUTH0_CLIENT_ASSERTION_SIGNING_ALG"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AUTH0_SCOPE", "AUTH0_ORGANIZATION", "AUTH0_DPOP_PRIVATE_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 
 
+@pytest.fixture(scope="session", params=["sync", *BACKENDS])
+def new_client(request: pytest.FixtureRequest) -> Iterator[type[ServerClient]]:
+    """The class to make clients of: the client itself, then its mirror, awaited on asyncio and on trio.
+
+    Every test that gets its clients here, or from a fixture that does, runs three times. ``new_client.sharing(client)``
+    is for clients that somebody else has made.
+    """
+    if request.param == "sync":
+        yield ServerClient
+        return
+    with awaiting(request.param) as mirrored:
+        yield mirrored
+
+
 @pytest.fixture
-def client() -> Iterator[ServerClient]:
+def client(new_client: type[ServerClient]) -> Iterator[ServerClient]:
     """A client of a tenant that exists only where `wire` says so."""
-    with ServerClient(
+    with new_client(
         domain=DOMAIN, client_id="the-client", client_secret="the-secret", retry=RetryPolicy(sleep=lambda _: None)
     ) as made:
         yield made
@@ -54,9 +73,9 @@ def raw_server() -> Iterator[RawServer]:
 
 
 @pytest.fixture
-def raw_client(raw_server: RawServer) -> Iterator[ServerClient]:
+def raw_client(raw_server: RawServer, new_client: type[ServerClient]) -> Iterator[ServerClient]:
     """A client of `raw_server`."""
-    with ServerClient(raw_server.url, "the-client", "the-secret", retry=RetryPolicy(sleep=lambda _: None)) as made:
+    with new_client(raw_server.url, "the-client", "the-secret", retry=RetryPolicy(sleep=lambda _: None)) as made:
         yield made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -50,11 +51,18 @@ TOKENS = json.dumps({"access_token": "issued", "token_type": "Bearer", "expires_
 class RawServer:
     """Answers discovery by itself, and everything else with the scripts in ``scripts``, the last one repeated.
 
-    ``arrived`` holds the requests to the token endpoint, ``everything`` all of them, ``opened`` counts connections.
+    With ``tls`` it is ``https://localhost``. ``greet`` is given the number of each new connection and its socket, and
+    returns the socket to serve, or None when it has done with it. ``on_discovery`` is called before the reply, whose
+    ``discovery_headers`` may end the connection. ``arrived`` holds the requests to the token endpoint, ``everything``
+    all of them, ``opened`` counts connections.
     """
 
     scripts: list[Script] = field(factory=lambda: [send(reply(TOKENS))])
     metadata: dict[str, object] = field(factory=dict)
+    tls: ssl.SSLContext | None = None
+    greet: Callable[[int, socket.socket], socket.socket | None] = lambda _number, connection: connection
+    on_discovery: Callable[[], None] = lambda: None
+    discovery_headers: list[str] = field(factory=list)
     everything: list[Arrived] = field(factory=list)
     opened: int = 0
     port: int = 0
@@ -67,7 +75,8 @@ class RawServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        place = "http://127.0.0.1" if self.tls is None else "https://localhost"
+        return f"{place}:{self._listener.getsockname()[1]}"
 
     @property
     def arrived(self) -> list[Arrived]:
@@ -77,12 +86,16 @@ class RawServer:
         self._start(self._accept)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def stop_listening(self) -> None:
+        """Refuse connections from now on."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop_listening()
         for connection in self._connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -105,7 +118,18 @@ class RawServer:
                 self._start(self._serve, connection, self.opened)
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        with suppress(OSError, ValueError), connection.makefile("rb") as stream:
+        with suppress(OSError, ValueError):
+            greeted = self.greet(number, connection)
+            if greeted is None:
+                return
+            if self.tls is None:
+                self._converse(greeted, number)
+                return
+            with self.tls.wrap_socket(greeted, server_side=True) as secured:
+                self._converse(secured, number)
+
+    def _converse(self, connection: socket.socket, number: int) -> None:
+        with connection.makefile("rb") as stream:
             while True:
                 request = _read(stream, number)
                 if request is None:
@@ -117,7 +141,8 @@ class RawServer:
         if request.path == "/.well-known/openid-configuration":
             issuer = self.url + "/"
             document = {"issuer": issuer, "token_endpoint": issuer + "oauth/token", "jwks_uri": issuer + "jwks"}
-            connection.sendall(reply(json.dumps(document | self.metadata)))
+            self.on_discovery()
+            connection.sendall(reply(json.dumps(document | self.metadata), headers=self.discovery_headers))
             return
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         script(request, connection)

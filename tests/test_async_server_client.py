@@ -39,12 +39,12 @@ def tenant() -> LocalTenant:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_mirror_has_every_method(name: str) -> None:
-    """Names, signatures and docstrings are the same; methods that wait are coroutine functions."""
+    """Names, signatures and docstrings are the same; all but the one that sends nothing are coroutine functions."""
     ours, theirs = getattr(AsyncServerClient, name), getattr(ServerClient, name)
     assert inspect.signature(theirs) == inspect.signature(ours)
     assert theirs.__doc__ == ours.__doc__
     assert theirs.__name__ == ours.__name__
-    assert inspect.iscoroutinefunction(ours)
+    assert inspect.iscoroutinefunction(ours) is (name != "build_session_transfer_redirect")
 
 
 def test_the_mirror_has_no_more_than_the_client() -> None:
@@ -146,24 +146,6 @@ async def test_waiting_for_a_retry_is_cancelled_at_once(raw_server: RawServer) -
         assert scope.cancelled_caught
         assert time.monotonic() - started < 5
     assert 1 == len(raw_server.arrived)
-
-
-@pytest.mark.anyio
-async def test_a_cancelled_login_leaves_a_known_state(tenant: LocalTenant) -> None:
-    """When the login is cancelled during the exchange, its session is written all the same."""
-    store = MemoryStateStore()
-    with tenant.serve() as server:
-        client = AsyncServerClient.from_sync(server.client(secret="x" * 40, state_store=store))
-        tenant.fail_next(delay=0.3)
-        jar: dict[str, str] = {}
-        with anyio.move_on_after(0.1) as scope:
-            await client.login_with_custom_token_exchange(OPTIONS, {"cookies": jar})
-            await anyio.sleep(60)
-        assert scope.cancelled_caught
-        assert "auth0|ada" == (client.sync.get_user({"cookies": jar}) or {})["sub"]
-        assert 1 == len(store)
-        assert "secte" == tenant.logs[-1].type
-        client.sync.close()
 
 
 def test_one_client_serves_loop_after_loop_and_loops_in_threads(tenant: LocalTenant) -> None:

@@ -178,18 +178,18 @@ def test_options_of_another_type_are_refused(options: Any, client: ServerClient)
 
 
 @pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS.keys())
-def test_a_bad_domain_is_refused_at_construction(domain: Any) -> None:
+def test_a_bad_domain_is_refused_at_construction(domain: Any, new_client: type[ServerClient]) -> None:
     """What is no plain host name is a ConfigurationError, which is a ValueError as well."""
     with pytest.raises(ConfigurationError, match="domain") as caught:
-        ServerClient(domain=domain, client_id="c", client_secret="s")
+        new_client(domain=domain, client_id="c", client_secret="s")
     assert isinstance(caught.value, ValueError)
     assert "user:pw" not in str(caught.value)
 
 
 @pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS.keys())
-def test_a_resolver_cannot_lead_elsewhere(domain: Any) -> None:
+def test_a_resolver_cannot_lead_elsewhere(domain: Any, new_client: type[ServerClient]) -> None:
     """What a resolver returns is held to the same rules, before anything is sent."""
-    client = ServerClient(domain=lambda _context: domain, client_id="c", client_secret="s")
+    client = new_client(domain=lambda _context: domain, client_id="c", client_secret="s")
     with responses.RequestsMock() as wire, pytest.raises(ConfigurationError, match="domain"):
         client.custom_token_exchange(GOOD)
     assert 0 == len(wire.calls)
@@ -224,10 +224,10 @@ def test_a_resolver_cannot_lead_elsewhere(domain: Any) -> None:
     ],
     ids=str,
 )
-def test_a_bad_argument_is_refused_at_construction(arguments: dict[str, Any]) -> None:
+def test_a_bad_argument_is_refused_at_construction(arguments: dict[str, Any], new_client: type[ServerClient]) -> None:
     """Arguments that cannot work are a ConfigurationError with a hint, and no secret is shown."""
     with pytest.raises(ConfigurationError) as caught:
-        ServerClient(**{"domain": DOMAIN, "client_id": "c", "client_secret": SECRET, **arguments})
+        new_client(**{"domain": DOMAIN, "client_id": "c", "client_secret": SECRET, **arguments})
     assert isinstance(caught.value, Auth0CTEError)
     assert caught.value.hint
     assert SECRET not in _shown(caught.value)

@@ -68,9 +68,9 @@ BAD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changes", BAD.values(), ids=BAD.keys())
-def test_metadata_that_leads_elsewhere_is_refused(changes: dict[str, Any]) -> None:
+def test_metadata_that_leads_elsewhere_is_refused(changes: dict[str, Any], new_client: type[ServerClient]) -> None:
     """The issuer must be the domain's and every endpoint on its own host, or no token is sent."""
-    client = ServerClient(DOMAIN, "c", "s")
+    client = new_client(DOMAIN, "c", "s")
     with responses.RequestsMock() as wire:
         wire.get(CONFIGURATION, json=GOOD | changes)
         with pytest.raises(ExchangeDiscoveryError) as caught:
@@ -92,12 +92,14 @@ def test_metadata_that_leads_elsewhere_is_refused(changes: dict[str, Any]) -> No
         (200, "x", {"Content-Encoding": "gzip"}),
     ],
 )
-def test_what_is_no_configuration_is_a_discovery_error(status: int, body: str, headers: dict[str, str]) -> None:
+def test_what_is_no_configuration_is_a_discovery_error(
+    status: int, body: str, headers: dict[str, str], new_client: type[ServerClient]
+) -> None:
     """Wrong status, redirects, HTML and oversize end the exchange before the token is sent."""
     with responses.RequestsMock() as wire:
         wire.get(CONFIGURATION, status=status, body=body, headers=headers)
         with pytest.raises(ExchangeDiscoveryError):
-            ServerClient(DOMAIN, "c", "s").custom_token_exchange(OPTIONS)
+            new_client(DOMAIN, "c", "s").custom_token_exchange(OPTIONS)
         assert 1 == len(wire.calls)
 
 
@@ -112,13 +114,13 @@ def test_a_failing_server_is_asked_three_times(client: ServerClient) -> None:
     assert caught.value.is_retryable
 
 
-def test_the_last_slash_does_not_matter(client: ServerClient) -> None:
+def test_the_last_slash_does_not_matter(client: ServerClient, new_client: type[ServerClient]) -> None:
     """tenant.auth0.com, with scheme and with slash, are one domain and one entry of the cache."""
     with responses.RequestsMock() as wire:
         wire.get(CONFIGURATION, json=GOOD)
         wire.post(TOKEN_ENDPOINT, json={"access_token": "a"})
         for domain in (DOMAIN, f"https://{DOMAIN}", f"https://{DOMAIN}/", f"HTTPS://{DOMAIN.upper()}/"):
-            ServerClient(domain, "c", "s").custom_token_exchange(OPTIONS)
+            new_client(domain, "c", "s").custom_token_exchange(OPTIONS)
         assert {CONFIGURATION, TOKEN_ENDPOINT} == {call.request.url for call in wire.calls}
 
 
@@ -217,7 +219,7 @@ def test_twenty_threads_start_cold_with_one_request(raw_server: RawServer, raw_c
     assert 1 == len(raw_server.everything) - 20
 
 
-def test_the_resolver_is_asked_once_a_call(wire: responses.RequestsMock) -> None:
+def test_the_resolver_is_asked_once_a_call(wire: responses.RequestsMock, new_client: type[ServerClient]) -> None:
     """A domain function gets the request's URL and headers, once for each call."""
     seen: list[Any] = []
 
@@ -236,7 +238,7 @@ def test_the_resolver_is_asked_once_a_call(wire: responses.RequestsMock) -> None
             return "https://app.example/login"
 
     wire.post(TOKEN_ENDPOINT, json={"access_token": "a"})
-    client = ServerClient(resolve, "c", "s")
+    client = new_client(resolve, "c", "s")
     for store_options in (None, {"request": Request()}, {"request": DjangoRequest()}):
         client.custom_token_exchange(OPTIONS, store_options)
     url, headers = "https://app.example/login", {"host": "app.example"}
@@ -244,7 +246,7 @@ def test_the_resolver_is_asked_once_a_call(wire: responses.RequestsMock) -> None
 
 
 @pytest.mark.filterwarnings("error")
-def test_an_asynchronous_resolver_is_refused() -> None:
+def test_an_asynchronous_resolver_is_refused(new_client: type[ServerClient]) -> None:
     """A coroutine function as domain is a clear error, and leaves no coroutine behind."""
     from auth0_cte import ConfigurationError
 
@@ -252,4 +254,4 @@ def test_an_asynchronous_resolver_is_refused() -> None:
         return DOMAIN
 
     with pytest.raises(ConfigurationError, match="asynchronous"):
-        ServerClient(resolve, "c", "s").custom_token_exchange(OPTIONS)  # type: ignore[arg-type]
+        new_client(resolve, "c", "s").custom_token_exchange(OPTIONS)  # type: ignore[arg-type]

@@ -96,43 +96,51 @@ def test_the_request_is_what_the_rfc_says(raw_server: RawServer, raw_client: Ser
     assert not {"authorization", "cookie", "dpop"} & set(arrived.headers)
 
 
-def test_telemetry_can_be_switched_off(raw_server: RawServer) -> None:
+def test_telemetry_can_be_switched_off(raw_server: RawServer, new_client: type[ServerClient]) -> None:
     """Without telemetry no Auth0-Client header is sent, but the User-Agent that Auth0 insists on is."""
-    with ServerClient(raw_server.url, "c", "s", telemetry=False) as client:
+    with new_client(raw_server.url, "c", "s", telemetry=False) as client:
         client.custom_token_exchange(OPTIONS)
     assert "auth0-client" not in raw_server.arrived[0].headers
     assert raw_server.arrived[0].headers["user-agent"]
 
 
 def test_netrc_is_never_used(
-    raw_server: RawServer, raw_client: ServerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    raw_server: RawServer,
+    raw_client: ServerClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    new_client: type[ServerClient],
 ) -> None:
     """A .netrc entry for the host does not become an Authorization header."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login mallory password hunter2\ndefault login mallory password hunter2\n")
     monkeypatch.setenv("NETRC", str(netrc))
     raw_client.custom_token_exchange(OPTIONS)
-    with requests.Session() as session, ServerClient(raw_server.url, "c", "s", session=session) as client:
+    with requests.Session() as session, new_client(raw_server.url, "c", "s", session=session) as client:
         client.custom_token_exchange(OPTIONS)
     assert [False, False] == ["authorization" in request.headers for request in raw_server.arrived]
 
 
-def test_a_proxy_is_not_used_for_loopback(raw_server: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_not_used_for_loopback(
+    raw_server: RawServer, monkeypatch: pytest.MonkeyPatch, new_client: type[ServerClient]
+) -> None:
     """The environment's proxy sees nothing of what goes to this machine itself."""
     with RawServer() as proxy:
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
-        with ServerClient(raw_server.url, "c", "s") as client:
+        with new_client(raw_server.url, "c", "s") as client:
             client.custom_token_exchange(OPTIONS)
         assert 0 == proxy.opened
     assert 1 == len(raw_server.arrived)
 
 
-def test_the_environments_proxy_is_used_for_others_and_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_proxy_is_used_for_others_and_read_once(
+    monkeypatch: pytest.MonkeyPatch, new_client: type[ServerClient]
+) -> None:
     """A tenant elsewhere is reached through the proxy of the environment at construction, by CONNECT."""
     with RawServer(scripts=[send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")]) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        client = ServerClient("tenant.auth0.com", "c", "s", retry=RetryPolicy(sleep=lambda _: None))
+        client = new_client("tenant.auth0.com", "c", "s", retry=RetryPolicy(sleep=lambda _: None))
         monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
         with pytest.raises(ExchangeTransportError) as caught:
             client.custom_token_exchange(OPTIONS)
@@ -140,26 +148,28 @@ def test_the_environments_proxy_is_used_for_others_and_read_once(monkeypatch: py
     assert not caught.value.may_have_reached_server
 
 
-def test_no_proxy_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_honoured(monkeypatch: pytest.MonkeyPatch, new_client: type[ServerClient]) -> None:
     """A host that no_proxy names is not asked of the proxy."""
     with RawServer() as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", ".invalid")
-        client = ServerClient("tenant.invalid", "c", "s", retry=RetryPolicy(sleep=lambda _: None))
+        client = new_client("tenant.invalid", "c", "s", retry=RetryPolicy(sleep=lambda _: None))
         with pytest.raises(ExchangeTransportError, match="connected"):
             client.custom_token_exchange(OPTIONS)
         assert 0 == proxy.opened
 
 
 @pytest.mark.parametrize("own_session", [False, True])
-def test_cookies_are_neither_kept_nor_sent(raw_server: RawServer, own_session: bool) -> None:
+def test_cookies_are_neither_kept_nor_sent(
+    raw_server: RawServer, own_session: bool, new_client: type[ServerClient]
+) -> None:
     """A cookie that the server sets for one user's exchange does not travel with the next one's."""
     raw_server.scripts = [send(reply(TOKENS, headers=["Set-Cookie: did=user-a; Path=/"]))]
     session = requests.Session() if own_session else None
     if session is not None:
         session.cookies.set("mine", "1")
         session.headers["Cookie"] = "mine=2"
-    with ServerClient(raw_server.url, "c", "s", session=session) as client:
+    with new_client(raw_server.url, "c", "s", session=session) as client:
         for _ in range(3):
             client.custom_token_exchange(OPTIONS)
     if session is not None:
@@ -170,12 +180,14 @@ def test_cookies_are_neither_kept_nor_sent(raw_server: RawServer, own_session: b
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
 @pytest.mark.parametrize("own_session", [False, True])
-def test_a_redirect_to_another_host_is_not_followed(raw_server: RawServer, own_session: bool, status: str) -> None:
+def test_a_redirect_to_another_host_is_not_followed(
+    raw_server: RawServer, own_session: bool, status: str, new_client: type[ServerClient]
+) -> None:
     """The client secret and the token are not posted to wherever a redirect points."""
     with RawServer() as elsewhere:
         raw_server.scripts = [send(reply("{}", status, [f"Location: {elsewhere.url}/oauth/token"]))]
         session = requests.Session() if own_session else None
-        with ServerClient(raw_server.url, "c", "s", session=session) as client:
+        with new_client(raw_server.url, "c", "s", session=session) as client:
             with pytest.raises(CustomTokenExchangeError) as caught:
                 client.custom_token_exchange(OPTIONS)
         if session is not None:
@@ -185,24 +197,28 @@ def test_a_redirect_to_another_host_is_not_followed(raw_server: RawServer, own_s
     assert 1 == len(raw_server.arrived)
 
 
-def test_an_injected_session_brings_its_adapters_and_hooks(raw_server: RawServer) -> None:
+def test_an_injected_session_brings_its_adapters_and_hooks(
+    raw_server: RawServer, new_client: type[ServerClient]
+) -> None:
     """A session of the caller's is sent through, so that its hooks and adapters see the traffic."""
     seen: list[str] = []
-    with requests.Session() as session, ServerClient(raw_server.url, "c", "s", session=session) as client:
+    with requests.Session() as session, new_client(raw_server.url, "c", "s", session=session) as client:
         session.hooks["response"].append(lambda response, **_: seen.append(response.url))
         client.custom_token_exchange(OPTIONS)
     assert f"{raw_server.url}/oauth/token" in seen
 
 
-def test_verification_cannot_be_switched_off_by_a_session(raw_server: RawServer) -> None:
+def test_verification_cannot_be_switched_off_by_a_session(
+    raw_server: RawServer, new_client: type[ServerClient]
+) -> None:
     """A session with verify=False is refused, at construction and later."""
     with requests.Session() as session:
-        client = ServerClient(raw_server.url, "c", "s", session=session)
+        client = new_client(raw_server.url, "c", "s", session=session)
         session.verify = False
         with pytest.raises(ConfigurationError, match="verification"):
             client.custom_token_exchange(OPTIONS)
         with pytest.raises(ConfigurationError, match="verification"):
-            ServerClient(raw_server.url, "c", "s", session=session)
+            new_client(raw_server.url, "c", "s", session=session)
     assert 0 == len(raw_server.arrived)
 
 
@@ -287,12 +303,12 @@ def test_a_causes_request_is_stripped(raw_server: RawServer, raw_client: ServerC
     assert all(isinstance(argument, str) for argument in cause.args)
 
 
-def test_a_refused_connection_is_retried_and_never_reached_the_server() -> None:
+def test_a_refused_connection_is_retried_and_never_reached_the_server(new_client: type[ServerClient]) -> None:
     """Nothing was sent, so two more attempts are made, and the error says that the token is unspent."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     naps: list[float] = []
-    client = ServerClient(f"http://127.0.0.1:{port}", "c", "s", retry=RetryPolicy(sleep=naps.append))
+    client = new_client(f"http://127.0.0.1:{port}", "c", "s", retry=RetryPolicy(sleep=naps.append))
     with pytest.raises(ExchangeTransportError) as caught:
         client.custom_token_exchange(OPTIONS)
     assert 2 == len(naps)
@@ -349,20 +365,22 @@ def test_connections_are_reused(raw_server: RawServer, raw_client: ServerClient)
 @pytest.mark.parametrize(
     "part", [reply(TOKENS), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 99]
 )
-def test_a_dripping_server_cannot_pass_the_deadline(part: bytes, raw_server: RawServer) -> None:
+def test_a_dripping_server_cannot_pass_the_deadline(
+    part: bytes, raw_server: RawServer, new_client: type[ServerClient]
+) -> None:
     """Bytes that keep coming do not extend the total deadline, in headers or in the body."""
     raw_server.scripts = [drip(part)]
-    with ServerClient(raw_server.url, "c", "s", timeout=0.6) as client, pytest.raises(ExchangeTimeoutError) as caught:
+    with new_client(raw_server.url, "c", "s", timeout=0.6) as client, pytest.raises(ExchangeTimeoutError) as caught:
         client.custom_token_exchange(OPTIONS)
     assert isinstance(caught.value, TransportTimeoutError)
     assert caught.value.may_have_reached_server
     assert 1 == len(raw_server.arrived)
 
 
-def test_silence_ends_with_the_read_timeout(raw_server: RawServer) -> None:
+def test_silence_ends_with_the_read_timeout(raw_server: RawServer, new_client: type[ServerClient]) -> None:
     """A server that accepts and says nothing is given up, and not asked again."""
     raw_server.scripts = [lambda *_: None]
-    with ServerClient(raw_server.url, "c", "s", read_timeout=0.2) as client:
+    with new_client(raw_server.url, "c", "s", read_timeout=0.2) as client:
         with pytest.raises(ExchangeTimeoutError) as caught:
             client.custom_token_exchange(OPTIONS)
     assert ("TOKEN_EXCHANGE_FAILED", "response") == (caught.value.code, caught.value.phase)
@@ -401,11 +419,13 @@ def test_waiting_for_a_connection_ends_with_the_deadline(raw_server: RawServer) 
         (reply("", "503 Unavailable", ["Retry-After: 1"]), 1.0),
     ],
 )
-def test_a_server_that_asks_to_come_back_is_asked_once_more(answer: bytes, waits: float, raw_server: RawServer) -> None:
+def test_a_server_that_asks_to_come_back_is_asked_once_more(
+    answer: bytes, waits: float, raw_server: RawServer, new_client: type[ServerClient]
+) -> None:
     """A rate limit and a 503 with Retry-After are retried once, after at least the time that was asked for."""
     naps: list[float] = []
     raw_server.scripts = [send(answer), send(reply(TOKENS))]
-    with ServerClient(raw_server.url, "c", "s", retry=RetryPolicy(sleep=naps.append)) as client:
+    with new_client(raw_server.url, "c", "s", retry=RetryPolicy(sleep=naps.append)) as client:
         assert "issued" == client.custom_token_exchange(OPTIONS).access_token
     assert 2 == len(raw_server.arrived)
     assert 1 == len(naps)
@@ -434,30 +454,32 @@ def test_other_refusals_are_final(answer: bytes, raw_server: RawServer, raw_clie
 
 
 @pytest.mark.parametrize("script", [reset, send(reply("", "500 Oops")), send(reply("", "504 Late"))])
-def test_a_reusable_token_may_be_sent_again(script: Script, raw_server: RawServer) -> None:
+def test_a_reusable_token_may_be_sent_again(
+    script: Script, raw_server: RawServer, new_client: type[ServerClient]
+) -> None:
     """Who declares subject tokens reusable gets one retry after ambiguous failures as well."""
     raw_server.scripts = [script, send(reply(TOKENS))]
     retry = RetryPolicy(subject_token_reusable=True, sleep=lambda _: None)
-    with ServerClient(raw_server.url, "c", "s", retry=retry) as client:
+    with new_client(raw_server.url, "c", "s", retry=retry) as client:
         assert "issued" == client.custom_token_exchange(OPTIONS).access_token
     assert 2 == len(raw_server.arrived)
 
 
-def test_an_empty_budget_stops_retries(raw_server: RawServer) -> None:
+def test_an_empty_budget_stops_retries(raw_server: RawServer, new_client: type[ServerClient]) -> None:
     """When the process-wide allowance is used up, the first failure is final."""
     raw_server.scripts = [send(reply("", "429 Too Many"))]
     retry = RetryPolicy(budget=RetryBudget(4), sleep=lambda _: None)
-    with ServerClient(raw_server.url, "c", "s", retry=retry) as client, pytest.raises(CustomTokenExchangeError):
+    with new_client(raw_server.url, "c", "s", retry=retry) as client, pytest.raises(CustomTokenExchangeError):
         client.custom_token_exchange(OPTIONS)
     assert 1 == len(raw_server.arrived)
 
 
-def test_a_tls_failure_is_not_retried() -> None:
+def test_a_tls_failure_is_not_retried(new_client: type[ServerClient]) -> None:
     """A server that speaks no TLS where it should is an error at once, with nothing sent."""
     naps: list[float] = []
     with _PlainServer() as server:
         domain = server.url.replace("http://", "https://")
-        with ServerClient(domain, "c", "s", retry=RetryPolicy(sleep=naps.append)) as client:
+        with new_client(domain, "c", "s", retry=RetryPolicy(sleep=naps.append)) as client:
             with pytest.raises(ExchangeTransportError, match="TLS") as caught:
                 client.custom_token_exchange(OPTIONS)
     assert not caught.value.may_have_reached_server
@@ -465,16 +487,16 @@ def test_a_tls_failure_is_not_retried() -> None:
     assert [] == naps
 
 
-def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_refused(tmp_path: Path, new_client: type[ServerClient]) -> None:
     """A certificate of an unknown CA fails the handshake; naming the CA in ca_bundle mends it."""
     authority = trustme.CA()
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
     with _TLSServer(authority) as server:
         domain = server.url.replace("http://127.0.0.1", "https://localhost")
-        with ServerClient(domain, "c", "s") as client, pytest.raises(ExchangeTransportError, match="TLS"):
+        with new_client(domain, "c", "s") as client, pytest.raises(ExchangeTransportError, match="TLS"):
             client.custom_token_exchange(OPTIONS)
-        with ServerClient(domain, "c", "s", ca_bundle=bundle) as client, pytest.raises(CustomTokenExchangeError) as e:
+        with new_client(domain, "c", "s", ca_bundle=bundle) as client, pytest.raises(CustomTokenExchangeError) as e:
             client.custom_token_exchange(OPTIONS)
         assert not isinstance(e.value, TransportError)  # past TLS; the plain server calls itself http
 
@@ -503,22 +525,23 @@ class _TLSServer(RawServer):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_opens_its_own_connections(raw_server: RawServer, raw_client: ServerClient) -> None:
+def test_a_forked_child_opens_its_own_connections(raw_server: RawServer) -> None:
     """After a fork parent and child never share a connection, and both work."""
-    raw_client.custom_token_exchange(OPTIONS)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            raw_client.custom_token_exchange(OPTIONS)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    assert 0 == os.waitpid(pid, 0)[1]
-    raw_client.custom_token_exchange(OPTIONS)
+    with ServerClient(raw_server.url, "c", "s") as client:  # no event loop goes on after a fork
+        client.custom_token_exchange(OPTIONS)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                client.custom_token_exchange(OPTIONS)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert 0 == os.waitpid(pid, 0)[1]
+        client.custom_token_exchange(OPTIONS)
     assert [1, 2, 1] == [request.connection for request in raw_server.arrived]
 
 
-def test_an_interrupt_is_not_swallowed(raw_server: RawServer, raw_client: ServerClient) -> None:
+def test_an_interrupt_is_not_swallowed(raw_server: RawServer) -> None:
     """Ctrl-C during an exchange is a KeyboardInterrupt, and the client serves on."""
 
     def interrupt(_request: Arrived, connection: socket.socket) -> None:
@@ -527,9 +550,10 @@ def test_an_interrupt_is_not_swallowed(raw_server: RawServer, raw_client: Server
         connection.sendall(reply(TOKENS))
 
     raw_server.scripts = [interrupt, send(reply(TOKENS))]
-    with pytest.raises(KeyboardInterrupt):
-        raw_client.custom_token_exchange(OPTIONS)
-    assert "issued" == raw_client.custom_token_exchange(OPTIONS).access_token
+    with ServerClient(raw_server.url, "c", "s") as client:  # in the main thread, where interrupts arrive
+        with pytest.raises(KeyboardInterrupt):
+            client.custom_token_exchange(OPTIONS)
+        assert "issued" == client.custom_token_exchange(OPTIONS).access_token
 
 
 def test_values_and_secrets_do_not_reach_the_log(

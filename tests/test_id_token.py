@@ -24,10 +24,11 @@ CLAIMS: dict[str, Any] = {"iss": ISSUER, "sub": "auth0|1", "aud": "c", "iat": NO
 class Issuer:
     """An issuer on the mocked wire: what its keys are, and how it answers."""
 
-    def __init__(self, wire: responses.RequestsMock) -> None:
+    def __init__(self, wire: responses.RequestsMock, new_client: type[ServerClient]) -> None:
         self.keys = [KEY]
         self.keys_requests = 0
         self.wire = wire
+        self.new_client = new_client
         wire.add_callback("GET", JWKS, self._answer)
 
     def _answer(self, _request: object) -> tuple[int, dict[str, str], str]:
@@ -37,7 +38,7 @@ class Issuer:
     def exchange(self, id_token: str, **settings: Any) -> TokenExchangeResponse:
         self.wire.upsert("POST", TOKEN_ENDPOINT, json={"access_token": "the-access-token", "id_token": id_token})
         retry = RetryPolicy(sleep=lambda _: None)
-        client = settings.pop("client", None) or ServerClient(
+        client = settings.pop("client", None) or self.new_client(
             DOMAIN, "c", "s" * 40, clock=lambda: NOW, retry=retry, **settings
         )
         response: TokenExchangeResponse = client.custom_token_exchange(OPTIONS)
@@ -45,8 +46,8 @@ class Issuer:
 
 
 @pytest.fixture
-def issuer(wire: responses.RequestsMock) -> Iterator[Issuer]:
-    return Issuer(wire)  # type: ignore[return-value]
+def issuer(wire: responses.RequestsMock, new_client: type[ServerClient]) -> Iterator[Issuer]:
+    return Issuer(wire, new_client)  # type: ignore[return-value]
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -181,9 +182,9 @@ def test_a_forged_signature_is_refused(issuer: Issuer) -> None:
     assert issuer.exchange(forged).claims is None
 
 
-def test_a_rotated_key_is_found(issuer: Issuer) -> None:
+def test_a_rotated_key_is_found(issuer: Issuer, new_client: type[ServerClient]) -> None:
     """A token of a key that is newer than the cached set succeeds, with one more request."""
-    client = ServerClient(DOMAIN, "c", "s", clock=lambda: NOW)
+    client = new_client(DOMAIN, "c", "s", clock=lambda: NOW)
     assert issuer.exchange(KEY.sign(claims()), client=client).claims
     issuer.keys = [OTHER]
     assert issuer.exchange(OTHER.sign(claims()), client=client).claims
@@ -191,29 +192,29 @@ def test_a_rotated_key_is_found(issuer: Issuer) -> None:
     assert 2 == issuer.keys_requests
 
 
-def test_a_key_replaced_under_its_kid_is_found(issuer: Issuer) -> None:
+def test_a_key_replaced_under_its_kid_is_found(issuer: Issuer, new_client: type[ServerClient]) -> None:
     """When the kid is known and the signature is not, the set is fetched anew once."""
-    client = ServerClient(DOMAIN, "c", "s", clock=lambda: NOW)
+    client = new_client(DOMAIN, "c", "s", clock=lambda: NOW)
     assert issuer.exchange(KEY.sign(claims()), client=client).claims
     replaced = SigningKey(OTHER.jwk, "RS256", KEY.kid)
     issuer.keys = [replaced]
     assert issuer.exchange(replaced.sign(claims()), client=client).claims
 
 
-def test_random_kids_cause_one_request(issuer: Issuer) -> None:
+def test_random_kids_cause_one_request(issuer: Issuer, new_client: type[ServerClient]) -> None:
     """A flood of tokens with made-up kids is answered from memory."""
-    client = ServerClient(DOMAIN, "c", "s", clock=lambda: NOW)
+    client = new_client(DOMAIN, "c", "s", clock=lambda: NOW)
     for number in range(50):
         token = SigningKey(OTHER.jwk, "RS256", f"kid-{number}").sign(claims())
         assert issuer.exchange(token, client=client).claims is None
     assert 2 == issuer.keys_requests
 
 
-def test_missing_keys_are_said(wire: responses.RequestsMock) -> None:
+def test_missing_keys_are_said(wire: responses.RequestsMock, new_client: type[ServerClient]) -> None:
     """When the keys cannot be had, the exchange succeeds and the error says why there are no claims."""
     wire.get(JWKS, status=500)
     wire.post(TOKEN_ENDPOINT, json={"access_token": "a", "id_token": KEY.sign(claims())})
-    client = ServerClient(DOMAIN, "c", "s", clock=lambda: NOW, retry=RetryPolicy(sleep=lambda _: None))
+    client = new_client(DOMAIN, "c", "s", clock=lambda: NOW, retry=RetryPolicy(sleep=lambda _: None))
     response = client.custom_token_exchange(OPTIONS)
     assert response.claims is None
     assert response.id_token_error is not None
@@ -244,11 +245,11 @@ def test_five_actors_are_the_most(levels: int, accepted: bool, issuer: Issuer) -
     assert accepted is (response.id_token_error is None)
 
 
-def test_the_unsigned_body_says_nothing(wire: responses.RequestsMock) -> None:
+def test_the_unsigned_body_says_nothing(wire: responses.RequestsMock, new_client: type[ServerClient]) -> None:
     """Act and claims beside the tokens in the reply are kept as extras and believed by nobody."""
     body = {"access_token": "a", "act": {"sub": "mallory"}, "claims": {"sub": "mallory"}}
     wire.post(TOKEN_ENDPOINT, json=body)
-    response = ServerClient(DOMAIN, "c", "s").custom_token_exchange(OPTIONS)
+    response = new_client(DOMAIN, "c", "s").custom_token_exchange(OPTIONS)
     assert (None, None) == (response.act, response.claims)
     assert {"sub": "mallory"} == response.extra["act"]
 

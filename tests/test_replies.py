@@ -110,10 +110,10 @@ def test_an_encoded_reply_is_not_opened(encoding: str, client: ServerClient, wir
     [({"expires_in": 0}, 0), ({"expires_in": "3600"}, 3600), ({}, None), ({"expires_in": None}, None)],
 )
 def test_a_lifetime_is_a_number_a_numeral_or_absent(
-    reply: dict[str, Any], expires_in: int | None, wire: responses.RequestsMock
+    reply: dict[str, Any], expires_in: int | None, wire: responses.RequestsMock, new_client: type[ServerClient]
 ) -> None:
     """expires_in is taken as a number or a numeric string, is never invented, and counts from the client's clock."""
-    client = ServerClient("tenant.auth0.com", "c", "s", clock=lambda: 1_000_000.0)
+    client = new_client("tenant.auth0.com", "c", "s", clock=lambda: 1_000_000.0)
     wire.post(TOKEN_ENDPOINT, json={"access_token": "issued"} | reply)
     response = client.custom_token_exchange(OPTIONS)
     assert expires_in == response.expires_in
@@ -246,10 +246,14 @@ def test_mfa_required_is_its_own_error(client: ServerClient, wire: responses.Req
     ],
 )
 def test_rate_limits_are_told_apart(
-    body: Any, headers: dict[str, str], expected: dict[str, Any], wire: responses.RequestsMock
+    body: Any,
+    headers: dict[str, str],
+    expected: dict[str, Any],
+    wire: responses.RequestsMock,
+    new_client: type[ServerClient],
 ) -> None:
     """A blocked address, a custom policy and the tenant's limit are told apart, with what the headers say."""
-    client = ServerClient("tenant.auth0.com", "c", "s", clock=lambda: 1_000_000.0, timeout=1)
+    client = new_client("tenant.auth0.com", "c", "s", clock=lambda: 1_000_000.0, timeout=1)
     wire.post(TOKEN_ENDPOINT, status=429, json=body, headers=headers)
     with pytest.raises(RateLimitError) as caught:
         client.custom_token_exchange(OPTIONS)

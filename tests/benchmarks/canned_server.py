@@ -30,7 +30,7 @@ master_process off;
 pid {directory}/nginx.pid;
 lock_file {directory}/nginx.lock;
 error_log {directory}/error.log;
-events {{ worker_connections 1024; }}
+events {{ worker_connections 8192; }}
 http {{
   access_log off;
   client_body_temp_path {directory}/client_body;
@@ -72,12 +72,13 @@ class CannedServer:
 
 
 @contextmanager
-def canned_server(replies: Replies, cpu: int | None = None) -> Iterator[CannedServer]:
+def canned_server(replies: Replies, cpu: int | None = None, delay_ms: int = 0) -> Iterator[CannedServer]:
     """Run nginx for the duration of a ``with`` block.
 
     Args:
         replies: What it answers, with status 200 and whatever the method.
         cpu: The CPU to pin it to, or None.
+        delay_ms: Milliseconds that it takes to answer.
 
     Raises:
         SystemExit: nginx is not installed, or does not start; the message says what to do.
@@ -90,16 +91,25 @@ def canned_server(replies: Replies, cpu: int | None = None) -> Iterator[CannedSe
         port, addresses = _free_port()
         server = CannedServer(port, str(_make_certificates(directory)))
         configuration = directory / "nginx.conf"
-        configuration.write_text(_configuration(directory, port, addresses, replies(server.issuer)))
+        configuration.write_text(_configuration(directory, port, addresses, replies(server.issuer), delay_ms))
         with _running([nginx, "-p", name, "-c", str(configuration)], directory, port, cpu):
             yield server
 
 
-def _configuration(directory: Path, port: int, addresses: list[str], replies: Mapping[str, object]) -> str:
+def _configuration(
+    directory: Path, port: int, addresses: list[str], replies: Mapping[str, object], delay_ms: int
+) -> str:
+    locations = [_location(path, reply) for path, reply in replies.items()]
+    if delay_ms:
+        # What nginx itself can delay is the refusal of a password, so nobody has one, and the error page is the reply.
+        (directory / "passwords").touch()
+        refusal = f"auth_basic canned; auth_basic_user_file {directory}/passwords; auth_delay {delay_ms}ms;"
+        locations = [_location(f"/late{path}", reply, "internal;") for path, reply in replies.items()]
+        locations += [f"    location = {path} {{ {refusal} error_page 401 =200 /late{path}; }}" for path in replies]
     return CONFIGURATION.format(
         directory=directory,
-        listeners="\n".join(f"    listen {address}:{port} ssl;" for address in addresses),
-        locations="\n".join(_location(path, reply) for path, reply in replies.items()),
+        listeners="\n".join(f"    listen {address}:{port} ssl backlog=1024;" for address in addresses),
+        locations="\n".join(locations),
     )
 
 
@@ -153,11 +163,11 @@ def _make_certificates(directory: Path) -> Path:
     return bundle
 
 
-def _location(path: str, reply: object) -> str:
+def _location(path: str, reply: object, *directives: str) -> str:
     text = json.dumps(reply)
     if set(text) & set("$\\'"):
         raise ValueError(f"the reply of {path} has characters that nginx would interpret")
     pieces = [text[start : start + WORD] for start in range(0, len(text), WORD)]
     lines = [f"set $piece{number} '{piece}';" for number, piece in enumerate(pieces)]
     whole = "".join(f"$piece{number}" for number in range(len(pieces)))
-    return "\n".join([f"    location = {path} {{", *lines, f"return 200 {whole};", "    }"])
+    return "\n".join([f"    location = {path} {{", *directives, *lines, f"return 200 {whole};", "    }"])

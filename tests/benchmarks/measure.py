@@ -8,7 +8,8 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any
@@ -30,11 +31,13 @@ class Contender:
         name: As the table shows it.
         run: Does the work so many times, one after the other.
         share: It is asked for one call where others are asked for ``share``, because it is so much slower.
+        warm_calls: Calls before the measured ones of each round; a few, or one of a slow contender, when None.
     """
 
     name: str
     run: Callable[[int], object]
     share: int = 1
+    warm_calls: int | None = None
 
 
 @frozen
@@ -94,21 +97,28 @@ def interleave(contenders: Sequence[Contender], rounds: int, calls: int) -> Resu
         calls: How many calls each contender makes in a round, before its ``share`` is taken.
     """
     samples: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
-    gc.collect()
-    gc.freeze()  # the modules of one contender are not another's garbage to look through
-    try:
+    with frozen_garbage():
         for number in range(rounds):
             first = number % len(contenders)
             for contender in [*contenders[first:], *contenders[:first]]:
                 samples[contender.name].append(_sample(contender, calls))
+    return Results(samples)
+
+
+@contextmanager
+def frozen_garbage() -> Iterator[None]:
+    """Keep what there is out of the garbage collector's sight: one contender's modules are not another's to search."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
     finally:
         gc.unfreeze()
-    return Results(samples)
 
 
 def _sample(contender: Contender, calls: int) -> Sample:
     own = max(WARM_CALLS, calls // contender.share)
-    contender.run(1 if contender.share > 1 else WARM_CALLS)
+    contender.run(contender.warm_calls or (1 if contender.share > 1 else WARM_CALLS))
     gc.collect()
     cpu, wall = time.process_time(), time.perf_counter()
     contender.run(own)

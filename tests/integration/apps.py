@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,16 +15,16 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-import django  # type: ignore[import-untyped]
+import django
 import fastapi
 import flask
 import uvicorn
 import werkzeug.serving
 from attrs import frozen
-from django.conf import settings as django_settings  # type: ignore[import-untyped]
-from django.core.handlers.wsgi import WSGIHandler  # type: ignore[import-untyped]
-from django.http import HttpRequest, HttpResponse  # type: ignore[import-untyped]
-from django.urls import path  # type: ignore[import-untyped]
+from django.conf import settings as django_settings
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
 
 from auth0_cte import AccessTokenError, ServerClient, SessionError
 
@@ -146,9 +149,26 @@ def django_app(client: ServerClient) -> Callable[[dict[str, Any], Any], Any]:
 
 
 def configure_django() -> None:
+    """Configure Django, which can be done once a process: what all tests share stands here, and they override it."""
     if not django_settings.configured:
+        directory = tempfile.mkdtemp(prefix="auth0-cte-")  # a database in memory would be one thread's own
+        atexit.register(shutil.rmtree, directory, True)
+        database = {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": f"{directory}/django.db",
+            "OPTIONS": {"timeout": 30, "transaction_mode": "IMMEDIATE"},
+        }
         django_settings.configure(
-            ALLOWED_HOSTS=["127.0.0.1", "app.example"],
+            ALLOWED_HOSTS=["127.0.0.1", "app.example", "testserver"],
+            DATABASES={"default": database},
+            DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+            INSTALLED_APPS=[
+                "django.contrib.contenttypes",
+                "django.contrib.auth",
+                "django.contrib.sessions",
+                "auth0_cte.django",
+            ],
+            PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
             ROOT_URLCONF=__name__,
             SECRET_KEY="unused",
             USE_TZ=True,

@@ -1,16 +1,31 @@
-"""A browser, as far as sessions go: keeps cookies, and follows no redirect unasked."""
+"""Browsers: one of our own, as far as sessions go, which hundreds can be had of; and Chromium."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from html import unescape
 from http.cookies import Morsel, SimpleCookie
+from pathlib import Path
 from typing import Any, Self
 
+import playwright.sync_api
+import pytest
 import requests
+
+TIMEOUT = 60.0
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+)
+_HIDDEN = re.compile(r"""<input type="hidden" name="([^"]*)" value="([^"]*)"/?>""")
 
 
 class Browser:
-    """Visits an application's pages with the cookies that it was given.
+    """Visits an application's pages with the cookies that it was given; follows no redirect unasked.
 
     Args:
         url: Where the application is.
@@ -32,6 +47,20 @@ class Browser:
         return self.session.request(
             method, f"{self.url}/{page}", params=query, headers=headers, timeout=20, allow_redirects=False
         )
+
+    def submit(self, form: str, **fields: str) -> requests.Response:
+        """Submit a form of the home page, with the hidden fields that it has."""
+        hidden = {unescape(name): unescape(value) for name, value in _HIDDEN.findall(self.get("").text)}
+        return self.session.post(
+            f"{self.url}/{form}",
+            data={**hidden, **fields},
+            headers={"Origin": self.url},
+            timeout=TIMEOUT,
+            allow_redirects=False,
+        )
+
+    def get(self, page: str) -> requests.Response:
+        return self.session.get(f"{self.url}/{page}", timeout=TIMEOUT, allow_redirects=False)
 
     def ask(self, page: str, **query: str) -> dict[str, Any]:
         """Return the JSON of a page that succeeds."""
@@ -58,3 +87,17 @@ def set_cookies(response: requests.Response) -> list[Morsel[str]]:
         (morsel,) = parsed.values()
         morsels.append(morsel)
     return morsels
+
+
+@contextmanager
+def chromium() -> Iterator[playwright.sync_api.Browser]:
+    """Start Chromium without a window, in a profile of its own; each context of it is a new browser."""
+    with playwright.sync_api.sync_playwright() as driver:
+        program = next(filter(None, map(shutil.which, _CHROMIUM)), None) or driver.chromium.executable_path
+        if not Path(program).exists():
+            pytest.skip("no Chromium: apt-get install chromium, or python -m playwright install chromium")
+        browser = driver.chromium.launch(executable_path=program, args=_FLAGS.split(), timeout=TIMEOUT * 1000)
+        try:
+            yield browser
+        finally:
+            browser.close()

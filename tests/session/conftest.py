@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from auth0_cte import ServerClient
 from auth0_cte.session.stores import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.session.clients import SECRET, MakeClient
 from tests.session.stores import NAMES, SERVER_SIDE, make_store
 
 
@@ -22,6 +25,16 @@ def server_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sta
     """Each store but the stateless one."""
     with make_store(request.param, request, tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def make_client(new_client: type[ServerClient]) -> MakeClient:
+    """Make a client of a tenant that keeps sessions: the client itself, and its mirror on asyncio and on trio."""
+
+    def make(tenant: LocalTenant, store: StateStore | None = None, **more: Any) -> ServerClient:
+        return new_client.sharing(tenant.client(**{"secret": SECRET, "state_store": store, **more}))
+
+    return make
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ from contextlib import AbstractContextManager
 
 from auth0_cte import ServerClient
 from auth0_cte.session.stores import StateStore
-from tests.session.stores import redis_store, sql_store
+from tests.session.stores import redis_cache_store, redis_store, sql_store
 
 THREADS = 4
 
 
 def open_store(url: str, name: str) -> AbstractContextManager[StateStore]:
+    if url.startswith("django+"):
+        return redis_cache_store(url.removeprefix("django+"), name)
     return redis_store(url, name) if url.startswith("redis:") else sql_store(url, name)
 
 

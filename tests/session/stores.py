@@ -6,16 +6,19 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from auth0_cte.django import DjangoCacheStateStore
 from auth0_cte.session.redis import RedisStateStore
 from auth0_cte.session.sql import SQLStateStore
 from auth0_cte.session.stores import CookieStateStore, MemoryStateStore, StateStore
+from tests.integration.apps import configure_django
 from tests.services import PostgresServer, RedisServer
 
-NAMES = ["cookie", "memory", "redis", "sqlite", "postgresql"]
+NAMES = ["cookie", "memory", "redis", "sqlite", "postgresql", "django-locmem", "django-redis", "django-db"]
 SERVER_SIDE = NAMES[1:]
 _numbers = itertools.count()
 
@@ -42,6 +45,46 @@ def redis_store(url: str, prefix: str, timeout: float = 10.0) -> Iterator[RedisS
         store._client.close()
 
 
+class _ClosingStore(DjangoCacheStateStore):
+    """Closes the database connections of the tests' own threads, as Django does at the end of a request."""
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        from django.db import connections
+
+        try:
+            return super()._call(method, *arguments)
+        finally:
+            connections.close_all()
+
+
+@contextmanager
+def django_store(kind: str, unique: str, request: pytest.FixtureRequest) -> Iterator[DjangoCacheStateStore]:
+    from django.core.management import call_command
+    from django.test import override_settings
+
+    configure_django()
+    backends = {"locmem": "locmem.LocMemCache", "redis": "redis.RedisCache", "db": "db.DatabaseCache"}
+    backend = f"django.core.cache.backends.{backends[kind]}"
+    location = request.getfixturevalue("redis_server").url if kind == "redis" else unique
+    cache: dict[str, Any] = {"BACKEND": backend, "LOCATION": location}
+    cache["OPTIONS"] = {} if kind == "redis" else {"MAX_ENTRIES": 10_000}
+    with override_settings(CACHES={"default": cache}):
+        if kind == "db":
+            call_command("createcachetable", verbosity=0)
+        yield (_ClosingStore if kind == "db" else DjangoCacheStateStore)(prefix=unique)
+
+
+@contextmanager
+def redis_cache_store(url: str, prefix: str) -> Iterator[DjangoCacheStateStore]:
+    """Open a store in a Redis that Django has for a cache: for processes that share it."""
+    from django.test import override_settings
+
+    configure_django()
+    cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url}
+    with override_settings(CACHES={"default": cache}):
+        yield DjangoCacheStateStore(prefix=prefix)
+
+
 @contextmanager
 def make_store(name: str, request: pytest.FixtureRequest, directory: Path) -> Iterator[StateStore]:
     unique = f"s{next(_numbers)}"
@@ -53,6 +96,9 @@ def make_store(name: str, request: pytest.FixtureRequest, directory: Path) -> It
         postgres: PostgresServer = request.getfixturevalue("postgres_server")
         with sql_store(postgres.url, unique) as sql:
             yield sql
+    elif name.startswith("django-"):
+        with django_store(name.removeprefix("django-"), unique, request) as cache:
+            yield cache
     elif name == "sqlite":
         with sql_store(f"sqlite:///{directory / 'sessions.db'}") as sql:
             yield sql

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,17 +18,18 @@ from auth0_cte import (
 )
 from auth0_cte.session.stores import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.test_login import make_client as make_default_client
+from tests.session.clients import MakeClient
 from tests.session.test_login import new_jar, options
 
 API = "https://api.example.com"
 OTHER = "https://other.example.com"
 
 
-def make_client(tenant: LocalTenant, store: StateStore | None = None) -> ServerClient:
+@pytest.fixture
+def make_client(make_client: MakeClient) -> MakeClient:
     """Make a client whose sessions outlive many access tokens."""
     settings = SessionSettings(absolute_duration=10_000_000, inactivity_duration=10_000_000)
-    return make_default_client(tenant, store, session_settings=settings)
+    return partial(make_client, session_settings=settings)
 
 
 def log_in(client: ServerClient, jar: dict[str, str], **more: Any) -> None:
@@ -41,7 +43,9 @@ def refreshes(tenant: LocalTenant) -> list[dict[str, Any]]:
     return [form for form in forms if form["grant_type"] == "refresh_token"]
 
 
-def test_a_valid_token_comes_from_the_store(tenant: LocalTenant, store: StateStore, clock: FakeClock) -> None:
+def test_a_valid_token_comes_from_the_store(
+    tenant: LocalTenant, store: StateStore, clock: FakeClock, make_client: MakeClient
+) -> None:
     """As long as the token is good, Auth0 is not asked."""
     client, jar = make_client(tenant, store), new_jar()
     log_in(client, jar)
@@ -52,7 +56,7 @@ def test_a_valid_token_comes_from_the_store(tenant: LocalTenant, store: StateSto
 
 
 def test_an_expired_token_is_refreshed_and_the_rotated_one_kept(
-    tenant: LocalTenant, store: StateStore, clock: FakeClock
+    tenant: LocalTenant, store: StateStore, clock: FakeClock, make_client: MakeClient
 ) -> None:
     """Each expiry costs one refresh, with the refresh token that the one before brought."""
     client, jar = make_client(tenant, store), new_jar()
@@ -73,7 +77,9 @@ def test_an_expired_token_is_refreshed_and_the_rotated_one_kept(
     assert "audience" not in refreshes(tenant)[0]
 
 
-def test_another_audience_has_a_token_of_its_own(tenant: LocalTenant, store: StateStore) -> None:
+def test_another_audience_has_a_token_of_its_own(
+    tenant: LocalTenant, store: StateStore, make_client: MakeClient
+) -> None:
     """A token for another API is got by the same refresh token, and kept beside the first."""
     client, jar = make_client(tenant, store), new_jar()
     log_in(client, jar)
@@ -87,7 +93,7 @@ def test_another_audience_has_a_token_of_its_own(tenant: LocalTenant, store: Sta
     assert [OTHER] == [form["audience"] for form in refreshes(tenant)]
 
 
-def test_missing_scopes_are_asked_for(tenant: LocalTenant, clock: FakeClock) -> None:
+def test_missing_scopes_are_asked_for(tenant: LocalTenant, clock: FakeClock, make_client: MakeClient) -> None:
     """A token with fewer scopes than wanted does not serve; one with more does."""
     client, jar = make_client(tenant), new_jar()
     log_in(client, jar, scope="offline_access read:data write:data")
@@ -98,7 +104,9 @@ def test_missing_scopes_are_asked_for(tenant: LocalTenant, clock: FakeClock) -> 
     assert ["read:data", "write:data read:data"] == [form["scope"] for form in refreshes(tenant)]
 
 
-def test_a_reply_without_id_token_keeps_the_old_one(tenant: LocalTenant, clock: FakeClock) -> None:
+def test_a_reply_without_id_token_keeps_the_old_one(
+    tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
     """The refresh need not bring a new ID token."""
     client, jar = make_client(tenant), new_jar()
     log_in(client, jar)
@@ -112,7 +120,9 @@ def test_a_reply_without_id_token_keeps_the_old_one(tenant: LocalTenant, clock: 
     assert before.id_token == after.id_token is not None
 
 
-def test_an_id_token_that_fails_takes_nobodys_place(tenant: LocalTenant, clock: FakeClock) -> None:
+def test_an_id_token_that_fails_takes_nobodys_place(
+    tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
     """A refreshed ID token that does not verify is not kept; one of another user ends the matter."""
     client, jar = make_client(tenant), new_jar()
     log_in(client, jar)
@@ -133,7 +143,7 @@ def test_an_id_token_that_fails_takes_nobodys_place(tenant: LocalTenant, clock: 
     assert "SUBJECT_MISMATCH" == caught.value.code
 
 
-def test_without_a_session_there_is_no_token(tenant: LocalTenant, store: StateStore) -> None:
+def test_without_a_session_there_is_no_token(tenant: LocalTenant, store: StateStore, make_client: MakeClient) -> None:
     """A visitor gets a clear error."""
     with pytest.raises(AccessTokenError) as caught:
         make_client(tenant, store).get_access_token({"cookies": {}})
@@ -141,7 +151,9 @@ def test_without_a_session_there_is_no_token(tenant: LocalTenant, store: StateSt
     assert caught.value.hint
 
 
-def test_without_a_refresh_token_the_user_logs_in_again(tenant: LocalTenant, clock: FakeClock) -> None:
+def test_without_a_refresh_token_the_user_logs_in_again(
+    tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
     """An expired token without offline_access is an error that says so; so it is for a delegated session."""
     client, jar = make_client(tenant), new_jar()
     log_in(client, jar, scope="read:data")
@@ -157,7 +169,9 @@ def test_without_a_refresh_token_the_user_logs_in_again(tenant: LocalTenant, clo
         client.get_access_token({"cookies": jar})
 
 
-def test_invalid_grant_ends_the_session(tenant: LocalTenant, store: StateStore, clock: FakeClock) -> None:
+def test_invalid_grant_ends_the_session(
+    tenant: LocalTenant, store: StateStore, clock: FakeClock, make_client: MakeClient
+) -> None:
     """A refused refresh token is told by its code, and the session is over."""
     client, jar = make_client(tenant, store), new_jar()
     log_in(client, jar)
@@ -173,7 +187,9 @@ def test_invalid_grant_ends_the_session(tenant: LocalTenant, store: StateStore, 
         assert client.get_user({"cookies": stolen}) is None
 
 
-def test_what_is_not_final_leaves_the_session(tenant: LocalTenant, store: StateStore, clock: FakeClock) -> None:
+def test_what_is_not_final_leaves_the_session(
+    tenant: LocalTenant, store: StateStore, clock: FakeClock, make_client: MakeClient
+) -> None:
     """MFA, rate limits, server errors and a lost connection come out typed, and the session can try again."""
     client, jar = make_client(tenant, store), new_jar()
     log_in(client, jar)
@@ -194,7 +210,9 @@ def test_what_is_not_final_leaves_the_session(tenant: LocalTenant, store: StateS
     assert client.get_access_token({"cookies": jar})
 
 
-def test_a_refresh_that_could_not_be_kept_is_not_made(tenant: LocalTenant, clock: FakeClock) -> None:
+def test_a_refresh_that_could_not_be_kept_is_not_made(
+    tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
     """With sessions in cookies and no response to write to, the refresh token is not spent."""
 
     class Request:
@@ -213,7 +231,9 @@ def test_a_refresh_that_could_not_be_kept_is_not_made(tenant: LocalTenant, clock
     assert [] == refreshes(tenant)
 
 
-def test_requests_with_the_cookie_from_before_find_the_refresh(tenant: LocalTenant, clock: FakeClock) -> None:
+def test_requests_with_the_cookie_from_before_find_the_refresh(
+    tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
     """Of two requests that a browser sent together, the later one does not spend the old refresh token again."""
     client, jar = make_client(tenant), new_jar()
     log_in(client, jar)
@@ -225,7 +245,7 @@ def test_requests_with_the_cookie_from_before_find_the_refresh(tenant: LocalTena
     assert 1 == len(refreshes(tenant))
 
 
-def test_no_refresh_moves_the_ceiling(tenant: LocalTenant, clock: FakeClock) -> None:
+def test_no_refresh_moves_the_ceiling(tenant: LocalTenant, clock: FakeClock, make_client: MakeClient) -> None:
     """A session whose upstream end was set at login ends then."""
     tenant.add_user("auth0|ada", session_expiry=int(clock()) + 90_000)
     client, jar = make_client(tenant), new_jar()

@@ -9,7 +9,8 @@ import pytest
 from auth0_cte import IdTokenError, MemoryStateStore, SessionError
 from auth0_cte.session.stores import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.test_login import make_client, new_jar, options
+from tests.session.clients import MakeClient
+from tests.session.test_login import new_jar, options
 
 
 def log_in(client: Any, user: str) -> tuple[dict[str, str], str]:
@@ -18,7 +19,7 @@ def log_in(client: Any, user: str) -> tuple[dict[str, str], str]:
     return jar, result.session.sid
 
 
-def test_a_sid_ends_that_session(tenant: LocalTenant, server_store: StateStore) -> None:
+def test_a_sid_ends_that_session(tenant: LocalTenant, server_store: StateStore, make_client: MakeClient) -> None:
     """The session with the sid ends, the user's others go on."""
     client = make_client(tenant, server_store)
     first, sid = log_in(client, "auth0|ada")
@@ -28,7 +29,9 @@ def test_a_sid_ends_that_session(tenant: LocalTenant, server_store: StateStore) 
     assert client.get_user({"cookies": second})
 
 
-def test_a_sub_ends_all_sessions_of_the_user(tenant: LocalTenant, server_store: StateStore) -> None:
+def test_a_sub_ends_all_sessions_of_the_user(
+    tenant: LocalTenant, server_store: StateStore, make_client: MakeClient
+) -> None:
     """All sessions of the user end, others' go on."""
     client = make_client(tenant, server_store)
     ada = [log_in(client, "auth0|ada")[0] for _ in range(2)]
@@ -38,7 +41,7 @@ def test_a_sub_ends_all_sessions_of_the_user(tenant: LocalTenant, server_store: 
     assert client.get_user({"cookies": eve})
 
 
-def test_a_token_counts_once(tenant: LocalTenant) -> None:
+def test_a_token_counts_once(tenant: LocalTenant, make_client: MakeClient) -> None:
     """A replayed logout token is refused, so that it cannot end the user's next session."""
     client = make_client(tenant, MemoryStateStore())
     token = tenant.logout_token(sub="auth0|ada")
@@ -71,7 +74,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "claim"), BAD.values(), ids=BAD.keys())
-def test_a_bad_logout_token_ends_nothing(changes: dict[str, Any], claim: str, tenant: LocalTenant) -> None:
+def test_a_bad_logout_token_ends_nothing(
+    changes: dict[str, Any], claim: str, tenant: LocalTenant, make_client: MakeClient
+) -> None:
     """What the specification does not allow is refused, and the claim at fault named."""
     client = make_client(tenant, MemoryStateStore())
     jar, _ = log_in(client, "auth0|ada")
@@ -81,7 +86,7 @@ def test_a_bad_logout_token_ends_nothing(changes: dict[str, Any], claim: str, te
     assert client.get_user({"cookies": jar})
 
 
-def test_an_id_token_is_no_logout_token(tenant: LocalTenant) -> None:
+def test_an_id_token_is_no_logout_token(tenant: LocalTenant, make_client: MakeClient) -> None:
     """Nor is a logout token an ID token."""
     client = make_client(tenant, MemoryStateStore())
     log_in(client, "auth0|ada")
@@ -94,7 +99,7 @@ def test_an_id_token_is_no_logout_token(tenant: LocalTenant) -> None:
     assert "typ" == caught.value.claim
 
 
-def test_a_forged_logout_token_ends_nothing(tenant: LocalTenant, clock: FakeClock) -> None:
+def test_a_forged_logout_token_ends_nothing(tenant: LocalTenant, clock: FakeClock, make_client: MakeClient) -> None:
     """A token that another issuer signed is refused."""
     client = make_client(tenant, MemoryStateStore())
     forger = LocalTenant(tenant.domain, clock=clock, client_id=tenant.client_id)
@@ -102,13 +107,13 @@ def test_a_forged_logout_token_ends_nothing(tenant: LocalTenant, clock: FakeCloc
         client.handle_backchannel_logout(forger.logout_token(sub="auth0|ada"))
 
 
-def test_cookies_cannot_be_ended_from_outside(tenant: LocalTenant) -> None:
+def test_cookies_cannot_be_ended_from_outside(tenant: LocalTenant, make_client: MakeClient) -> None:
     """With sessions in cookies the answer is an error that names the stores which can."""
     with pytest.raises(SessionError, match="server-side store"):
         make_client(tenant).handle_backchannel_logout(tenant.logout_token(sub="auth0|ada"))
 
 
-def test_a_store_that_is_down_does_not_use_the_token_up(tenant: LocalTenant) -> None:
+def test_a_store_that_is_down_does_not_use_the_token_up(tenant: LocalTenant, make_client: MakeClient) -> None:
     """Auth0's next attempt with the same token counts."""
 
     class Flaky(MemoryStateStore):

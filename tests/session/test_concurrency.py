@@ -18,10 +18,11 @@ import pytest
 from auth0_cte import AccessTokenError, ServerClient, SessionError
 from auth0_cte.session.stores import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.session.clients import SECRET, MakeClient
 from tests.session.refreshing_process import THREADS as THREADS_OF_A_PROCESS
 from tests.session.refreshing_process import open_store
-from tests.session.stores import redis_store, sql_store
-from tests.session.test_login import SECRET, TYPE, make_client, new_jar, options
+from tests.session.stores import redis_cache_store, redis_store, sql_store
+from tests.session.test_login import TYPE, new_jar, options
 
 USERS = 200
 THREADS = 50
@@ -43,12 +44,14 @@ def short_lived(tenant: LocalTenant) -> LocalTenant:
     return tenant
 
 
-@pytest.fixture(params=["redis", "sqlite", "postgresql"])
+@pytest.fixture(params=["redis", "sqlite", "postgresql", "django-redis"])
 def shared(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     """The URL of each store that processes can share, and a name that is this test's own."""
     name = f"shared{abs(hash(str(tmp_path)))}"
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'sessions.db'}", name
+    if request.param == "django-redis":
+        return f"django+{request.getfixturevalue('redis_server').url}", name
     return request.getfixturevalue(SERVERS[request.param]).url, name
 
 
@@ -79,7 +82,7 @@ def at_once(*work: Callable[[], T]) -> list[T]:
         return list(pool.map(do, work))
 
 
-@pytest.mark.parametrize("kind", ["redis", "sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", ["redis", "sqlite", "postgresql", "django-redis"])
 def test_two_hundred_users_at_once_see_themselves_alone(
     kind: str, short_lived: LocalTenant, clock: FakeClock, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -104,7 +107,7 @@ def test_two_hundred_users_at_once_see_themselves_alone(
 
     users = [f"auth0|{number}" for number in range(USERS)]
     with _open(kind, request, tmp_path) as store, ThreadPoolExecutor(USERS) as pool:
-        client = make_client(short_lived, store)
+        client = short_lived.client(secret=SECRET, state_store=store)
         futures = [pool.submit(safely, client, user) for user in users]
         errors = [future.exception() for future in futures]
         real = [error for error in errors if error and not isinstance(error, threading.BrokenBarrierError)]
@@ -131,12 +134,17 @@ def _open(kind: str, request: pytest.FixtureRequest, directory: Path) -> Iterato
     elif kind == "postgresql":
         with sql_store(request.getfixturevalue("postgres_server").url, name) as sql:
             yield sql
+    elif kind == "django-redis":
+        with redis_cache_store(request.getfixturevalue("redis_server").url, name) as cache:
+            yield cache
     else:
         with sql_store(f"sqlite:///{directory / 'many.db'}") as sql:
             yield sql
 
 
-def test_fifty_threads_make_one_refresh(short_lived: LocalTenant, store: StateStore, clock: FakeClock) -> None:
+def test_fifty_threads_make_one_refresh(
+    short_lived: LocalTenant, store: StateStore, clock: FakeClock, make_client: MakeClient
+) -> None:
     """However many ask for the token of one expired session, one refresh is made, and all get what it brought."""
     client = make_client(short_lived, store)
     jar = log_in(client)
@@ -153,7 +161,9 @@ def test_fifty_threads_make_one_refresh(short_lived: LocalTenant, store: StateSt
     assert "auth0|ada" == (client.get_user({"cookies": jar}) or {})["sub"]
 
 
-def test_two_clients_make_one_refresh(short_lived: LocalTenant, shared: tuple[str, str], clock: FakeClock) -> None:
+def test_two_clients_make_one_refresh(
+    short_lived: LocalTenant, shared: tuple[str, str], clock: FakeClock, make_client: MakeClient
+) -> None:
     """Clients that share nothing but the server of their sessions make one refresh between them."""
     with ExitStack() as stack:
         stores = [stack.enter_context(open_store(*shared)) for _ in range(2)]
@@ -226,7 +236,7 @@ class Gate:
 
 @pytest.mark.parametrize("how", ["logout", "back-channel logout", "login as another"])
 def test_a_session_that_ends_during_its_refresh_stays_ended(
-    how: str, server_store: StateStore, clock: FakeClock
+    how: str, server_store: StateStore, clock: FakeClock, make_client: MakeClient
 ) -> None:
     """While the tenant takes its time to refresh, the session ends: the refresh fails, and brings nothing back."""
     gate = Gate()
@@ -259,7 +269,7 @@ def test_a_session_that_ends_during_its_refresh_stays_ended(
 
 
 def test_logouts_that_race_with_refreshes_win(
-    short_lived: LocalTenant, server_store: StateStore, clock: FakeClock
+    short_lived: LocalTenant, server_store: StateStore, clock: FakeClock, make_client: MakeClient
 ) -> None:
     """However refreshes and a logout fall together, the session is gone when all are done."""
     client = make_client(short_lived, server_store)
@@ -279,7 +289,7 @@ def test_logouts_that_race_with_refreshes_win(
         assert server_store.get(jar["_a0_session_0"]) is None
 
 
-def test_many_audiences_at_once(short_lived: LocalTenant, store: StateStore) -> None:
+def test_many_audiences_at_once(short_lived: LocalTenant, store: StateStore, make_client: MakeClient) -> None:
     """Threads that ask for the tokens of different APIs at the same time all get theirs: of as many as cookies hold."""
     client = make_client(short_lived, store)
     jar = log_in(client)
@@ -297,7 +307,9 @@ def test_many_audiences_at_once(short_lived: LocalTenant, store: StateStore) -> 
     ]
 
 
-def test_a_late_request_for_another_audience_keeps_the_session(short_lived: LocalTenant, store: StateStore) -> None:
+def test_a_late_request_for_another_audience_keeps_the_session(
+    short_lived: LocalTenant, store: StateStore, make_client: MakeClient
+) -> None:
     """A request with the cookies from before two refreshes goes on from the newest, not from a spent refresh token."""
     client = make_client(short_lived, store)
     jar = log_in(client)
@@ -311,7 +323,7 @@ def test_a_late_request_for_another_audience_keeps_the_session(short_lived: Loca
 
 
 def test_requests_of_two_generations_make_one_refresh(
-    short_lived: LocalTenant, store: StateStore, clock: FakeClock
+    short_lived: LocalTenant, store: StateStore, clock: FakeClock, make_client: MakeClient
 ) -> None:
     """Requests that bring the cookies from before and after a refresh share the next one."""
     gate = Gate()
@@ -339,7 +351,9 @@ def test_requests_of_two_generations_make_one_refresh(
     assert 1 == len(tenant.refresh_tokens)
 
 
-def test_a_refresh_that_outgrows_the_cookies_keeps_the_session(short_lived: LocalTenant, clock: FakeClock) -> None:
+def test_a_refresh_that_outgrows_the_cookies_keeps_the_session(
+    short_lived: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
     """When one more access token is more than cookies hold, the rotated refresh token is not lost by it."""
     client = make_client(short_lived)
     jar = log_in(client)

@@ -20,8 +20,8 @@ from auth0_cte import (
 from auth0_cte.jose import Sealer
 from auth0_cte.session.stores import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.session.clients import SECRET, MakeClient
 
-SECRET = "a-secret-of-more-than-thirty-two-bytes"
 TYPE = "urn:acme:mcp-token"
 
 
@@ -33,11 +33,7 @@ def new_jar() -> dict[str, str]:
     return {}
 
 
-def make_client(tenant: LocalTenant, store: StateStore | None = None, **more: Any) -> ServerClient:
-    return tenant.client(**{"secret": SECRET, "state_store": store, **more})
-
-
-def test_a_login_gives_a_user_and_a_session(tenant: LocalTenant, store: StateStore) -> None:
+def test_a_login_gives_a_user_and_a_session(tenant: LocalTenant, store: StateStore, make_client: MakeClient) -> None:
     """The user of the verified ID token is logged in, and found again by the cookies."""
     client, jar = make_client(tenant, store), new_jar()
     result = client.login_with_custom_token_exchange(options(audience="https://api.example.com"), {"cookies": jar})
@@ -54,7 +50,7 @@ def test_a_login_gives_a_user_and_a_session(tenant: LocalTenant, store: StateSto
     assert result.session.token_sets[0].access_token == client.get_access_token({"cookies": jar})
 
 
-def test_the_state_data_is_the_siblings(tenant: LocalTenant) -> None:
+def test_the_state_data_is_the_siblings(tenant: LocalTenant, make_client: MakeClient) -> None:
     """state_data has the keys of auth0-server-python, and the tokens."""
     state = make_client(tenant).login_with_custom_token_exchange(options(), {"cookies": {}}).state_data
     assert {"user", "id_token", "refresh_token", "token_sets", "domain", "internal"} == set(state)
@@ -74,7 +70,7 @@ def test_the_state_data_is_the_siblings(tenant: LocalTenant) -> None:
     ],
 )
 def test_what_could_not_be_kept_is_refused_before_the_token_is_spent(
-    settings: dict[str, Any], store_options: Any, code: str, tenant: LocalTenant
+    settings: dict[str, Any], store_options: Any, code: str, tenant: LocalTenant, make_client: MakeClient
 ) -> None:
     """Without a secret, a request or a response no subject token is sent, nor fetched."""
     fetched: list[int] = []
@@ -93,14 +89,14 @@ def test_what_could_not_be_kept_is_refused_before_the_token_is_spent(
     assert ([], []) == (fetched, list(tenant.requests))
 
 
-def test_bad_options_are_refused_first(tenant: LocalTenant) -> None:
+def test_bad_options_are_refused_first(tenant: LocalTenant, make_client: MakeClient) -> None:
     """The rules of an exchange hold for a login."""
     with pytest.raises(CustomTokenExchangeError) as caught:
         make_client(tenant).login_with_custom_token_exchange(options("Bearer x"), {"cookies": {}})
     assert "INVALID_TOKEN_FORMAT" == caught.value.code
 
 
-def test_a_script_needs_no_request(tenant: LocalTenant) -> None:
+def test_a_script_needs_no_request(tenant: LocalTenant, make_client: MakeClient) -> None:
     """With a store in memory a script logs in, reads, and logs out without any request."""
     client = make_client(tenant, MemoryStateStore())
     client.login_with_custom_token_exchange(options())
@@ -109,7 +105,7 @@ def test_a_script_needs_no_request(tenant: LocalTenant) -> None:
     assert client.get_user() is None
 
 
-def test_a_server_never_shares_the_scripts_session(tenant: LocalTenant) -> None:
+def test_a_server_never_shares_the_scripts_session(tenant: LocalTenant, make_client: MakeClient) -> None:
     """A client that has served a request refuses calls without one: forgotten store_options are no session."""
 
     class Request:
@@ -124,7 +120,7 @@ def test_a_server_never_shares_the_scripts_session(tenant: LocalTenant) -> None:
         client.get_user()
 
 
-def test_a_login_without_an_id_token_is_refused(tenant: LocalTenant) -> None:
+def test_a_login_without_an_id_token_is_refused(tenant: LocalTenant, make_client: MakeClient) -> None:
     """No ID token, no user: nothing is written."""
     jar: dict[str, str] = {}
     tenant.fail_next(200, body={"access_token": "a", "expires_in": 60})
@@ -134,7 +130,7 @@ def test_a_login_without_an_id_token_is_refused(tenant: LocalTenant) -> None:
     assert {} == jar
 
 
-def test_a_login_with_a_forged_id_token_is_refused(tenant: LocalTenant) -> None:
+def test_a_login_with_a_forged_id_token_is_refused(tenant: LocalTenant, make_client: MakeClient) -> None:
     """An ID token that fails verification ends the login, where an exchange would go on."""
     jar: dict[str, str] = {}
     forged = LocalTenant(tenant.domain, clock=tenant.clock, client_id=tenant.client_id)
@@ -178,7 +174,7 @@ def test_the_organization_is_checked(
         check_organization(claims, asked)
 
 
-def test_the_organization_of_the_login_is_the_one_asked_for(tenant: LocalTenant) -> None:
+def test_the_organization_of_the_login_is_the_one_asked_for(tenant: LocalTenant, make_client: MakeClient) -> None:
     """The organization of the options, or the client's, is checked against the ID token, and nothing is written."""
     tenant.add_organization("org_1", name="acme")
     jar: dict[str, str] = {}
@@ -192,7 +188,7 @@ def test_the_organization_of_the_login_is_the_one_asked_for(tenant: LocalTenant)
     assert {} == jar
 
 
-def test_a_delegated_session_keeps_its_actor(tenant: LocalTenant) -> None:
+def test_a_delegated_session_keeps_its_actor(tenant: LocalTenant, make_client: MakeClient) -> None:
     """The claim act stays on the session's user."""
     tenant.accept("urn:acme:support", "auth0|ada", actor={"sub": "agent|1"})
     jar: dict[str, str] = {}
@@ -202,10 +198,13 @@ def test_a_delegated_session_keeps_its_actor(tenant: LocalTenant) -> None:
     )
     session = client.get_session({"cookies": jar})
     assert session is not None
-    assert {"sub": "agent|1"} == session.act == session.user["act"]
+    assert session.act is not None
+    assert {"sub": "agent|1"} == dict(session.act) == session.user["act"]
 
 
-def test_each_login_has_a_new_id_and_the_old_record_is_gone(tenant: LocalTenant, server_store: StateStore) -> None:
+def test_each_login_has_a_new_id_and_the_old_record_is_gone(
+    tenant: LocalTenant, server_store: StateStore, make_client: MakeClient
+) -> None:
     """Neither a client's own id nor the one from before the login is adopted."""
     client, jar = make_client(tenant, server_store), {"_a0_session_0": "chosen-by-mallory"}
     client.login_with_custom_token_exchange(options("auth0|first"), {"cookies": jar})
@@ -217,7 +216,9 @@ def test_each_login_has_a_new_id_and_the_old_record_is_gone(tenant: LocalTenant,
     assert "auth0|second" == (client.get_user({"cookies": jar}) or {})["sub"]
 
 
-def test_a_login_as_another_leaves_nothing_of_the_first(tenant: LocalTenant, store: StateStore) -> None:
+def test_a_login_as_another_leaves_nothing_of_the_first(
+    tenant: LocalTenant, store: StateStore, make_client: MakeClient
+) -> None:
     """User, tokens and claims are the second user's alone."""
     tenant.add_user("auth0|first", email="first@example.com")
     client, jar = make_client(tenant, store), new_jar()
@@ -229,7 +230,9 @@ def test_a_login_as_another_leaves_nothing_of_the_first(tenant: LocalTenant, sto
     assert 1 == len(session.token_sets)
 
 
-def test_records_at_rest_are_sealed_and_bound(tenant: LocalTenant, server_store: StateStore) -> None:
+def test_records_at_rest_are_sealed_and_bound(
+    tenant: LocalTenant, server_store: StateStore, make_client: MakeClient
+) -> None:
     """A store's reader sees no token, and a record moved to another id opens nothing."""
     client, jar, other = make_client(tenant, server_store), new_jar(), new_jar()
     result = client.login_with_custom_token_exchange(options("auth0|ada"), {"cookies": jar})
@@ -242,7 +245,7 @@ def test_records_at_rest_are_sealed_and_bound(tenant: LocalTenant, server_store:
     assert client.get_user({"cookies": other}) is None
 
 
-def test_secrets_rotate(tenant: LocalTenant) -> None:
+def test_secrets_rotate(tenant: LocalTenant, make_client: MakeClient) -> None:
     """The newest secret seals, all open; once a secret is gone, so are its sessions."""
     jar: dict[str, str] = {}
     old, new = "o" * 40, "n" * 40
@@ -254,7 +257,7 @@ def test_secrets_rotate(tenant: LocalTenant) -> None:
     assert make_client(tenant, secret=new).get_user({"cookies": jar})
 
 
-def test_every_changed_character_ends_the_session(tenant: LocalTenant) -> None:
+def test_every_changed_character_ends_the_session(tenant: LocalTenant, make_client: MakeClient) -> None:
     """No character of a sealed cookie can change."""
     client, jar = make_client(tenant), new_jar()
     client.login_with_custom_token_exchange(options(), {"cookies": jar})
@@ -264,17 +267,17 @@ def test_every_changed_character_ends_the_session(tenant: LocalTenant) -> None:
         assert client.get_user({"cookies": {"_a0_session_0": changed}}) is None
 
 
-def test_a_session_of_another_tenant_is_none_here(tenant: LocalTenant) -> None:
+def test_a_session_of_another_tenant_is_none_here(
+    tenant: LocalTenant, make_client: MakeClient, new_client: type[ServerClient]
+) -> None:
     """The same secret does not make one tenant's session another's."""
     jar: dict[str, str] = {}
     make_client(tenant).login_with_custom_token_exchange(options(), {"cookies": jar})
-    assert (
-        ServerClient("other.auth0.com", "c", "s", secret=SECRET, clock=tenant.clock).get_user({"cookies": jar}) is None
-    )
-    assert ServerClient(tenant.domain, "c", "s", secret=SECRET, clock=tenant.clock).get_user({"cookies": jar})
+    assert new_client("other.auth0.com", "c", "s", secret=SECRET, clock=tenant.clock).get_user({"cookies": jar}) is None
+    assert new_client(tenant.domain, "c", "s", secret=SECRET, clock=tenant.clock).get_user({"cookies": jar})
 
 
-def test_a_cookie_under_another_name_is_no_session(tenant: LocalTenant) -> None:
+def test_a_cookie_under_another_name_is_no_session(tenant: LocalTenant, make_client: MakeClient) -> None:
     """The identifier is part of the key: renaming a cookie makes it worthless."""
     jar: dict[str, str] = {}
     make_client(tenant).login_with_custom_token_exchange(options(), {"cookies": jar})
@@ -282,7 +285,7 @@ def test_a_cookie_under_another_name_is_no_session(tenant: LocalTenant) -> None:
     assert make_client(tenant, state_identifier="_admin").get_user({"cookies": renamed}) is None
 
 
-def test_large_sessions_are_chunked_and_shrink(tenant: LocalTenant) -> None:
+def test_large_sessions_are_chunked_and_shrink(tenant: LocalTenant, make_client: MakeClient) -> None:
     """What one cookie cannot hold goes into several; those that are not needed any more are removed."""
     tenant.add_user("auth0|big", name="x" * 1100)
     client, jar = make_client(tenant), {"other": "cookie"}
@@ -305,7 +308,7 @@ def test_large_sessions_are_chunked_and_shrink(tenant: LocalTenant) -> None:
 
 
 def test_a_session_too_large_for_cookies_is_refused_with_the_way_out(
-    tenant: LocalTenant, server_store: StateStore
+    tenant: LocalTenant, server_store: StateStore, make_client: MakeClient
 ) -> None:
     """The error names the stores that would do, nothing is half written, and those stores do."""
     tenant.add_user("auth0|huge", name="x" * 9000)
@@ -320,7 +323,7 @@ def test_a_session_too_large_for_cookies_is_refused_with_the_way_out(
     assert "auth0|huge" == (client.get_user({"cookies": jar}) or {})["sub"]
 
 
-def test_a_session_ends_at_its_absolute_limit(tenant: LocalTenant, clock: FakeClock) -> None:
+def test_a_session_ends_at_its_absolute_limit(tenant: LocalTenant, clock: FakeClock, make_client: MakeClient) -> None:
     """However often it is used, it ends."""
     settings = SessionSettings(absolute_duration=100, inactivity_duration=60)
     client, jar = make_client(tenant, session_settings=settings), new_jar()
@@ -333,7 +336,9 @@ def test_a_session_ends_at_its_absolute_limit(tenant: LocalTenant, clock: FakeCl
 
 
 @pytest.mark.parametrize("in_memory", [False, True])
-def test_a_session_ends_when_it_is_not_used(in_memory: bool, tenant: LocalTenant, clock: FakeClock) -> None:
+def test_a_session_ends_when_it_is_not_used(
+    in_memory: bool, tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
     """Without use it ends after the inactivity limit; use renews it."""
     settings = SessionSettings(absolute_duration=10_000, inactivity_duration=60)
     client = make_client(tenant, MemoryStateStore(clock=clock) if in_memory else None, session_settings=settings)
@@ -346,7 +351,7 @@ def test_a_session_ends_when_it_is_not_used(in_memory: bool, tenant: LocalTenant
     assert client.get_user({"cookies": jar}) is None
 
 
-def test_the_upstream_ceiling_holds(tenant: LocalTenant, clock: FakeClock) -> None:
+def test_the_upstream_ceiling_holds(tenant: LocalTenant, clock: FakeClock, make_client: MakeClient) -> None:
     """session_expiry ends the session whatever our own limits say, and a ceiling in the past refuses the login."""
     client, jar = make_client(tenant), new_jar()
 
@@ -421,7 +426,7 @@ def test_the_seal_is_strict() -> None:
     assert {"a": 1} == sealer.unseal(f"{header}.{key}.{iv}.{cipher}.{tag}")
 
 
-def test_nothing_of_a_session_is_shown(tenant: LocalTenant) -> None:
+def test_nothing_of_a_session_is_shown(tenant: LocalTenant, make_client: MakeClient) -> None:
     """The repr of sessions, results and token sets has no token and no claims."""
     tenant.add_user("auth0|ada", email="ada@example.com")
     result = make_client(tenant).login_with_custom_token_exchange(

@@ -15,8 +15,9 @@ from auth0_cte import ServerClient, SessionError
 from auth0_cte.session.stores import StateStore
 from auth0_cte.testing import LocalTenant
 from tests.services import Server, start_postgres, start_redis
-from tests.session.stores import redis_store, sql_store
-from tests.session.test_login import make_client, new_jar, options
+from tests.session.clients import MakeClient
+from tests.session.stores import redis_cache_store, redis_store, sql_store
+from tests.session.test_login import new_jar, options
 
 USERS = 6
 DEADLINE = 30.0
@@ -111,18 +112,26 @@ def load(client: ServerClient) -> Iterator[Load]:
     assert not any(thread.is_alive() for thread in threads)
 
 
-@pytest.fixture(params=["redis", "postgresql"])
-def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+@pytest.fixture(params=["redis", "postgresql", "django-redis"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """What sessions are kept by."""
+    return str(request.param)
+
+
+@pytest.fixture
+def own_server(kind: str) -> Iterator[Server]:
     """A server that no other test uses."""
-    with start_redis() if request.param == "redis" else start_postgres() as server:
+    with start_postgres() if kind == "postgresql" else start_redis() as server:
         yield server
 
 
 @pytest.fixture
-def own_store(own_server: Server) -> Iterator[StateStore]:
+def own_store(kind: str, own_server: Server) -> Iterator[StateStore]:
     url: str = own_server.url  # type: ignore[attr-defined]
     with ExitStack() as stack:
-        if url.startswith("redis"):
+        if kind == "django-redis":
+            yield stack.enter_context(redis_cache_store(url, "outage"))
+        elif kind == "redis":
             yield stack.enter_context(redis_store(url, "{outage}", timeout=1.0))
         else:
             yield stack.enter_context(sql_store(url))
@@ -164,7 +173,9 @@ def check_outcomes(running: Load) -> None:
     assert max(each.ended - each.began for each in running.outcomes) < LONGEST_CALL
 
 
-def test_a_server_that_dies_and_comes_back(own_server: Server, own_store: StateStore, tenant: LocalTenant) -> None:
+def test_a_server_that_dies_and_comes_back(
+    own_server: Server, own_store: StateStore, tenant: LocalTenant, make_client: MakeClient
+) -> None:
     """Under load, a killed server is a clear error at once; started again it has every session that it had."""
     client = make_client(tenant, own_store)
     with load(client) as running:
@@ -186,7 +197,7 @@ def test_a_server_that_dies_and_comes_back(own_server: Server, own_store: StateS
     assert {} == running.jars["auth0|0"]
 
 
-def test_a_redis_that_hangs(tenant: LocalTenant) -> None:
+def test_a_redis_that_hangs(tenant: LocalTenant, make_client: MakeClient) -> None:
     """While Redis is frozen no call hangs: each fails within its time-outs; when it thaws, all sessions are there."""
     with start_redis() as server, redis_store(server.url, "{frozen}", timeout=1.0) as store:
         client = make_client(tenant, store)
@@ -204,7 +215,9 @@ def test_a_redis_that_hangs(tenant: LocalTenant) -> None:
             assert user == (client.get_user({"cookies": jar}) or {})["sub"]
 
 
-def test_a_logout_that_failed_can_be_repeated(own_server: Server, own_store: StateStore, tenant: LocalTenant) -> None:
+def test_a_logout_that_failed_can_be_repeated(
+    own_server: Server, own_store: StateStore, tenant: LocalTenant, make_client: MakeClient
+) -> None:
     """A logout during an outage leaves cookies and session; after it the same logout ends both."""
     client, jar = make_client(tenant, own_store), new_jar()
     client.login_with_custom_token_exchange(options(), {"cookies": jar})
@@ -220,7 +233,7 @@ def test_a_logout_that_failed_can_be_repeated(own_server: Server, own_store: Sta
 
 
 def test_a_backchannel_logout_that_failed_can_be_repeated(
-    own_server: Server, own_store: StateStore, tenant: LocalTenant
+    own_server: Server, own_store: StateStore, tenant: LocalTenant, make_client: MakeClient
 ) -> None:
     """A logout token that came during an outage counts when the tenant sends it again."""
     client, jar = make_client(tenant, own_store), new_jar()

@@ -7,7 +7,8 @@ import pytest
 from auth0_cte import AccessTokenError
 from auth0_cte.session.stores import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.test_login import make_client, new_jar, options
+from tests.session.clients import MakeClient
+from tests.session.test_login import new_jar, options
 
 API = "https://api.example.com"
 SCOPE = "openid offline_access read:data write:data"
@@ -24,7 +25,9 @@ def refreshes(tenant: LocalTenant) -> int:
     return sum("refresh_token" == request.form["grant_type"] for request in tenant.token_requests)
 
 
-def test_a_refresh_keeps_the_scopes_of_the_login(api: LocalTenant, store: StateStore, clock: FakeClock) -> None:
+def test_a_refresh_keeps_the_scopes_of_the_login(
+    api: LocalTenant, store: StateStore, clock: FakeClock, make_client: MakeClient
+) -> None:
     """A reply without scope grants what the login had (RFC 6749, section 6): asking for a part needs no refresh."""
     client, jar = make_client(api, store), new_jar()
     client.login_with_custom_token_exchange(options(audience=API, scope=SCOPE), {"cookies": jar})
@@ -37,7 +40,9 @@ def test_a_refresh_keeps_the_scopes_of_the_login(api: LocalTenant, store: StateS
     assert 1 == refreshes(api)
 
 
-def test_a_scope_that_is_not_granted_costs_one_refresh(api: LocalTenant, store: StateStore) -> None:
+def test_a_scope_that_is_not_granted_costs_one_refresh(
+    api: LocalTenant, store: StateStore, make_client: MakeClient
+) -> None:
     """When the refresh brings less than was asked for, the error comes at once, and the session goes on."""
     client, jar = make_client(api, store), new_jar()
     client.login_with_custom_token_exchange(options(audience=API, scope=SCOPE), {"cookies": jar})

@@ -14,7 +14,8 @@ from starlette.responses import Response
 
 from auth0_cte import ServerClient
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.test_login import SECRET, make_client, new_jar, options
+from tests.session.clients import SECRET, MakeClient
+from tests.session.test_login import new_jar, options
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # their models are written in pydantic's old way
@@ -76,7 +77,7 @@ def check_read(client: ServerClient, jar: dict[str, str]) -> None:
     )
 
 
-def test_their_seal_is_opened_here(tenant: LocalTenant, clock: FakeClock) -> None:
+def test_their_seal_is_opened_here(tenant: LocalTenant, clock: FakeClock, make_client: MakeClient) -> None:
     """What auth0-server-python encrypted with the same secret and identifier is a session here."""
     sealed = encrypt(state_of(clock, tenant.domain), SECRET, IDENTIFIER)
     check_read(make_client(tenant), {f"{IDENTIFIER}_0": sealed})
@@ -84,7 +85,7 @@ def test_their_seal_is_opened_here(tenant: LocalTenant, clock: FakeClock) -> Non
 
 
 @pytest.mark.parametrize("size", [0, 3000], ids=["one cookie", "two cookies"])
-def test_their_cookies_are_read_here(size: int, tenant: LocalTenant, clock: FakeClock) -> None:
+def test_their_cookies_are_read_here(size: int, tenant: LocalTenant, clock: FakeClock, make_client: MakeClient) -> None:
     """What auth0-fastapi's stateless store set on a response is a session here, chunked as it chunks."""
     response = Response()
     state = StateData.model_validate(state_of(clock, tenant.domain, name="n" * size))
@@ -96,14 +97,16 @@ def test_their_cookies_are_read_here(size: int, tenant: LocalTenant, clock: Fake
     check_read(make_client(tenant), jar)
 
 
-def test_a_session_of_theirs_for_another_domain_is_none_here(tenant: LocalTenant, clock: FakeClock) -> None:
+def test_a_session_of_theirs_for_another_domain_is_none_here(
+    tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
     """The domain that they keep in a session is respected."""
     sealed = encrypt(state_of(clock, "other.auth0.com"), SECRET, IDENTIFIER)
     assert make_client(tenant).get_user({"cookies": {f"{IDENTIFIER}_0": sealed}}) is None
 
 
 @pytest.mark.parametrize("name", ["Ada", "n" * 1100], ids=["one cookie", "two cookies"])
-def test_our_cookies_are_read_there(name: str, tenant: LocalTenant) -> None:
+def test_our_cookies_are_read_there(name: str, tenant: LocalTenant, make_client: MakeClient) -> None:
     """What a login wrote here passes their model, by their store and by their decryption."""
     tenant.add_user("auth0|ada", name=name)
     jar = new_jar()
@@ -123,7 +126,7 @@ def test_our_cookies_are_read_there(name: str, tenant: LocalTenant) -> None:
     )
 
 
-def test_their_client_knows_our_user(tenant: LocalTenant) -> None:
+def test_their_client_knows_our_user(tenant: LocalTenant, make_client: MakeClient) -> None:
     """The sibling's ServerClient, at the same tenant and with the same secret, takes over a session of ours."""
     tenant.add_user("auth0|ada", email="ada@example.com")
     jar = new_jar()
@@ -143,7 +146,7 @@ def test_their_client_knows_our_user(tenant: LocalTenant) -> None:
     assert result.session.token_sets[0].access_token == session["token_sets"][0]["access_token"]
 
 
-def test_a_session_without_expiry_passes_their_model(tenant: LocalTenant) -> None:
+def test_a_session_without_expiry_passes_their_model(tenant: LocalTenant, make_client: MakeClient) -> None:
     """A reply without expires_in makes a session, and their model takes that, too."""
     tenant.add_user("auth0|ada")
     jar = new_jar()

@@ -9,19 +9,36 @@ import requests
 import auth0_cte
 from auth0_cte import (
     Actor,
+    AsyncServerClient,
+    ClientEvent,
     ClientSecretBasic,
     ClientSecretPost,
     CustomTokenExchangeError,
     CustomTokenExchangeOptions,
     DomainResolverContext,
+    DPoPKey,
+    DPoPNonceStore,
+    ExchangeAuth,
+    ExchangeCache,
+    ExchangeCacheBackend,
+    ExchangeFailed,
+    ExchangeRequest,
     IdTokenError,
     LoginWithCustomTokenExchangeOptions,
     MfaRequiredError,
+    MutualTls,
+    PrivateKeyJwt,
     PublicClient,
+    RateLimit,
     RateLimitError,
+    RateLimitKind,
+    RateLimitStatus,
+    RedisExchangeCache,
     RetryPolicy,
     ServerClient,
+    SessionTransferTokenResult,
     TokenExchangeResponse,
+    TokenRequestRetried,
     TransportError,
     token_types,
 )
@@ -33,15 +50,60 @@ def resolve(context: DomainResolverContext) -> str:
     return "tenant.auth0.com"
 
 
+class OwnAuth:
+    def apply(self, client_id: str, issuer: Any, form: list[tuple[str, str]], headers: dict[str, str]) -> None:
+        form.append(("client_secret", "of my own"))
+
+
 def construct() -> None:
     ServerClient("tenant.auth0.com", "id", "secret")
     ServerClient(domain=resolve, client_id="id", client_auth=ClientSecretBasic("secret"), secret=["new", "old"])
     ServerClient("d", "id", client_auth=PublicClient(), session=requests.Session(), retry=RetryPolicy())
     ServerClient("d", "id", client_auth=ClientSecretPost("s"), authorization_params={"a": 1, "b": [True, "x"]})
+    ServerClient("d", "id", "s", dpop=DPoPKey.generate("EdDSA"))
+    ServerClient("d", "id", "s", dpop="-----BEGIN PRIVATE KEY-----")
+    ServerClient("d", "id", "s", dpop=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ServerClient("d", "id", client_auth=PrivateKeyJwt("-----BEGIN", "PS256", kid="k", password="p"))
+    ServerClient("d", "id", client_auth=PrivateKeyJwt({"kty": "EC"}, clock=lambda: 0.0))
+    ServerClient("d", "id", client_auth=PrivateKeyJwt(lambda data: data[::-1], "RS256"))
+    ServerClient("d", "id", client_auth=MutualTls(Path("c.pem"), "k.pem", "password"))
+    ServerClient("d", "id", client_auth=MutualTls(), ssl_context=ssl.create_default_context())
+    ServerClient("d", "id", client_assertion_signing_key=b"-----BEGIN", client_assertion_signing_alg="RS256")
+    ServerClient("d", "id", client_auth=OwnAuth())
+    PrivateKeyJwt(lambda: b"", "RS256")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ServerClient.from_env(timeout=3.0)
     ServerClient()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ServerClient("d", "id", "s", domian="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ServerClient("d", "id", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def reuse(cache: ExchangeCacheBackend, request: ExchangeRequest) -> None:
+    client = ServerClient("d", "id", "s", exchange_cache=cache)
+    ServerClient("d", "id", "s", exchange_cache=ExchangeCache(100, skew=30.0, max_age=600))
+    ServerClient("d", "id", "s", exchange_cache=RedisExchangeCache.from_url("redis://h", secret=["new", "old"]))
+    ServerClient("d", "id", "s", exchange_cache={})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(client.exchange_cache, ExchangeCacheBackend | None)
+    assert_type(client.forget_exchanged_token("t"), bool)
+    assert_type(client.refresh_exchanged_token("r", scope="read"), TokenExchangeResponse)
+    assert_type(client.custom_token_exchange({}, use_cache=False).from_cache, bool)
+    assert_type(request.name(b"key"), str)
+    requests.get("https://api.example.com", auth=ExchangeAuth(client, {}, origin=["https://a.example"]), timeout=5)
+
+
+def on_event(event: ClientEvent) -> None:
+    assert_type(event.name, str)
+    if isinstance(event, TokenRequestRetried):
+        assert_type(event.delay, float)
+    if isinstance(event, ExchangeFailed):
+        assert_type(event.error_code, str | None)
+
+
+def limits(error: RateLimitError) -> None:
+    ServerClient("d", "id", "s", rate_limit="4/s", on_event=on_event)
+    ServerClient("d", "id", "s", rate_limit=RateLimit("100/min", burst=2, headroom=0.1))
+    ServerClient("d", "id", "s", rate_limit=4)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(error.kind, RateLimitKind)
+    assert_type(error.rate_limit, RateLimitStatus | None)
 
 
 def options() -> None:
@@ -64,6 +126,40 @@ def exchange(client: ServerClient) -> None:
         assert_type(response.act["sub"], Any)
     response.access_token = "x"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     client.custom_token_exchange(option={})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def delegation(client: ServerClient, mirror: AsyncServerClient, response: TokenExchangeResponse) -> None:
+    assert_type(response.delegation_chain(), list[Actor])
+    assert_type(response.current_actor(), Actor | None)
+    assert_type(response.act_verified, bool | None)
+    assert_type(response.act_error, IdTokenError | None)
+    assert_type(response.refresh_token_withheld, bool)
+    session = client.get_session()
+    if session is not None:
+        assert_type(session.act, Actor | None)
+        assert_type(session.delegation_chain(), list[Actor])
+        assert_type(session.refresh_token_withheld, bool)
+    result = client.request_session_transfer_token("t", "urn:acme:x", organization="org_1", reason="a ticket")
+    assert_type(result, SessionTransferTokenResult)
+    assert_type(result.session_transfer_token, str)
+    assert_type(client.build_session_transfer_redirect("https://a.example/", result, allowed_hosts=["a.example"]), str)
+    assert_type(mirror.build_session_transfer_redirect("https://a.example/", result), str)
+    client.build_session_transfer_redirect("https://a.example/", "t")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(client.get_token_on_behalf_of(lambda: "t", "https://api.example", ["a"]), TokenExchangeResponse)
+
+
+def sender_constraining(client: ServerClient, response: TokenExchangeResponse) -> None:
+    key = DPoPKey({"kty": "EC"}, alg="ES256", clock=lambda: 1.0)
+    nonces = DPoPNonceStore(maxsize=10)
+    assert_type(nonces.learn("https://api.example/", {"DPoP-Nonce": "n"}), str | None)
+    nonce = nonces.get("https://api.example/")
+    assert_type(key.proof("GET", "https://api.example/", access_token="t", nonce=nonce), str)
+    assert_type(key.thumbprint, str)
+    assert_type(key.public_jwk, dict[str, str])
+    assert_type(client.dpop, DPoPKey | None)
+    assert_type(client.dpop_thumbprint, str | None)
+    assert_type(response.dpop_bound, bool | None)
+    assert_type(response.dpop_thumbprint, str | None)
 
 
 def failures(client: ServerClient) -> None:

@@ -1,0 +1,87 @@
+"""A tenant whose subject tokens name the user, and what tests of reused tokens ask of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import auth0_cte
+from auth0_cte.testing import FakeClock, LocalTenant
+
+TYPE = "urn:acme:mcp-token"
+API = "https://api.example.com"
+LIFETIME = 600
+DEADLINE = 60.0
+
+T = TypeVar("T")
+
+
+class Gate:
+    """Holds back a reply of the tenant that was scripted to be late, until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+    def __call__(self, _seconds: float) -> None:
+        self.reached.set()
+        assert self.opened.wait(DEADLINE)
+
+
+def make_tenant(users: int = 3, **settings: Any) -> LocalTenant:
+    """Make a tenant with users ``auth0|0`` and so on, each of whom is exchanged for by the user id."""
+    tenant = LocalTenant(**{"clock": FakeClock(), "default_audience": API, **settings})
+    tenant.add_api(API, token_lifetime=LIFETIME, token_dialect="rfc9068_profile")  # no two tokens are the same
+    for number in range(users):
+        tenant.add_user(f"auth0|{number}")
+
+    @tenant.action(TYPE)
+    def exchange(event: Any, api: Any) -> None:
+        if event.transaction.subject_token.startswith("bad"):
+            api.access.reject_invalid_subject_token("Unknown token.")
+        else:
+            api.authentication.set_user_by_id(event.transaction.subject_token)
+
+    return tenant
+
+
+def options(user: Any = "auth0|0", **more: Any) -> dict[str, Any]:
+    return {"subject_token": user, "subject_token_type": TYPE, **more}
+
+
+def exchanges(tenant: LocalTenant) -> int:
+    """Count the exchanges that arrived at the tenant."""
+    return sum("token-exchange" in str(request.form["grant_type"]) for request in tenant.token_requests)
+
+
+def shown_by(error: BaseException) -> str:
+    """Return what an error tracker would collect of our frames: the text and the variables of each."""
+    trace = traceback.TracebackException.from_exception(error, capture_locals=True)
+    ours = Path(auth0_cte.__file__).parent
+    for each in (trace, trace.__cause__, trace.__context__):
+        if each is not None:
+            each.stack[:] = [frame for frame in each.stack if Path(frame.filename).is_relative_to(ours)]
+    return "".join(trace.format())
+
+
+def sub_of(access_token: str) -> str:
+    payload = access_token.split(".")[1]
+    return str(json.loads(base64.urlsafe_b64decode(payload + "=="))["sub"])
+
+
+def at_once(*work: Callable[[], T]) -> list[T | BaseException]:
+    """Do all of the work at the same time, each in a thread, and return results and errors."""
+    barrier = threading.Barrier(len(work))
+
+    def do(each: Callable[[], T]) -> T:
+        barrier.wait(DEADLINE)
+        return each()
+
+    with ThreadPoolExecutor(len(work)) as pool:
+        futures = [pool.submit(do, each) for each in work]
+        return [future.exception(DEADLINE) or future.result() for future in futures]
