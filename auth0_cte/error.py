@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from auth0_cte.error_hints import HINTS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -74,49 +76,6 @@ class CustomTokenExchangeErrorCode:
     """The reply is not the JSON object that RFC 8693 section 2.2 describes."""
 
 
-_HINTS = {
-    "INVALID_TOKEN_FORMAT": "Pass the bare token as it was issued: no Bearer prefix, no surrounding white space.",
-    "MISSING_ACTOR_TOKEN_TYPE": "Give actor_token_type beside actor_token, or neither of them.",
-    "MISSING_ACTOR_TOKEN": "Give actor_token beside actor_token_type, or neither of them.",
-    "INVALID_ACTOR_TOKEN": "Give an unexpired ID token of this tenant, issued to this application; nothing was sent.",
-    "ACTOR_UNAVAILABLE": "Pass actor_token, or log the agent in again; the subject token was not sent.",
-    "setactor_required": "Have the Action call api.authentication.setActor: a session transfer needs an actor.",
-    "session_transfer_disabled": "Allow the application to create session transfer tokens (can_create_…, dashboard).",
-    "INVALID_OPTIONS": "Correct the named option; nothing was sent.",
-    "INVALID_AUTHORIZATION_PARAMS": "Use text names, and str, int, bool or a list of at most 20 of those as values.",
-    "LOCAL_RATE_LIMIT": "Nothing was sent: try again after retry_after seconds, or raise timeout or the rate_limit.",
-    "RATE_LIMIT_UNAVAILABLE": "Nothing was sent: mend the connection to Redis that keeps the rate_limit.",
-    "EXCHANGE_CACHE_UNAVAILABLE": "Nothing was sent: mend the connection to Redis that keeps the exchange_cache.",
-    "SUBJECT_TOKEN_SPENT": "Give subject_token as a function that returns a fresh one, or ask for offline_access.",
-    "TOKEN_EXCHANGE_FAILED": "Look at status_code, may_have_reached_server and __cause__; the tenant log tells more.",
-    "INVALID_RESPONSE": "Something else than the token endpoint answered: check the domain and the proxies in between.",
-    "access_denied": "Auth0 denied access: check client_id and client_secret, or the reason that the Action gave.",
-    "invalid_client": "Check client_id, client_secret and the application's authentication method.",
-    "unauthorized_client": "Enable Custom Token Exchange for this application in the Auth0 dashboard.",
-    "invalid_request": "Check the subject_token_type's profile and the token; the tenant log (fecte) tells the detail.",
-    "invalid_grant": "The grant is spent, expired or revoked: get a new one; do not send this one again.",
-    "invalid_scope": "Ask only for scopes that the API (audience) defines.",
-    "invalid_target": "Check audience: an API with this identifier must exist and be open to the application.",
-    "MISSING_SESSION": "Log the user in.",
-    "MISSING_REFRESH_TOKEN": "Log the user in again, with offline_access in the scope.",
-    "SESSION_EXPIRED": "Log the user in again.",
-    "consent_required": "Allow skipping user consent on the API, or make the application a first-party one.",
-    "mfa_required": "Ask for the second factor, then call complete_mfa(mfa_token, …) or resume_login(pending_login).",
-    "authorization_pending": "The user has not answered the push message yet: call again after a few seconds.",
-    "slow_down": "Wait longer between two attempts.",
-    "expired_token": "The second factor came too late: begin the login again.",
-    "INVALID_PENDING_LOGIN": "Begin the login again.",
-    "server_error": "The Action failed or denied with server_error: look at the tenant log (fecte).",
-    "invalid_dpop_proof": "Check this machine's clock, and that the DPoP key is given and of a kind that Auth0 takes.",
-    "use_dpop_nonce": "The server gave no usable DPoP nonce, or refused the one it had just given: call again.",
-    "too_many_attempts": (
-        "Auth0 blocked this IP for invalid subject tokens. Do not retry; pass forwarded_for so that it counts the "
-        "end user's address instead of your server's."
-    ),
-    "too_many_requests": "Wait retry_after seconds before the next attempt, and lower the rate.",
-}
-
-
 class Auth0CTEError(Exception):
     """The base of all errors of this library; never raised itself.
 
@@ -148,7 +107,7 @@ class Auth0CTEError(Exception):
     @property
     def hint(self) -> str:
         """One line that says what to do about the failure; empty when there is nothing to add."""
-        return self._hint or _HINTS.get(self.code, self._fallback_hint)
+        return self._hint or HINTS.get(self.code, self._fallback_hint)
 
 
 class ConfigurationError(Auth0CTEError, ValueError):

@@ -16,6 +16,7 @@ ROOT = Path(auth0_cte.__file__).parent
 
 # From the bottom to the top: a module imports only from layers below its own, or of its own wing.
 LAYERS = [
+    {"error_hints"},
     {"actors", "error", "token_types", "strict_json", "caching"},
     {"session.session_types"},
     {"auth_types", "session.settings"},
