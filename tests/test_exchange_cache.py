@@ -487,9 +487,7 @@ def test_a_forked_child_goes_on(tenant: LocalTenant, cache: ExchangeCache) -> No
         assert begun.wait(DEADLINE)
         with cache._lock:
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", DeprecationWarning
-                )  # of threads and forks: the very point
+                warnings.simplefilter("ignore", DeprecationWarning)  # of threads and forks: the very point
                 child = os.fork()
             if child == 0:
                 same = client.custom_token_exchange(options("auth0|1")).access_token == kept

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from django.apps import AppConfig
+if TYPE_CHECKING:
+    from auth0_cte.django.untyped import Untyped as AppConfig
+else:
+    from django.apps import AppConfig
 
 __all__ = ["Auth0CTEConfig"]
 
 
-class Auth0CTEConfig(AppConfig):  # type: ignore[misc]
+class Auth0CTEConfig(AppConfig):
     """Brings the system checks and the command ``auth0_cte_check``."""
 
     name: Final = "auth0_cte.django"

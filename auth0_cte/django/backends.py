@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
-from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import FieldDoesNotExist
 
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from auth0_cte.auth_types import Session
+    from auth0_cte.django.untyped import Untyped as ModelBackend
+else:
+    from django.contrib.auth.backends import ModelBackend
 
 __all__ = ["Auth0Backend"]
 
@@ -32,7 +34,7 @@ KEY_PREFIX: Final = "auth0-"
 KEY_DIGITS: Final = 40
 
 
-class Auth0Backend(ModelBackend):  # type: ignore[misc]
+class Auth0Backend(ModelBackend):
     """Finds the user of an Auth0 session, by issuer and ``sub`` alone: never by an e-mail address or a name.
 
     ``AUTHENTICATION_BACKENDS = ["auth0_cte.django.backends.Auth0Backend", …]`` switches it on. ``request.auth0.login``
@@ -49,7 +51,7 @@ class Auth0Backend(ModelBackend):  # type: ignore[misc]
     create_users: bool | None = None
     key_field: str | None = None
 
-    def authenticate(  # type: ignore[override, unused-ignore]  # pyright: ignore[reportIncompatibleMethodOverride]
+    def authenticate(
         self,
         request: HttpRequest | None,  # noqa: ARG002 - named by Django
         auth0_session: Session | None = None,
@@ -72,7 +74,7 @@ class Auth0Backend(ModelBackend):  # type: ignore[misc]
         self.configure_user(user, claims)
         return user
 
-    async def aauthenticate(  # type: ignore[override, unused-ignore]  # pyright: ignore[reportIncompatibleMethodOverride]
+    async def aauthenticate(
         self, request: HttpRequest | None, auth0_session: Session | None = None
     ) -> AbstractBaseUser | None:
         """Return the user of a session, as `authenticate` does."""

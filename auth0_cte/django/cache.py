@@ -297,7 +297,7 @@ class DjangoCacheStateStore:
 
         # One for each thread, as Django has it. Not caches[alias]: the threads that asynchronous views call from would
         # make a new one, with new connections, for each call.
-        settings = caches.settings
+        settings: Any = caches.settings
         if self.alias not in settings:
             raise SessionError(f"CACHES has no {self.alias!r}, where sessions would be kept", code="STORE_UNAVAILABLE")
         kept = getattr(self._of_thread, "kept", None)

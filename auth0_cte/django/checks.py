@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's own name
+from django.core.checks import Error, Tags, Warning, register  # noqa: A004 - Django's own name
 from django.core.exceptions import FieldDoesNotExist
 from django.utils.module_loading import import_string
 
@@ -34,7 +34,7 @@ BACKENDS: Final = "django.core.cache.backends."
 SESSION_ENTRIES: Final = 8
 DEFAULT_ENTRIES: Final = 300
 
-Messages = list[CheckMessage]
+Messages = list[Any]
 
 
 def register_all() -> None:
@@ -155,7 +155,7 @@ def check_client(app_configs: Any = None, **_: Any) -> Messages:  # noqa: ARG001
     return [*found, *_cache_faults(store)] if isinstance(store, DjangoCacheStateStore) else found
 
 
-def _secret_faults(secrets: Sequence[str]) -> Iterator[CheckMessage]:
+def _secret_faults(secrets: Sequence[str]) -> Iterator[Any]:
     hint = "Set AUTH0_SECRET to what this prints: openssl rand -hex 32"
     if not secrets:
         yield Warning("sessions need a secret: every login will be refused", hint=hint, id="auth0_cte.W002")
@@ -163,7 +163,7 @@ def _secret_faults(secrets: Sequence[str]) -> Iterator[CheckMessage]:
         yield Warning(f"the secret is shorter than {MIN_SECRET_BYTES} bytes", hint=hint, id="auth0_cte.W001")
 
 
-def _cache_faults(store: DjangoCacheStateStore) -> Iterator[CheckMessage]:
+def _cache_faults(store: DjangoCacheStateStore) -> Iterator[Any]:
     cache = settings.CACHES.get(store.alias)
     if cache is None:
         yield Error(f"CACHES has no {store.alias!r}, where sessions would be kept", id="auth0_cte.E006")

@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from auth0_cte.auth_server import configuration as check
@@ -21,6 +20,10 @@ from auth0_cte.error import Auth0CTEError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from auth0_cte.django.untyped import Untyped as ImproperlyConfigured
+else:
+    from django.core.exceptions import ImproperlyConfigured
 
 __all__ = [
     "SettingsError",
@@ -58,7 +61,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], object]]] = {
 }
 
 
-class SettingsError(ConfigurationError, ImproperlyConfigured):  # type: ignore[misc]
+class SettingsError(ConfigurationError, ImproperlyConfigured):
     """The project's settings cannot work; Django's own `ImproperlyConfigured`, too."""
 
 

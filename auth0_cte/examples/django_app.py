@@ -36,6 +36,13 @@ settings.configure(
     ALLOWED_HOSTS=os.environ.get("ALLOWED_HOSTS", "127.0.0.1,localhost").split(","),
     AUTH0_CTE={"state_store": tenant.state_store()},
     INSTALLED_APPS=["auth0_cte.django"],
+    # Without it Django mails errors to nobody, and writes none.
+    LOGGING={
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"console": {"class": "logging.StreamHandler"}},
+        "root": {"handlers": ["console"], "level": "WARNING"},
+    },
     LOGIN_URL="/",
     MIDDLEWARE=[
         "django.middleware.security.SecurityMiddleware",
@@ -73,7 +80,7 @@ def login(request: Any) -> HttpResponse:
     try:
         request.auth0.login(
             {
-                "subject_token": legacy.mint(user, int(more)),
+                "subject_token": legacy.mint(user, int(more[:9])),
                 "subject_token_type": legacy.TOKEN_TYPE,
                 "scope": "openid profile offline_access",
             }

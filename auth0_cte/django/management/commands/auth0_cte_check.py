@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.checks import ERROR
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from auth0_cte.auth_server.domain import issuer_url
 from auth0_cte.auth_server.retry import Deadline
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from auth0_cte.auth_server.server_client import ServerClient
+    from auth0_cte.django.untyped import Untyped as BaseCommand
+else:
+    from django.core.management.base import BaseCommand
 
 __all__ = ["Command"]
 
@@ -32,7 +35,7 @@ SHOWN: Final = frozenset(
 """Whose values are no secrets; of all others the report says that they are set."""
 
 
-class Command(BaseCommand):  # type: ignore[misc]
+class Command(BaseCommand):
     """Checks settings, tenant and store, and reports."""
 
     help: str = "Checks the settings of auth0_cte, the Auth0 tenant and the session store."
