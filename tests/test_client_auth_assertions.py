@@ -19,7 +19,6 @@ from joserfc import jwt as second_jwt
 from joserfc.jwk import RSAKey
 
 from auth0_cte import (
-    AccessTokenError,
     ConfigurationError,
     CustomTokenExchangeError,
     MfaRequiredError,
@@ -27,6 +26,7 @@ from auth0_cte import (
     PublicClient,
     RetryPolicy,
     ServerClient,
+    SessionSettings,
 )
 from auth0_cte.testing import FakeClock, LocalTenant, TenantServer
 from tests.conftest import TOKEN_ENDPOINT
@@ -79,7 +79,8 @@ def connect(server: TenantServer, new_client: type[ServerClient]) -> Iterator[Ne
     made: list[ServerClient] = []
 
     def connect(**more: Any) -> ServerClient:
-        settings = {"client_id": APP, "secret": SECRET, "retry": RetryPolicy(sleep=lambda _: None), **more}
+        patient = {"session_settings": SessionSettings(inactivity_duration=200_000)}
+        settings = {"client_id": APP, "secret": SECRET, "retry": RetryPolicy(sleep=lambda _: None), **patient, **more}
         made.append(server.client(**settings))
         return new_client.sharing(made[-1])
 
@@ -173,7 +174,9 @@ def test_one_of_several_keys(tenant: LocalTenant, server: TenantServer) -> None:
     for auth in (PrivateKeyJwt(PEM), PrivateKeyJwt(PEM, "RS256", kid), PrivateKeyJwt(private_pem(EC_KEY))):
         with server.client(client_id="several", client_auth=auth) as client:
             assert exchanged(client)
-    with server.client(client_id="several", client_auth=PrivateKeyJwt(PEM, kid=application.public_keys[0].kid)) as other:
+    with server.client(
+        client_id="several", client_auth=PrivateKeyJwt(PEM, kid=application.public_keys[0].kid)
+    ) as other:
         assert "invalid_client" == refused(other).code
 
 
@@ -210,8 +213,7 @@ def test_every_grant_authenticates_alike(tenant: LocalTenant, clock: FakeClock, 
     token = str(caught.value.mfa_token)
     (listed,) = [each for each in client.list_mfa_authenticators(token) if each.authenticator_type == "oob"]
     challenge = client.challenge_mfa(token, challenge_type="oob", authenticator_id=listed.id)
-    code = {"oob_code": challenge.oob_code, "binding_code": factor.code()}
-    assert client.complete_mfa(token, **code).access_token
+    assert client.complete_mfa(token, oob_code=challenge.oob_code, binding_code=factor.code()).access_token
 
     sent = [str(each.form["client_assertion"]) for each in tenant.requests if "client_assertion" in each.form]
     assert 6 == len(sent)
@@ -417,7 +419,9 @@ def test_arguments_win_over_the_environment(
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     assert "client_assertion" in _sent(wire, new_client.from_env())
-    assert not {"client_assertion", "client_secret"} & _sent(wire, new_client.from_env(client_auth=PublicClient())).keys()
+    assert (
+        not {"client_assertion", "client_secret"} & _sent(wire, new_client.from_env(client_auth=PublicClient())).keys()
+    )
     assert "given" == _sent(wire, new_client.from_env(client_secret="given"))["client_secret"]
     monkeypatch.setenv("AUTH0_CLIENT_SECRET", "of-the-environment")
     with pytest.raises(ConfigurationError, match="contradict each other"):

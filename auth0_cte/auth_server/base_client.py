@@ -57,7 +57,7 @@ class BaseClient:
         timeout: float = 15.0,
         connect_timeout: float = 5.0,
         read_timeout: float = 10.0,
-        pool_size: int = 100,
+        pool_size: int = 64,
         ca_bundle: str | os.PathLike[str] | None = None,
         ssl_context: ssl.SSLContext | None = None,
         session: requests.Session | None = None,

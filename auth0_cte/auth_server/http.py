@@ -85,7 +85,7 @@ class TransportSettings:
 
     connect_timeout: float = 5.0
     read_timeout: float = 10.0
-    pool_size: int = 100
+    pool_size: int = 64
     ca_bundle: str | os.PathLike[str] | None = None
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
     load_certificate: Callable[[ssl.SSLContext], None] | None = field(default=None, repr=False)

@@ -115,7 +115,8 @@ def _from_public_pem(text: str) -> VerificationKey:
     if not text.lstrip().startswith("-----BEGIN PUBLIC KEY"):
         raise JoseError("the key is no public one, as PEM (-----BEGIN PUBLIC KEY-----) or JWK")
     try:
-        jwk: Any = JWK.from_pyca(load_pem_public_key(text.strip().encode()))
+        public: Any = load_pem_public_key(text.strip().encode())
+        jwk: Any = JWK.from_pyca(public)
     except (ValueError, UnsupportedAlgorithm, JWException):
         raise JoseError("the PEM is malformed, or holds a key that signs nothing") from None
     return VerificationKey.from_jwk(jwk.export_public(as_dict=True))

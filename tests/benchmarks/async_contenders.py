@@ -111,13 +111,13 @@ async def _mirror(to: Destination, at_once: int, stack: AsyncExitStack, *, max_t
             CLIENT_ID,
             CLIENT_SECRET,
             ca_bundle=to.ca_file,
-            pool_size=at_once,
             timeout=TIMEOUT,
             connect_timeout=TIMEOUT,
             read_timeout=TIMEOUT,
         )
     )
-    client.limiter.total_tokens = max_threads or at_once
+    if max_threads is not None:
+        client.limiter.total_tokens = max_threads
 
     async def exchange() -> str:
         response = await client.custom_token_exchange(CustomTokenExchangeOptions(**SUBJECT, scope=SCOPE))

@@ -27,7 +27,11 @@ MakeStore = Callable[[str], StateStore]
 
 @contextmanager
 def sql_store(url: str, table: str = "auth0_cte_sessions", *, pool_size: int = 20) -> Iterator[SQLStateStore]:
-    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=pool_size, max_overflow=20)
+    # SQLite waits five seconds for a lock, which is not enough for 200 threads on a busy machine.
+    patient = {"timeout": 60} if url.startswith("sqlite") else {}
+    engine = sa.create_engine(
+        url, pool_pre_ping=True, pool_size=pool_size, max_overflow=20, pool_timeout=60, connect_args=patient
+    )
     store = SQLStateStore(engine, table=table)
     store.create_tables()
     try:

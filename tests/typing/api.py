@@ -72,7 +72,7 @@ def construct() -> None:
     ServerClient("d", "id", client_auth=MutualTls(), ssl_context=ssl.create_default_context())
     ServerClient("d", "id", client_assertion_signing_key=b"-----BEGIN", client_assertion_signing_alg="RS256")
     ServerClient("d", "id", client_auth=OwnAuth())
-    PrivateKeyJwt(lambda: b"", "RS256")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    PrivateKeyJwt(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     ServerClient.from_env(timeout=3.0)
     ServerClient()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ServerClient("d", "id", "s", domian="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
