@@ -290,7 +290,7 @@ def test_an_asynchronous_signer() -> None:
     with pytest.raises(ConfigurationError, match="asynchronous; give a plain function"):
         PrivateKeyJwt(unaware, "RS256")
     hidden = PrivateKeyJwt(lambda data: unaware(data), "RS256")
-    with LocalTenant().client(client_auth=hidden) as client, pytest.raises(ConfigurationError, match="coroutine"):
+    with LocalTenant().client(client_auth=hidden) as client, pytest.raises(ConfigurationError, match="is asynchronous"):
         client.custom_token_exchange(OPTIONS)
 
 

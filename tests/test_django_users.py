@@ -28,7 +28,7 @@ def store() -> MemoryStateStore:
 
 @pytest.fixture(autouse=True)
 def _project(tenant: LocalTenant, store: MemoryStateStore) -> Iterator[None]:
-    with project(tenant, backends=(MODEL_BACKEND, BACKEND), state_store=store, create_users=True), database():
+    with project(tenant, backends=(MODEL_BACKEND, BACKEND), state_store=store), database():
         yield
 
 
@@ -148,9 +148,9 @@ def test_a_refused_login_ends_what_was_there(a: str, browser: Browser, store: Me
     assert 0 == len(store)
 
 
-def test_users_are_not_created_unless_asked(tenant: LocalTenant, store: MemoryStateStore, browser: Browser) -> None:
-    """By default only users who are there can log in; the documented key prepares them."""
-    with project(tenant, backends=(BACKEND,), state_store=store):
+def test_users_are_not_created_where_that_is_off(tenant: LocalTenant, store: MemoryStateStore, browser: Browser) -> None:
+    """With create_users off only users who are there can log in; the documented key prepares them."""
+    with project(tenant, backends=(BACKEND,), state_store=store, create_users=False):
         assert 403 == browser.post("/login/ada").status_code
         assert (0, 0) == (users().count(), len(store))
         users().create_user(key(tenant, "ada"))
@@ -214,8 +214,6 @@ def make_staff_backend() -> Any:
     from auth0_cte.django.backends import Auth0Backend
 
     class StaffBackend(Auth0Backend):
-        create_users = True
-
         def configure_user(self, user: Any, claims: Any) -> None:
             super().configure_user(user, claims)
             user.is_staff = claims["name"] == "Ada"
@@ -274,7 +272,7 @@ def test_an_expired_session_ends_request_user(tenant: LocalTenant) -> None:
     with project(make_tenant(), backends=(BACKEND,)):
         from django.test import override_settings
 
-        with override_settings(AUTH0_CTE={"client": client, "create_users": True}):
+        with override_settings(AUTH0_CTE={"client": client}):
             browser.post("/login/ada")
             assert who(browser) is not None
             clock.advance(4 * 24 * 3600)

@@ -20,6 +20,7 @@ LAYERS = [
     {"actors", "error", "token_types", "strict_json", "caching"},
     {"session.session_types"},
     {"auth_types", "session.settings"},
+    {"auth_server.given_functions"},
     {"jose", "auth_server.domain", "auth_server.connections", "auth_server.retry", "auth_server.telemetry"},
     {"auth_server.http", "auth_server.rate_limit", "auth_server.rate_limit_redis", "auth_server.events"},
     {"auth_server.mutual_tls", "auth_server.private_key_jwt"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 import os
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from auth0_cte.auth_server.client_auth import ClientSecretPost, MutualTls, PrivateKeyJwt, PublicClient
 from auth0_cte.auth_server.domain import issuer_url
+from auth0_cte.auth_server.given_functions import is_asynchronous
 from auth0_cte.auth_server.option_rules import ExchangeDefaults, validate
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
@@ -57,7 +57,7 @@ def check_domain(domain: str | DomainResolver) -> str | DomainResolver:
     """Normalize a fixed domain to its issuer URL, and let a resolver be, unless it is asynchronous."""
     if not callable(domain):
         return issuer_url(domain)
-    if inspect.iscoroutinefunction(domain) or inspect.iscoroutinefunction(getattr(domain, "__call__", None)):  # noqa: B004
+    if is_asynchronous(domain):
         raise ConfigurationError("the domain resolver is asynchronous; give a plain function")
     return domain
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
+from auth0_cte.auth_server.given_functions import call_given
 from auth0_cte.auth_types import DomainResolverContext
-from auth0_cte.error import Auth0CTEError, ConfigurationError
+from auth0_cte.error import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,19 +138,4 @@ def resolve_domain(domain: str | DomainResolver, store_options: Mapping[str, Any
     if isinstance(domain, str):
         return issuer_url(domain)
     context = resolver_context(store_options)
-    try:
-        resolved: object = domain(context)
-    except Auth0CTEError:
-        raise
-    except Exception as error:
-        raise ConfigurationError(
-            f"the domain resolver failed with {type(error).__name__}",
-            code="DOMAIN_RESOLVER_FAILED",
-            _hint="Look at __cause__: the function that was given as domain raised it; nothing was sent.",
-        ) from error
-    if inspect.isawaitable(resolved):
-        close = getattr(resolved, "close", None)
-        if close is not None:
-            close()  # lest Python warn of a coroutine that was never awaited
-        raise ConfigurationError("the domain resolver is asynchronous; give a plain function")
-    return issuer_url(resolved)  # type: ignore[arg-type]  # it refuses what is no string
+    return issuer_url(call_given(domain, context, name="the domain resolver", code="DOMAIN_RESOLVER_FAILED"))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from attrs import evolve
 
-from auth0_cte.error import Auth0CTEError, ConfigurationError, without_frames
+from auth0_cte.auth_server.given_functions import call_given, is_asynchronous
+from auth0_cte.error import ConfigurationError, without_frames
 
 if TYPE_CHECKING:
     from typing import Self
@@ -62,26 +63,10 @@ def _check_names(alg: object, kid: object, password: object) -> None:
 
 def _guarded(sign: Signer) -> Signer:
     """Have whatever a function raises come as a `ConfigurationError`, from a frame that holds no token."""
-    if inspect.iscoroutinefunction(sign) or inspect.iscoroutinefunction(getattr(sign, "__call__", None)):  # noqa: B004
-        raise ConfigurationError("the function that signs is asynchronous; give a plain function")
-
-    def guarded(signing_input: bytes) -> bytes:
-        try:
-            signature: object = sign(signing_input)
-        except Auth0CTEError:
-            raise
-        except Exception as error:
-            raise ConfigurationError(
-                f"the function that signs the client assertion failed with {type(error).__name__}",
-                code="CLIENT_ASSERTION_FAILED",
-                _hint="Look at __cause__: the function that was given as the key raised it; nothing was sent.",
-            ) from error
-        close = getattr(signature, "close", None)
-        if inspect.isawaitable(signature) and close is not None:
-            close()  # lest Python warn of a coroutine that was never awaited
-        return signature  # type: ignore[return-value]  # whoever called looks at it
-
-    return guarded
+    name = "the function that signs the client assertion"
+    if is_asynchronous(sign):
+        raise ConfigurationError(f"{name} is asynchronous; give a plain function")
+    return partial(call_given, sign, name=name, code="CLIENT_ASSERTION_FAILED")
 
 
 class PrivateKeyJwt:

@@ -43,8 +43,8 @@ class Auth0Backend(ModelBackend):
 
     Attributes:
         create_users: Whether users who are not there yet are created, without a password and without permissions; when
-            None, ``AUTH0_CTE["create_users"]``, which is False unless it is given: the tenant would decide who has an
-            account here.
+            None, ``AUTH0_CTE["create_users"]``, which is True unless it is given, as with Django's `RemoteUserBackend`.
+            With False the accounts are yours to make, under their `user_key`, and strangers are refused.
         key_field: The unique field of the user model that holds `user_key`; the model's ``USERNAME_FIELD`` when None.
     """
 

@@ -93,8 +93,8 @@ def source_of(name: str) -> str | None:
 
 
 def creates_users() -> bool:
-    """Tell whether `Auth0Backend` may create users: ``AUTH0_CTE["create_users"]``, False unless it is given."""
-    return given_options().get("create_users", False) is True
+    """Tell whether `Auth0Backend` may create users: ``AUTH0_CTE["create_users"]``, True unless it is given."""
+    return given_options().get("create_users", True) is True
 
 
 def given_client() -> Any:
@@ -167,7 +167,7 @@ def _contradictions(given: Mapping[str, Any]) -> Iterator[str]:
     cookies = sorted(set(COOKIE_NAMES) & set(set_))
     if given.get("session_settings") is not None and cookies:
         yield f'AUTH0_CTE["session_settings"] is given, beside which these say nothing: {", ".join(cookies)}'
-    if not isinstance(given.get("create_users", False), bool):
+    if not isinstance(given.get("create_users", True), bool):
         yield 'AUTH0_CTE["create_users"] must be True or False'
 
 
