@@ -148,7 +148,9 @@ def test_a_refused_login_ends_what_was_there(a: str, browser: Browser, store: Me
     assert 0 == len(store)
 
 
-def test_users_are_not_created_where_that_is_off(tenant: LocalTenant, store: MemoryStateStore, browser: Browser) -> None:
+def test_users_are_not_created_where_that_is_off(
+    tenant: LocalTenant, store: MemoryStateStore, browser: Browser
+) -> None:
     """With create_users off only users who are there can log in; the documented key prepares them."""
     with project(tenant, backends=(BACKEND,), state_store=store, create_users=False):
         assert 403 == browser.post("/login/ada").status_code
