@@ -28,6 +28,7 @@ LAYERS = [
         "auth_server.client_auth",
         "auth_server.discovery",
         "auth_server.dpop",
+        "auth_server.event_reports",
         "auth_server.observer",
         "auth_server.option_rules",
         "auth_server.proofs",

@@ -10,9 +10,7 @@ from attrs import evolve
 
 from auth0_cte.auth_server.client_steps import ClientSteps, StoreOptions, guarded, login_result
 from auth0_cte.auth_server.domain import domain_of, is_domain, issuer_url, resolve_domain
-from auth0_cte.auth_server.mfa_api import MfaApi, mfa_form
 from auth0_cte.auth_server.option_rules import check_text, check_token
-from auth0_cte.auth_server.pending_login import PendingLogin, PendingLogins, is_pending_login
 from auth0_cte.auth_server.retry import Deadline
 from auth0_cte.auth_server.token_exchange import from_reply
 from auth0_cte.auth_types import LoginWithCustomTokenExchangeOptions, MfaAuthenticator, MfaChallenge
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from auth0_cte.auth_server.discovery import Issuer
+    from auth0_cte.auth_server.mfa_api import MfaApi
+    from auth0_cte.auth_server.pending_login import PendingLogin, PendingLogins
     from auth0_cte.auth_types import (
         CustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
@@ -159,6 +159,8 @@ class MultiFactor(ClientSteps):
             yield
         except MfaRequiredError as error:
             if error.mfa_token is not None and error.domain is not None:
+                from auth0_cte.auth_server.pending_login import PendingLogin
+
                 pending = PendingLogin(
                     mfa_token=error.mfa_token,
                     domain=error.domain,
@@ -170,12 +172,16 @@ class MultiFactor(ClientSteps):
             raise
 
     def _pending(self, mfa_token: str, store_options: StoreOptions) -> PendingLogin:
+        from auth0_cte.auth_server.pending_login import PendingLogin, is_pending_login
+
         if is_pending_login(mfa_token):
             return self._pending_logins.open(mfa_token)
         check_token("mfa_token", mfa_token)
         return PendingLogin(mfa_token=mfa_token, domain=domain_of(resolve_domain(self._domain, store_options)))
 
     def _complete(self, pending: PendingLogin, proof: dict[str, str]) -> tuple[Issuer, TokenExchangeResponse]:
+        from auth0_cte.auth_server.mfa_api import mfa_form
+
         deadline = Deadline(self._timeout)
         issuer = self._issuer_of(pending, deadline)
         form = mfa_form(self._client_id, pending.mfa_token, proof)
@@ -187,10 +193,15 @@ class MultiFactor(ClientSteps):
 
     @cached_property
     def _mfa_api(self) -> MfaApi:
+        # Here and not above: most logins want no second factor.
+        from auth0_cte.auth_server.mfa_api import MfaApi
+
         return MfaApi(self._token_endpoint)
 
     @cached_property
     def _pending_logins(self) -> PendingLogins:
+        from auth0_cte.auth_server.pending_login import PendingLogins
+
         return PendingLogins(self._secrets, self._clock)
 
 

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
-import secrets
 import time
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from auth0_cte.auth_server.events import (
-    ExchangeFailed,
-    ExchangeStarted,
-    ExchangeSucceeded,
-    RateLimitWaitStarted,
-    TokenRequestFailed,
-    TokenRequestRetried,
-    TokenRequestStarted,
-    TokenRequestSucceeded,
-)
-from auth0_cte.error import Auth0CTEError, ConfigurationError
+from auth0_cte.auth_server.given_functions import is_asynchronous
+from auth0_cte.error import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +16,11 @@ if TYPE_CHECKING:
     from auth0_cte.auth_server.client_auth import Form
     from auth0_cte.auth_server.events import ClientEvent, EventHook
     from auth0_cte.auth_server.http import Reply
+    from auth0_cte.error import Auth0CTEError
 
-__all__ = ["Observer", "TokenRequests"]
+__all__ = ["Observer", "Silence", "TokenRequests"]
 
 logger: Final = logging.getLogger("auth0_cte")
-
-_exchange: Final[ContextVar[dict[str, Any] | None]] = ContextVar("auth0_cte_exchange", default=None)
-"""What the events of the exchange under way have in common."""
 
 
 class _Guard:
@@ -59,7 +45,7 @@ class _Guard:
 _guard: Final = _Guard()
 
 
-class _Silence:
+class Silence:
     """What is told where nobody listens."""
 
     def __enter__(self) -> Self:
@@ -71,7 +57,7 @@ class _Silence:
         pass
 
 
-class TokenRequests(_Silence):
+class TokenRequests(Silence):
     """Tells of the attempts of one call, each around its block; this one tells nobody."""
 
     def begin(self, attempt: int) -> Self:  # noqa: ARG002
@@ -101,7 +87,7 @@ class Observer:
     """
 
     def __init__(self, hook: EventHook | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
-        if hook is not None and (not callable(hook) or _is_asynchronous(hook)):
+        if hook is not None and (not callable(hook) or is_asynchronous(hook)):
             raise ConfigurationError("on_event must be a plain function that takes an event, or None")
         self._hook = hook
         self.monotonic: Callable[[], float] = monotonic
@@ -112,11 +98,13 @@ class Observer:
             with _guard:
                 self._hook(event)
 
-    def exchange(self, domain: str, grant_type: str, subject_token_type: str) -> _Silence:
+    def exchange(self, domain: str, grant_type: str, subject_token_type: str) -> Silence:
         """Tell of an exchange around the block: its start, and how it ended."""
         if self._hook is None:
             return _silence
-        return _Exchange(self, _common(domain, grant_type, subject_token_type))
+        from auth0_cte.auth_server.event_reports import ExchangeReport
+
+        return ExchangeReport(self, domain, grant_type, subject_token_type)
 
     def token_requests(self, domain: str, url: str, form: Form) -> TokenRequests:
         """Return what tells of the requests of one call.
@@ -128,103 +116,9 @@ class Observer:
         """
         if self._hook is None:
             return _silence
-        sent = dict(form)
-        grant_type = sent.get("grant_type", "")
-        common = _exchange.get() or _common(domain, grant_type, sent.get("subject_token_type"))
-        return _TokenRequests(self, {**common, "grant_type": grant_type}, url)
+        from auth0_cte.auth_server.event_reports import TokenRequestReports
 
-
-class _Exchange(_Silence):
-    def __init__(self, observer: Observer, common: dict[str, Any]) -> None:
-        self._observer, self._common = observer, common
-
-    def __enter__(self) -> Self:
-        self._token = _exchange.set(self._common)
-        self._began = self._observer.monotonic()
-        self._observer.emit(ExchangeStarted(**self._common))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        _exchange.reset(self._token)
-        duration = self._observer.monotonic() - self._began
-        if error is None:
-            self._observer.emit(ExchangeSucceeded(**self._common, duration=duration))
-        else:
-            self._observer.emit(ExchangeFailed(**self._common, duration=duration, **_evidence(error)))
-
-
-class _TokenRequests(TokenRequests):
-    def __init__(self, observer: Observer, common: dict[str, Any], url: str) -> None:
-        self._observer, self._common, self._url = observer, common, url
-        self._attempt = 0
-        self._status = 0
-        self._request_id: str | None = None
-        self._began = 0.0
-
-    def begin(self, attempt: int) -> Self:
-        self._attempt, self._status, self._request_id = attempt, 0, None
-        return self
-
-    def answered(self, reply: Reply) -> None:
-        self._status, self._request_id = reply.status, reply.headers.get("x-auth0-requestid")
-
-    def waiting(self, delay: float) -> None:
-        self._observer.emit(RateLimitWaitStarted(**self._common, attempt=self._attempt, delay=delay))
-
-    def retrying(self, error: Auth0CTEError) -> Callable[[float], None] | None:
-        evidence = _evidence(error)
-
-        def announce(delay: float) -> None:
-            self._observer.emit(TokenRequestRetried(**self._here(), delay=delay, **evidence))
-
-        return announce
-
-    def __enter__(self) -> Self:
-        self._began = self._observer.monotonic()
-        self._observer.emit(TokenRequestStarted(**self._here()))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        told: dict[str, Any] = {
-            **self._here(),
-            "duration": self._observer.monotonic() - self._began,
-            "request_id": self._request_id,
-        }
-        if error is None:
-            self._observer.emit(TokenRequestSucceeded(**told, status=self._status))
-            return
-        reached = getattr(error, "may_have_reached_server", True)
-        evidence: dict[str, Any] = {"status": self._status or None, **_evidence(error)}
-        self._observer.emit(TokenRequestFailed(**told, **evidence, may_have_reached_server=reached))
-
-    def _here(self) -> dict[str, Any]:
-        return {**self._common, "url": self._url, "attempt": self._attempt}
+        return TokenRequestReports(self, domain, url, form)
 
 
 _silence: Final = TokenRequests()
-
-
-def _common(domain: str, grant_type: str, subject_token_type: str | None) -> dict[str, Any]:
-    return {
-        "call_id": secrets.token_hex(8),
-        "domain": domain,
-        "grant_type": grant_type,
-        "subject_token_type": subject_token_type,
-    }
-
-
-def _evidence(error: BaseException) -> dict[str, Any]:
-    evidence: dict[str, Any] = {"error_type": type(error).__name__}
-    if isinstance(error, Auth0CTEError):
-        evidence["error_code"] = error.code
-        evidence["status"] = getattr(error, "status_code", None)
-    return evidence
-
-
-def _is_asynchronous(hook: object) -> bool:
-    call = getattr(hook, "__call__", None)  # noqa: B004 - of an object, its method is what may be a coroutine function
-    return inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(call)
