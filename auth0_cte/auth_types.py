@@ -11,6 +11,7 @@ from auth0_cte.actors import Actor, chain_of
 
 if TYPE_CHECKING:
     from auth0_cte.error import IdTokenError
+    from auth0_cte.mfa_types import MfaAuthenticator, MfaChallenge
     from auth0_cte.session.session_types import LoginWithCustomTokenExchangeResult, Session, TokenSet
 
 __all__ = [
@@ -178,41 +179,6 @@ class SessionTransferTokenResult:
         return self.session_transfer_token
 
 
-@frozen(kw_only=True)
-class MfaAuthenticator:
-    """A factor that a user has enrolled (Auth0, ``GET /mfa/authenticators``).
-
-    Args:
-        id: Its identifier, to challenge it by.
-        authenticator_type: ``otp``, ``oob`` or ``recovery-code``.
-        active: Whether it can be used.
-        oob_channel: How codes are sent: ``sms``, ``voice``, ``email`` or ``auth0`` (push); None for other types.
-        name: What to show the user: a masked telephone number, say; or None.
-    """
-
-    id: str
-    authenticator_type: str
-    active: bool = True
-    oob_channel: str | None = None
-    name: str | None = None
-
-
-@frozen(kw_only=True)
-class MfaChallenge:
-    """A challenge that was sent (Auth0, ``POST /mfa/challenge``).
-
-    Args:
-        challenge_type: ``otp``: ask the user for the password that the authenticator application shows; ``oob``: for
-            the code that was sent, or for the answer to a push message.
-        oob_code: What names an ``oob`` challenge to `complete_mfa`; a secret.
-        binding_method: ``prompt`` when the user must type the code that was sent (``binding_code``); None for push.
-    """
-
-    challenge_type: str
-    oob_code: str | None = field(default=None, repr=False)
-    binding_method: str | None = None
-
-
 RateLimitKind: TypeAlias = Literal["ip_block", "tenant", "policy", "local", "unknown"]
 """Whose limit a `RateLimitError` is about."""
 
@@ -253,6 +219,10 @@ DomainResolver: TypeAlias = Callable[[DomainResolverContext], str]
 if not TYPE_CHECKING:  # they belong here by name, but who only exchanges tokens need not wait for them
 
     def __getattr__(name: str) -> object:
+        if name in ("MfaAuthenticator", "MfaChallenge"):
+            from auth0_cte import mfa_types
+
+            return getattr(mfa_types, name)
         if name not in ("LoginWithCustomTokenExchangeResult", "Session", "TokenSet"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from auth0_cte.session import session_types

@@ -18,7 +18,7 @@ ROOT = Path(auth0_cte.__file__).parent
 LAYERS = [
     {"error_hints"},
     {"actors", "error", "token_types", "strict_json", "caching"},
-    {"session.session_types"},
+    {"mfa_types", "session.session_types"},
     {"auth_types", "session.settings"},
     {"auth_server.given_functions"},
     {"jose", "auth_server.domain", "auth_server.connections", "auth_server.retry", "auth_server.telemetry"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
@@ -128,6 +127,8 @@ class ClientSteps(BaseClient):
     def _new_session(
         self, options: CustomTokenExchangeOptions, issuer: Issuer, response: TokenExchangeResponse
     ) -> Session:
+        import secrets  # late, as whatever exchanges alone have no use for
+
         from auth0_cte.session.state import check_organization, from_login
 
         claims = response.claims

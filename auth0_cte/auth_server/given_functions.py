@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from auth0_cte.error import Auth0CTEError, ConfigurationError
@@ -14,8 +15,6 @@ __all__ = ["call_given", "is_asynchronous"]
 
 def is_asynchronous(function: object) -> bool:
     """Tell whether a function, or an object that can be called, is a coroutine function."""
-    import inspect  # late, because it is slow to import, and most clients are given no function
-
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
@@ -41,7 +40,7 @@ def call_given(function: Callable[..., Any], *arguments: object, name: str, code
             code=code,
             _hint="Look at __cause__: a function that was given to the client raised it; nothing was sent.",
         ) from error
-    if hasattr(result, "__await__"):
+    if inspect.isawaitable(result):
         close = getattr(result, "close", None)
         if close is not None:
             close()  # lest Python warn of a coroutine that was never awaited

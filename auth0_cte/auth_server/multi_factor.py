@@ -13,7 +13,7 @@ from auth0_cte.auth_server.domain import domain_of, is_domain, issuer_url, resol
 from auth0_cte.auth_server.option_rules import check_text, check_token
 from auth0_cte.auth_server.retry import Deadline
 from auth0_cte.auth_server.token_exchange import from_reply
-from auth0_cte.auth_types import LoginWithCustomTokenExchangeOptions, MfaAuthenticator, MfaChallenge
+from auth0_cte.auth_types import LoginWithCustomTokenExchangeOptions
 from auth0_cte.error import CustomTokenExchangeError, MfaRequiredError, SessionError, exchange_failure
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         LoginWithCustomTokenExchangeResult,
         TokenExchangeResponse,
     )
+    from auth0_cte.mfa_types import MfaAuthenticator, MfaChallenge
 
 __all__ = ["MultiFactor"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -140,6 +139,8 @@ class PrivateKeyJwt:
             ConfigurationError: The function that signs returned no signature of its algorithm, or raised an exception,
                 which is the ``__cause__`` (``CLIENT_ASSERTION_FAILED``). Nothing has been sent then.
         """
+        import secrets  # late, because most clients do not sign
+
         now = int((self._clock or time.time)())
         claims = {
             "iss": client_id,
