@@ -101,7 +101,7 @@ class ClientSteps(BaseClient):
         except MfaRequiredError as error:
             error.domain = domain_of(issuer.issuer)
             raise
-        response = self._with_claims(from_reply(reply, self._clock()), issuer, deadline)
+        response = self._to_response(reply, issuer, deadline)
         return issuer, with_actor_settled(response, options)
 
     def _actor_rules(self, domain: str) -> ActorRules:
@@ -174,7 +174,7 @@ class ClientSteps(BaseClient):
             raise
         except CustomTokenExchangeError as error:
             raise self._refresh_error(error, session) from error.with_traceback(None)
-        response = self._with_claims(from_reply(reply, self._clock()), issuer, deadline)
+        response = self._to_response(reply, issuer, deadline)
         if response.claims is not None and response.claims["sub"] != session.user["sub"]:
             raise AccessTokenError("the refreshed ID token is another user's", code="SUBJECT_MISMATCH")
         # An ID token that failed verification must not take the place of one that passed.
@@ -188,10 +188,8 @@ class ClientSteps(BaseClient):
             failure.dpop_key_mismatch, failure._hint = True, _OTHER_KEY  # noqa: SLF001 - of our own error
         return failure
 
-    def _with_claims(
-        self, response: TokenExchangeResponse, issuer: Issuer, deadline: Deadline
-    ) -> TokenExchangeResponse:
-        response = with_binding(response, self.dpop_thumbprint)
+    def _to_response(self, reply: Mapping[str, Any], issuer: Issuer, deadline: Deadline) -> TokenExchangeResponse:
+        response = with_binding(from_reply(reply, self._clock()), self.dpop_thumbprint)
         if response.id_token is None:
             return response
         from auth0_cte.auth_server.id_token import actor_chain

@@ -12,7 +12,6 @@ from auth0_cte.auth_server.client_steps import ClientSteps, StoreOptions, guarde
 from auth0_cte.auth_server.domain import domain_of, is_domain, issuer_url, resolve_domain
 from auth0_cte.auth_server.option_rules import check_text, check_token
 from auth0_cte.auth_server.retry import Deadline
-from auth0_cte.auth_server.token_exchange import from_reply
 from auth0_cte.auth_types import LoginWithCustomTokenExchangeOptions
 from auth0_cte.error import CustomTokenExchangeError, MfaRequiredError, SessionError, exchange_failure
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
@@ -187,7 +186,7 @@ class MultiFactor(ClientSteps):
         issuer = self._issuer_of(pending, deadline)
         form = mfa_form(self._client_id, pending.mfa_token, proof)
         reply = self._token_endpoint.request_tokens(issuer, form, deadline)
-        return issuer, self._with_claims(from_reply(reply, self._clock()), issuer, deadline)
+        return issuer, self._to_response(reply, issuer, deadline)
 
     def _issuer_of(self, pending: PendingLogin, deadline: Deadline) -> Issuer:
         return self._discovery.issuer(issuer_url(pending.domain), deadline)

@@ -10,7 +10,7 @@ from auth0_cte.auth_server.client_steps import ClientSteps, StoreOptions, guarde
 from auth0_cte.auth_server.domain import resolve_domain
 from auth0_cte.auth_server.option_rules import check_text, check_token
 from auth0_cte.auth_server.retry import Deadline
-from auth0_cte.auth_server.token_exchange import from_reply, to_form, to_headers, to_refresh_form
+from auth0_cte.auth_server.token_exchange import to_form, to_headers, to_refresh_form
 from auth0_cte.error import exchange_failure
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Reuse(ClientSteps):
         issuer = self._discovery.issuer(resolve_domain(self._domain, store_options), deadline)
         form = to_refresh_form(self._client_id, refresh_token, audience, scope)
         reply = self._token_endpoint.request_tokens(issuer, form, deadline)
-        return self._with_claims(from_reply(reply, self._clock()), issuer, deadline)
+        return self._to_response(reply, issuer, deadline)
 
     @cached_property
     def _credentials(self) -> list[str | None]:
