@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from attrs import evolve, frozen
 
 from auth0_cte.actors import Actor
-from auth0_cte.caching import reset_in_child
 from auth0_cte.error import ConfigurationError
-from auth0_cte.shared_calls import SharedCalls
+from auth0_cte.foundation.concurrency import reset_in_child
+from auth0_cte.foundation.shared_calls import SharedCalls
 from auth0_cte.token_types import ACCESS_TOKEN, JWT
 
 if TYPE_CHECKING:

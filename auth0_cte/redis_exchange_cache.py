@@ -19,9 +19,9 @@ from auth0_cte.auth_types import TokenExchangeResponse
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.exchange_cache import SKEW, as_reused, check_seconds, detached, is_shareable, seconds_to_keep
+from auth0_cte.foundation.shared_calls import SharedCalls, waited_too_long
 from auth0_cte.jose import JoseError, Sealer
 from auth0_cte.session.redis import client_from_url
-from auth0_cte.shared_calls import SharedCalls, waited_too_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from auth0_cte.caching import SingleFlight, TTLCache
+from auth0_cte.foundation.concurrency import SingleFlight, TTLCache
 
 
 class Now:

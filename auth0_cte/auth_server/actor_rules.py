@@ -103,8 +103,8 @@ def id_token_expiry(token: str | None) -> float:
 
 
 def _read(token: str) -> tuple[Jws, Mapping[str, Any]]:
+    from auth0_cte.foundation.strict_json import loads_object
     from auth0_cte.jose import Jws
-    from auth0_cte.strict_json import loads_object
 
     jws = Jws.parse(token)
     return jws, loads_object(jws.payload)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from auth0_cte.auth_server.client_auth import ClientSecretPost, MutualTls, PrivateKeyJwt, PublicClient
 from auth0_cte.auth_server.domain import issuer_url
-from auth0_cte.auth_server.given_functions import is_asynchronous
 from auth0_cte.auth_server.option_rules import ExchangeDefaults, validate
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
+from auth0_cte.foundation.validation import is_asynchronous
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

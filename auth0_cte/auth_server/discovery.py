@@ -15,9 +15,9 @@ from attrs import field, frozen
 from auth0_cte.auth_server.domain import is_loopback
 from auth0_cte.auth_server.http import HttpRequest, UnusableReplyError
 from auth0_cte.auth_server.retry import RetryPolicy
-from auth0_cte.caching import SingleFlight, TTLCache
 from auth0_cte.error import DiscoveryError, TransportError, TransportTimeoutError
-from auth0_cte.strict_json import loads_object
+from auth0_cte.foundation.concurrency import SingleFlight, TTLCache
+from auth0_cte.foundation.strict_json import loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

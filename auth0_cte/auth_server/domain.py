@@ -7,9 +7,9 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
-from auth0_cte.auth_server.given_functions import call_given
 from auth0_cte.auth_types import DomainResolverContext
 from auth0_cte.error import ConfigurationError
+from auth0_cte.foundation.validation import call_given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

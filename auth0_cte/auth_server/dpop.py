@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 from urllib.parse import quote, urlsplit
 
-from auth0_cte.caching import TTLCache
 from auth0_cte.error import ConfigurationError
+from auth0_cte.foundation.concurrency import TTLCache
 from auth0_cte.jose import JoseError, SigningKey, b64url_encode, load_signing_key
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.auth_server.rate_headers import read_rate_limit, read_retry_after, seconds_until
 from auth0_cte.error import CustomTokenExchangeError, MfaRequiredError, RateLimitError
-from auth0_cte.strict_json import loads_object
+from auth0_cte.foundation.strict_json import loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,8 +25,8 @@ from urllib3.util import Timeout, create_urllib3_context
 
 from auth0_cte.auth_server.connections import POOL_CLASSES, HandshakeError, RefusedCertificateError, current_call
 from auth0_cte.auth_server.domain import is_loopback
-from auth0_cte.caching import reset_in_child
 from auth0_cte.error import ConfigurationError, TransportError, TransportTimeoutError
+from auth0_cte.foundation.concurrency import reset_in_child
 
 if TYPE_CHECKING:
     import os

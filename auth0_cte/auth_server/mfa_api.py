@@ -15,8 +15,8 @@ from auth0_cte.auth_server.http import HttpRequest, UnusableReplyError
 from auth0_cte.auth_server.mutual_tls import MutualTls
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.foundation.strict_json import loads_array, loads_object
 from auth0_cte.mfa_types import MfaAuthenticator, MfaChallenge
-from auth0_cte.strict_json import loads_array, loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from auth0_cte.auth_server.given_functions import is_asynchronous
 from auth0_cte.error import ConfigurationError
+from auth0_cte.foundation.validation import is_asynchronous
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from attrs import evolve
 
-from auth0_cte.auth_server.given_functions import call_given, is_asynchronous
 from auth0_cte.error import ConfigurationError, without_frames
+from auth0_cte.foundation.validation import call_given, is_asynchronous
 
 if TYPE_CHECKING:
     from typing import Self

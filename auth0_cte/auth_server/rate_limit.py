@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from attrs import frozen
 
 from auth0_cte.auth_server.retry import nap
-from auth0_cte.caching import reset_in_child
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError, RateLimitError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.foundation.concurrency import reset_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable

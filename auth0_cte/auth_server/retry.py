@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
-from auth0_cte.caching import reset_in_child
 from auth0_cte.error import CustomTokenExchangeError, RateLimitError, TransportError, TransportTimeoutError
+from auth0_cte.foundation.concurrency import reset_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from auth0_cte.auth_server.token_exchange import TOKEN_EXCHANGE_GRANT
 from auth0_cte.auth_server.turns import NO_TURNS, LimitedTurns
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.strict_json import loads_object
+from auth0_cte.foundation.strict_json import loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

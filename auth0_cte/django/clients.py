@@ -10,9 +10,9 @@ from django.db import close_old_connections
 
 from auth0_cte.auth_server.async_server_client import AsyncServerClient
 from auth0_cte.auth_server.server_client import ServerClient
-from auth0_cte.caching import reset_in_child
 from auth0_cte.django import settings
 from auth0_cte.error import ConfigurationError
+from auth0_cte.foundation.concurrency import reset_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable

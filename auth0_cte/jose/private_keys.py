@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from jwcrypto.common import JWException
 from jwcrypto.jwk import JWK
 
+from auth0_cte.foundation.strict_json import loads_object
 from auth0_cte.jose.base import JoseError, b64url_encode
 from auth0_cte.jose.signing import MAX_RSA_BITS, MIN_RSA_BITS, Jws, SigningKey, VerificationKey, make_signing_input
-from auth0_cte.strict_json import loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

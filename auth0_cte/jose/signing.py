@@ -17,8 +17,8 @@ from jwcrypto.common import JWException
 from jwcrypto.jwa import JWA
 from jwcrypto.jwk import JWK
 
+from auth0_cte.foundation.strict_json import loads_object
 from auth0_cte.jose.base import JoseError, NoKeyError, b64url_decode, b64url_encode
-from auth0_cte.strict_json import loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from auth0_cte.caching import TTLCache
 from auth0_cte.error import ConfigurationError, DiscoveryError, IdTokenError, SessionError, TransportError
+from auth0_cte.foundation.concurrency import TTLCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

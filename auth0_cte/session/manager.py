@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, field, frozen
 
-from auth0_cte.caching import TTLCache
 from auth0_cte.error import SessionError
+from auth0_cte.foundation.concurrency import TTLCache
 from auth0_cte.jose import JoseError, Sealer
 from auth0_cte.session.carrier import Carrier, DictCarrier, WebCarrier, carrier_of
 from auth0_cte.session.state import from_state_data, to_state_data

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import evolve, frozen
 
-from auth0_cte.caching import KeyedLocks, reset_in_child
 from auth0_cte.error import SessionError
+from auth0_cte.foundation.concurrency import KeyedLocks, reset_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from attrs import field, frozen
 
+from auth0_cte.foundation.strict_json import loads_object
 from auth0_cte.jose import JoseError, Jws, load_public_key
-from auth0_cte.strict_json import loads_object
 from auth0_cte.testing.certificates import is_issued_by, read_certificates, subject_of
 from auth0_cte.testing.messages import RefusalError
 

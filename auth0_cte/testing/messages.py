@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from attrs import Factory, evolve, field, frozen
 
-from auth0_cte.strict_json import loads_object
+from auth0_cte.foundation.strict_json import loads_object
 
 __all__ = ["Fault", "Form", "Headers", "RefusalError", "Reply", "TenantRequest", "json_reply"]
 

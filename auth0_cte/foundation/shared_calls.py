@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from attrs import define
 
 from auth0_cte.auth_server.retry import sleeper
-from auth0_cte.caching import SingleFlight
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError, TransportTimeoutError, without_frames
+from auth0_cte.foundation.concurrency import SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,0 +1,1 @@
+"""What knows nothing of OAuth: concurrency, deadlines, URLs, strict JSON, checks of values."""
