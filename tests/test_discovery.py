@@ -16,9 +16,9 @@ from auth0_cte import (
     ServerClient,
 )
 from auth0_cte.auth_server.discovery import Discovery
-from auth0_cte.auth_server.http import Http, TransportSettings
 from auth0_cte.auth_server.retry import Deadline
 from auth0_cte.jose import SigningKey
+from auth0_cte.transport.client import Http, TransportSettings
 from tests.conftest import DOMAIN, ISSUER, TOKEN_ENDPOINT
 from tests.raw_server import RawServer
 from tests.test_caching import Now

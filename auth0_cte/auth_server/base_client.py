@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from auth0_cte.auth_server import configuration as check
 from auth0_cte.auth_server.discovery import Discovery
-from auth0_cte.auth_server.http import Http, TransportSettings
 from auth0_cte.auth_server.observer import Observer
 from auth0_cte.auth_server.retry import RetryPolicy
-from auth0_cte.auth_server.telemetry import common_headers
 from auth0_cte.auth_server.token_endpoint import TokenEndpoint
+from auth0_cte.transport.client import Http, TransportSettings
+from auth0_cte.transport.headers import common_headers
 
 if TYPE_CHECKING:
     import ssl

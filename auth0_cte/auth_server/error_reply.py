@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from auth0_cte.auth_server.client_auth import Form
-    from auth0_cte.auth_server.http import Reply
     from auth0_cte.auth_types import RateLimitKind, RateLimitStatus
+    from auth0_cte.transport.client import Reply
 
 __all__ = ["exchange_error", "kept_headers"]
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from auth0_cte.auth_server.client_auth import Form
-    from auth0_cte.auth_server.http import Reply
     from auth0_cte.auth_server.observer import Observer
+    from auth0_cte.transport.client import Reply
 
 __all__ = ["ExchangeReport", "TokenRequestReports"]
 

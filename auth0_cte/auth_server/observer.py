@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from auth0_cte.auth_server.client_auth import Form
     from auth0_cte.auth_server.events import ClientEvent, EventHook
-    from auth0_cte.auth_server.http import Reply
     from auth0_cte.error import Auth0CTEError
+    from auth0_cte.transport.client import Reply
 
 __all__ = ["Observer", "Silence", "TokenRequests"]
 

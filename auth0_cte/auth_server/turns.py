@@ -10,10 +10,10 @@ from auth0_cte.error import CustomTokenExchangeError, RateLimitError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from auth0_cte.auth_server.http import Reply
     from auth0_cte.auth_server.rate_limit import RateLimit
     from auth0_cte.auth_server.retry import Deadline
     from auth0_cte.error import Auth0CTEError
+    from auth0_cte.transport.client import Reply
 
 __all__ = ["NO_TURNS", "LimitedTurns", "Turns"]
 

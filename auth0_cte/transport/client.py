@@ -23,10 +23,10 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 from urllib3.exceptions import ConnectTimeoutError, EmptyPoolError, NewConnectionError
 from urllib3.util import Timeout, create_urllib3_context
 
-from auth0_cte.auth_server.connections import POOL_CLASSES, HandshakeError, RefusedCertificateError, current_call
 from auth0_cte.auth_server.domain import is_loopback
 from auth0_cte.error import ConfigurationError, TransportError, TransportTimeoutError
 from auth0_cte.foundation.concurrency import reset_in_child
+from auth0_cte.transport.connections import POOL_CLASSES, HandshakeError, RefusedCertificateError, current_call
 
 if TYPE_CHECKING:
     import os
