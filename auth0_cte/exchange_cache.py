@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import evolve, frozen
 
-from auth0_cte.actors import Actor
+from auth0_cte.auth_types.actor import Actor
 from auth0_cte.error import ConfigurationError
 from auth0_cte.foundation.concurrency import reset_in_child
 from auth0_cte.foundation.shared_calls import SharedCalls

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
-from auth0_cte.actors import Actor
+from auth0_cte.auth_types.actor import Actor
 from auth0_cte.error import DiscoveryError, IdTokenError, TransportError
 from auth0_cte.jose import JoseError, Jws, NoKeyError, VerificationKey, b64url_encode
 

@@ -12,10 +12,10 @@ from attrs import frozen
 
 from auth0_cte.auth_server.error_reply import exchange_error
 from auth0_cte.auth_server.mutual_tls import MutualTls
+from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.foundation.strict_json import loads_array, loads_object
-from auth0_cte.mfa_types import MfaAuthenticator, MfaChallenge
 from auth0_cte.transport.client import HttpRequest, UnusableReplyError
 
 if TYPE_CHECKING:

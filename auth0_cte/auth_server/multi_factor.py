@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         LoginWithCustomTokenExchangeResult,
         TokenExchangeResponse,
     )
-    from auth0_cte.mfa_types import MfaAuthenticator, MfaChallenge
+    from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
 
 __all__ = ["MultiFactor"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from auth0_cte.actors import Actor
+from auth0_cte.auth_types.actor import Actor
+from auth0_cte.auth_types.session import Session, TokenSet
 from auth0_cte.error import OrganizationError, SessionError
-from auth0_cte.session.session_types import Session, TokenSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, field, frozen
 
-from auth0_cte.actors import Actor, chain_of
+from auth0_cte.auth_types.actor import Actor, chain_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,29 +7,21 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from auth0_cte.actors import Actor, chain_of
+from auth0_cte.auth_types.actor import Actor, chain_of
 
 if TYPE_CHECKING:
     from auth0_cte.error import IdTokenError
-    from auth0_cte.mfa_types import MfaAuthenticator, MfaChallenge
-    from auth0_cte.session.session_types import LoginWithCustomTokenExchangeResult, Session, TokenSet
 
 __all__ = [
-    "Actor",
     "AuthorizationParams",
     "CustomTokenExchangeOptions",
     "DomainResolver",
     "DomainResolverContext",
     "LoginWithCustomTokenExchangeOptions",
-    "LoginWithCustomTokenExchangeResult",
-    "MfaAuthenticator",
-    "MfaChallenge",
     "RateLimitKind",
     "RateLimitStatus",
-    "Session",
     "SessionTransferTokenResult",
     "TokenExchangeResponse",
-    "TokenSet",
     "TokenSource",
 ]
 
@@ -215,16 +207,3 @@ class DomainResolverContext:
 
 DomainResolver: TypeAlias = Callable[[DomainResolverContext], str]
 """A synchronous function that names the Auth0 domain for a request."""
-
-if not TYPE_CHECKING:  # they belong here by name, but who only exchanges tokens need not wait for them
-
-    def __getattr__(name: str) -> object:
-        if name in ("MfaAuthenticator", "MfaChallenge"):
-            from auth0_cte import mfa_types
-
-            return getattr(mfa_types, name)
-        if name not in ("LoginWithCustomTokenExchangeResult", "Session", "TokenSet"):
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from auth0_cte.session import session_types
-
-        return getattr(session_types, name)

@@ -1,0 +1,61 @@
+"""What callers pass in and get back: frozen values whose secrets stay out of their repr."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from auth0_cte.auth_types.actor import Actor
+from auth0_cte.auth_types.exchange import (
+    AuthorizationParams,
+    CustomTokenExchangeOptions,
+    DomainResolver,
+    DomainResolverContext,
+    LoginWithCustomTokenExchangeOptions,
+    RateLimitKind,
+    RateLimitStatus,
+    SessionTransferTokenResult,
+    TokenExchangeResponse,
+    TokenSource,
+)
+
+if TYPE_CHECKING:
+    from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
+    from auth0_cte.auth_types.session import LoginWithCustomTokenExchangeResult, Session, TokenSet
+
+__all__ = [
+    "Actor",
+    "AuthorizationParams",
+    "CustomTokenExchangeOptions",
+    "DomainResolver",
+    "DomainResolverContext",
+    "LoginWithCustomTokenExchangeOptions",
+    "LoginWithCustomTokenExchangeResult",
+    "MfaAuthenticator",
+    "MfaChallenge",
+    "RateLimitKind",
+    "RateLimitStatus",
+    "Session",
+    "SessionTransferTokenResult",
+    "TokenExchangeResponse",
+    "TokenSet",
+    "TokenSource",
+]
+
+# Loaded when they are first used: an exchange needs none of them.
+_LATE = {
+    "LoginWithCustomTokenExchangeResult": "session",
+    "MfaAuthenticator": "mfa",
+    "MfaChallenge": "mfa",
+    "Session": "session",
+    "TokenSet": "session",
+}
+
+if not TYPE_CHECKING:  # a type checker that saw it would accept every misspelt name
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+        globals()[name] = value
+        return value
