@@ -13,29 +13,6 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from auth0_cte.auth_server.async_server_client import AsyncServerClient
-    from auth0_cte.auth_server.client_auth import (
-        ClientAuth,
-        ClientSecretBasic,
-        ClientSecretPost,
-        MutualTls,
-        PrivateKeyJwt,
-        PublicClient,
-    )
-    from auth0_cte.auth_server.dpop import DPoPKey, DPoPNonceStore
-    from auth0_cte.auth_server.events import (
-        ClientEvent,
-        EventHook,
-        ExchangeFailed,
-        ExchangeStarted,
-        ExchangeSucceeded,
-        RateLimitWaitStarted,
-        TokenRequestFailed,
-        TokenRequestRetried,
-        TokenRequestStarted,
-        TokenRequestSucceeded,
-    )
-    from auth0_cte.auth_server.rate_limit import RateLimit
-    from auth0_cte.auth_server.retry import RetryBudget, RetryPolicy
     from auth0_cte.auth_server.server_client import ServerClient
     from auth0_cte.auth_types import (
         Actor,
@@ -75,6 +52,29 @@ if TYPE_CHECKING:
     )
     from auth0_cte.exchange_cache import ExchangeCache, ExchangeCacheBackend
     from auth0_cte.exchange_request import ExchangeRequest
+    from auth0_cte.oauth.client_auth.base import (
+        ClientAuth,
+        ClientSecretBasic,
+        ClientSecretPost,
+        MutualTls,
+        PrivateKeyJwt,
+        PublicClient,
+    )
+    from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
+    from auth0_cte.oauth.events import (
+        ClientEvent,
+        EventHook,
+        ExchangeFailed,
+        ExchangeStarted,
+        ExchangeSucceeded,
+        RateLimitWaitStarted,
+        TokenRequestFailed,
+        TokenRequestRetried,
+        TokenRequestStarted,
+        TokenRequestSucceeded,
+    )
+    from auth0_cte.oauth.rate_limit.limiter import RateLimit
+    from auth0_cte.oauth.retry import RetryBudget, RetryPolicy
     from auth0_cte.redis_exchange_cache import RedisExchangeCache
     from auth0_cte.requests_auth import ExchangeAuth
     from auth0_cte.session.carrier import Carrier, DictCarrier
@@ -153,7 +153,7 @@ __all__ = [
 
 _HOMES = {
     "auth_server.async_server_client": ("AsyncServerClient",),
-    "auth_server.client_auth": (
+    "oauth.client_auth.base": (
         "ClientAuth",
         "ClientSecretBasic",
         "ClientSecretPost",
@@ -161,8 +161,8 @@ _HOMES = {
         "PrivateKeyJwt",
         "PublicClient",
     ),
-    "auth_server.dpop": ("DPoPKey", "DPoPNonceStore"),
-    "auth_server.events": (
+    "oauth.dpop": ("DPoPKey", "DPoPNonceStore"),
+    "oauth.events": (
         "ClientEvent",
         "EventHook",
         "ExchangeFailed",
@@ -174,8 +174,8 @@ _HOMES = {
         "TokenRequestStarted",
         "TokenRequestSucceeded",
     ),
-    "auth_server.rate_limit": ("RateLimit",),
-    "auth_server.retry": ("RetryBudget", "RetryPolicy"),
+    "oauth.rate_limit.limiter": ("RateLimit",),
+    "oauth.retry": ("RetryBudget", "RetryPolicy"),
     "auth_server.server_client": ("ServerClient",),
     "auth_types": (
         "Actor",

@@ -27,9 +27,9 @@ from auth0_cte.token_types import ACCESS_TOKEN, JWT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from auth0_cte.auth_server.retry import Deadline
     from auth0_cte.auth_types import CustomTokenExchangeOptions, TokenExchangeResponse
     from auth0_cte.exchange_request import ExchangeRequest
+    from auth0_cte.oauth.retry import Deadline
 
 __all__ = [
     "ExchangeCache",

@@ -14,7 +14,7 @@ from auth0_cte.error import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from auth0_cte.auth_server.client_auth import ClientAuth, Form
+    from auth0_cte.oauth.client_auth.base import ClientAuth, Form
 
 __all__ = ["ExchangeRequest", "credentials_of"]
 

@@ -16,7 +16,7 @@ from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from auth0_cte import __version__
-from auth0_cte.auth_server.events import (
+from auth0_cte.oauth.events import (
     ExchangeFailed,
     ExchangeStarted,
     ExchangeSucceeded,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
-    from auth0_cte.auth_server.events import ClientEvent
+    from auth0_cte.oauth.events import ClientEvent
 
 __all__ = ["OpenTelemetryEvents"]
 

@@ -15,21 +15,21 @@ from requests.exceptions import UnrewindableBodyError
 from requests.sessions import SessionRedirectMixin
 from requests.utils import requote_uri, rewind_body
 
-from auth0_cte.auth_server.domain import is_loopback
 from auth0_cte.auth_server.option_rules import validate
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.current_token import CurrentToken, scheme_of
 from auth0_cte.error import Auth0CTEError, ConfigurationError, without_frames
 from auth0_cte.exchange_cache import SKEW, check_seconds
+from auth0_cte.oauth.domain import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from requests import Response
 
-    from auth0_cte.auth_server.dpop import DPoPNonceStore
     from auth0_cte.auth_server.server_client import ServerClient
     from auth0_cte.auth_types import TokenExchangeResponse
+    from auth0_cte.oauth.dpop import DPoPNonceStore
 
 __all__ = ["ExchangeAuth"]
 
@@ -215,7 +215,7 @@ def _rewind(request: PreparedRequest) -> bool:
 
 
 def _nonce_store() -> DPoPNonceStore:
-    from auth0_cte.auth_server.dpop import DPoPNonceStore
+    from auth0_cte.oauth.dpop import DPoPNonceStore
 
     return DPoPNonceStore()
 

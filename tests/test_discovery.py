@@ -15,9 +15,9 @@ from auth0_cte import (
     RetryPolicy,
     ServerClient,
 )
-from auth0_cte.auth_server.discovery import Discovery
-from auth0_cte.auth_server.retry import Deadline
 from auth0_cte.jose import SigningKey
+from auth0_cte.oauth.discovery import Discovery
+from auth0_cte.oauth.retry import Deadline
 from auth0_cte.transport.client import Http, TransportSettings
 from tests.conftest import DOMAIN, ISSUER, TOKEN_ENDPOINT
 from tests.raw_server import RawServer

@@ -22,8 +22,8 @@ from auth0_cte import (
     ExchangeCache,
     ServerClient,
 )
-from auth0_cte.auth_server.dpop import DPoPKey
 from auth0_cte.jose import b64url_decode
+from auth0_cte.oauth.dpop import DPoPKey
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.exchanges import API, LIFETIME, TYPE, at_once, exchanges, make_tenant, options, shown_by, sub_of
 from tests.raw_server import Arrived, RawServer, reply, send

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from auth0_cte.auth_server import configuration as check
-from auth0_cte.auth_server.discovery import Discovery
-from auth0_cte.auth_server.observer import Observer
-from auth0_cte.auth_server.retry import RetryPolicy
-from auth0_cte.auth_server.token_endpoint import TokenEndpoint
+from auth0_cte.oauth.discovery import Discovery
+from auth0_cte.oauth.observer import Observer
+from auth0_cte.oauth.retry import RetryPolicy
+from auth0_cte.oauth.token_endpoint import TokenEndpoint
 from auth0_cte.transport.client import Http, TransportSettings
 from auth0_cte.transport.headers import common_headers
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     import requests
 
-    from auth0_cte.auth_server.client_auth import ClientAuth
-    from auth0_cte.auth_server.dpop import DPoPKey
-    from auth0_cte.auth_server.events import EventHook
-    from auth0_cte.auth_server.id_token import IdTokenVerifier
-    from auth0_cte.auth_server.private_key_jwt import AssertionKey
-    from auth0_cte.auth_server.rate_limit import RateLimit
     from auth0_cte.auth_types import AuthorizationParams, DomainResolver
     from auth0_cte.exchange_cache import ExchangeCacheBackend
+    from auth0_cte.oauth.client_auth.base import ClientAuth
+    from auth0_cte.oauth.client_auth.private_key_jwt import AssertionKey
+    from auth0_cte.oauth.dpop import DPoPKey
+    from auth0_cte.oauth.events import EventHook
+    from auth0_cte.oauth.id_token import IdTokenVerifier
+    from auth0_cte.oauth.rate_limit.limiter import RateLimit
     from auth0_cte.session.logout import LogoutTokens
     from auth0_cte.session.manager import SessionManager
     from auth0_cte.session.settings import SessionSettings
@@ -170,7 +170,7 @@ class BaseClient:
 
     @cached_property
     def _verifier(self) -> IdTokenVerifier:
-        from auth0_cte.auth_server.id_token import IdTokenVerifier
+        from auth0_cte.oauth.id_token import IdTokenVerifier
 
         return IdTokenVerifier(
             client_id=self._client_id,

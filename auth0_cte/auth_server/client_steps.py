@@ -10,11 +10,7 @@ from attrs import evolve
 
 from auth0_cte.auth_server.actor_rules import ActorRules, with_actor_settled
 from auth0_cte.auth_server.base_client import BaseClient
-from auth0_cte.auth_server.client_auth import PublicClient
-from auth0_cte.auth_server.domain import domain_of, is_domain, resolve_domain
 from auth0_cte.auth_server.option_rules import call_suppliers
-from auth0_cte.auth_server.proofs import with_binding
-from auth0_cte.auth_server.retry import Deadline
 from auth0_cte.auth_server.token_exchange import TOKEN_EXCHANGE_GRANT, from_reply, to_form, to_headers, to_refresh_form
 from auth0_cte.error import (
     AccessTokenError,
@@ -26,9 +22,12 @@ from auth0_cte.error import (
     RateLimitError,
     TransportError,
 )
+from auth0_cte.oauth.client_auth.base import PublicClient
+from auth0_cte.oauth.domain import domain_of, is_domain, resolve_domain
+from auth0_cte.oauth.proofs import with_binding
+from auth0_cte.oauth.retry import Deadline
 
 if TYPE_CHECKING:
-    from auth0_cte.auth_server.discovery import Issuer
     from auth0_cte.auth_types import (
         CustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
         TokenExchangeResponse,
     )
     from auth0_cte.jose import Jws
+    from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.session.manager import Loaded
     from auth0_cte.session.refresh import AccessTokens, Wanted
 
@@ -192,7 +192,7 @@ class ClientSteps(BaseClient):
         response = with_binding(from_reply(reply, self._clock()), self.dpop_thumbprint)
         if response.id_token is None:
             return response
-        from auth0_cte.auth_server.id_token import actor_chain
+        from auth0_cte.oauth.id_token import actor_chain
 
         try:
             claims = self._verifier.verify(response.id_token, issuer, deadline, access_token=response.access_token)

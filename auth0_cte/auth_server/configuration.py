@@ -9,22 +9,22 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from auth0_cte.auth_server.client_auth import ClientSecretPost, MutualTls, PrivateKeyJwt, PublicClient
-from auth0_cte.auth_server.domain import issuer_url
 from auth0_cte.auth_server.option_rules import ExchangeDefaults, validate
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.foundation.validation import is_asynchronous
+from auth0_cte.oauth.client_auth.base import ClientSecretPost, MutualTls, PrivateKeyJwt, PublicClient
+from auth0_cte.oauth.domain import issuer_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from auth0_cte.auth_server.client_auth import ClientAuth
-    from auth0_cte.auth_server.dpop import DPoPKey, DPoPNonceStore
-    from auth0_cte.auth_server.private_key_jwt import AssertionKey
-    from auth0_cte.auth_server.rate_limit import RateLimit
     from auth0_cte.auth_types import DomainResolver
     from auth0_cte.exchange_cache import ExchangeCacheBackend
+    from auth0_cte.oauth.client_auth.base import ClientAuth
+    from auth0_cte.oauth.client_auth.private_key_jwt import AssertionKey
+    from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
+    from auth0_cte.oauth.rate_limit.limiter import RateLimit
 
 __all__ = [
     "check_algorithms",
@@ -151,7 +151,7 @@ def check_rate_limit(limit: RateLimit | str | None) -> RateLimit | None:
     """Make a limit of its short form, ``"4/s"``."""
     if limit is None:
         return None
-    from auth0_cte.auth_server.rate_limit import RateLimit
+    from auth0_cte.oauth.rate_limit.limiter import RateLimit
 
     if isinstance(limit, str):
         return RateLimit(limit)
@@ -167,7 +167,7 @@ def check_dpop(
     if dpop is None:
         return None
     # Here and not above, because it brings jwcrypto.
-    from auth0_cte.auth_server.dpop import DPoPKey, DPoPNonceStore
+    from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
 
     key = dpop if isinstance(dpop, DPoPKey) else DPoPKey(dpop)
     return key.with_clock(clock), DPoPNonceStore()

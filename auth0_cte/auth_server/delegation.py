@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from auth0_cte.auth_server.base_client import BaseClient
-from auth0_cte.auth_server.client_auth import PublicClient
 from auth0_cte.auth_server.client_steps import StoreOptions, guarded
-from auth0_cte.auth_server.domain import resolve_domain
 from auth0_cte.auth_server.option_rules import check_text, check_token, validate
 from auth0_cte.auth_server.reuse import Reuse
 from auth0_cte.auth_server.session_transfer import (
@@ -29,6 +27,8 @@ from auth0_cte.error import (
     without_frames,
 )
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.oauth.client_auth.base import PublicClient
+from auth0_cte.oauth.domain import resolve_domain
 from auth0_cte.token_types import ACCESS_TOKEN, ID_TOKEN
 
 if TYPE_CHECKING:

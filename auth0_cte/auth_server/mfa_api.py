@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from attrs import frozen
 
-from auth0_cte.auth_server.error_reply import exchange_error
-from auth0_cte.auth_server.mutual_tls import MutualTls
 from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.foundation.strict_json import loads_array, loads_object
+from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
+from auth0_cte.oauth.error_response import exchange_error
 from auth0_cte.transport.client import HttpRequest, UnusableReplyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from auth0_cte.auth_server.client_auth import Form
-    from auth0_cte.auth_server.discovery import Issuer
-    from auth0_cte.auth_server.retry import Deadline
-    from auth0_cte.auth_server.token_endpoint import TokenEndpoint
+    from auth0_cte.oauth.client_auth.base import Form
+    from auth0_cte.oauth.discovery import Issuer
+    from auth0_cte.oauth.retry import Deadline
+    from auth0_cte.oauth.token_endpoint import TokenEndpoint
 
 __all__ = ["MfaApi", "mfa_form"]
 

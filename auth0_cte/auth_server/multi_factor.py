@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from auth0_cte.auth_server.client_steps import ClientSteps, StoreOptions, guarded, login_result
-from auth0_cte.auth_server.domain import domain_of, is_domain, issuer_url, resolve_domain
 from auth0_cte.auth_server.option_rules import check_text, check_token
-from auth0_cte.auth_server.retry import Deadline
 from auth0_cte.auth_types import LoginWithCustomTokenExchangeOptions
 from auth0_cte.error import CustomTokenExchangeError, MfaRequiredError, SessionError, exchange_failure
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.oauth.domain import domain_of, is_domain, issuer_url, resolve_domain
+from auth0_cte.oauth.retry import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from auth0_cte.auth_server.discovery import Issuer
     from auth0_cte.auth_server.mfa_api import MfaApi
     from auth0_cte.auth_server.pending_login import PendingLogin, PendingLogins
     from auth0_cte.auth_types import (
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
         TokenExchangeResponse,
     )
     from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
+    from auth0_cte.oauth.discovery import Issuer
 
 __all__ = ["MultiFactor"]
 

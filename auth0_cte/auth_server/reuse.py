@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from auth0_cte.auth_server.actor_rules import with_actor_settled
 from auth0_cte.auth_server.client_steps import ClientSteps, StoreOptions, guarded
-from auth0_cte.auth_server.domain import resolve_domain
 from auth0_cte.auth_server.option_rules import check_text, check_token
-from auth0_cte.auth_server.retry import Deadline
 from auth0_cte.auth_server.token_exchange import to_form, to_headers, to_refresh_form
 from auth0_cte.error import exchange_failure
+from auth0_cte.oauth.domain import resolve_domain
+from auth0_cte.oauth.retry import Deadline
 
 if TYPE_CHECKING:
     from auth0_cte.auth_types import CustomTokenExchangeOptions, TokenExchangeResponse

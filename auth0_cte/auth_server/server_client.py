@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from auth0_cte.auth_server.client_steps import ClientSteps, StoreOptions, guarded, login_result
 from auth0_cte.auth_server.delegation import Delegation
-from auth0_cte.auth_server.domain import resolve_domain
 from auth0_cte.auth_server.multi_factor import MultiFactor
 from auth0_cte.auth_server.option_rules import validate, with_openid
-from auth0_cte.auth_server.retry import Deadline
 from auth0_cte.auth_types import (
     CustomTokenExchangeOptions,
     LoginWithCustomTokenExchangeOptions,
     TokenExchangeResponse,
 )
 from auth0_cte.error import AccessTokenError, exchange_failure, without_frames
+from auth0_cte.oauth.domain import resolve_domain
+from auth0_cte.oauth.retry import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,10 +9,10 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import SplitResult, quote, unquote_plus, urlsplit
 
-from auth0_cte.auth_server.domain import authority_of, is_loopback
 from auth0_cte.auth_types import SessionTransferTokenResult, TokenExchangeResponse
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.oauth.domain import authority_of, is_loopback
 from auth0_cte.token_types import SESSION_TRANSFER_TOKEN
 
 if TYPE_CHECKING:

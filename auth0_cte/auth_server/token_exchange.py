@@ -12,8 +12,8 @@ from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from auth0_cte.auth_server.client_auth import Form
     from auth0_cte.auth_types import CustomTokenExchangeOptions
+    from auth0_cte.oauth.client_auth.base import Form
 
 __all__ = ["TOKEN_EXCHANGE_GRANT", "from_reply", "to_form", "to_headers", "to_refresh_form"]
 

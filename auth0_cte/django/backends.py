@@ -10,8 +10,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import FieldDoesNotExist
 
-from auth0_cte.auth_server.domain import issuer_url
 from auth0_cte.django.settings import creates_users
+from auth0_cte.oauth.domain import issuer_url
 from auth0_cte.session.stores import file_name
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from attrs import define
 
-from auth0_cte.auth_server.retry import sleeper
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError, TransportTimeoutError, without_frames
 from auth0_cte.foundation.concurrency import SingleFlight
+from auth0_cte.oauth.retry import sleeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from auth0_cte.auth_server.retry import Deadline
+    from auth0_cte.oauth.retry import Deadline
 
 __all__ = ["SharedCalls", "twin_of", "waited_too_long"]
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from auth0_cte.auth_server.domain import is_loopback, resolver_context
+from auth0_cte.oauth.domain import is_loopback, resolver_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping

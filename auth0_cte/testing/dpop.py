@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
 
 from attrs import Factory, define, evolve, field
 
-from auth0_cte.auth_server.dpop import normalized_htu
 from auth0_cte.error import ConfigurationError
 from auth0_cte.jose import JoseError, Jws, VerificationKey, b64url_encode
+from auth0_cte.oauth.dpop import normalized_htu
 from auth0_cte.testing.messages import RefusalError
 
 if TYPE_CHECKING:

@@ -301,7 +301,7 @@ class LocalTenant(Registration, RateLimiting, Scripting, Sessions, DPoP):
 
 def _credentials(application: Application, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of ``ServerClient`` by which an application authenticates and verifies its ID tokens."""
-    from auth0_cte.auth_server.client_auth import ClientSecretBasic, PublicClient
+    from auth0_cte.oauth.client_auth.base import ClientSecretBasic, PublicClient
 
     secret = given.get("client_secret", application.client_secret)
     usual: dict[str, Any] = {} if "client_assertion_signing_key" in given else {"client_secret": secret}

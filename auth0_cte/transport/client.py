@@ -23,9 +23,9 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 from urllib3.exceptions import ConnectTimeoutError, EmptyPoolError, NewConnectionError
 from urllib3.util import Timeout, create_urllib3_context
 
-from auth0_cte.auth_server.domain import is_loopback
 from auth0_cte.error import ConfigurationError, TransportError, TransportTimeoutError
 from auth0_cte.foundation.concurrency import reset_in_child
+from auth0_cte.oauth.domain import is_loopback
 from auth0_cte.transport.connections import POOL_CLASSES, HandshakeError, RefusedCertificateError, current_call
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
-    from auth0_cte.auth_server.retry import Deadline
+    from auth0_cte.oauth.retry import Deadline
 
 __all__ = ["Http", "HttpRequest", "Reply", "TransportSettings", "UnusableReplyError"]
 

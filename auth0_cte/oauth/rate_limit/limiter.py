@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import frozen
 
-from auth0_cte.auth_server.retry import nap
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError, RateLimitError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.foundation.concurrency import reset_in_child
+from auth0_cte.oauth.retry import nap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import redis
 
-    from auth0_cte.auth_server.retry import Deadline
     from auth0_cte.auth_types import RateLimitStatus
+    from auth0_cte.oauth.retry import Deadline
 
 __all__ = ["Bucket", "Pace", "RateLimit", "Turn"]
 
@@ -313,7 +313,7 @@ class RateLimit:
     def _make_bucket(self, tenant: str) -> Bucket:
         if self._redis is None:
             return LocalBucket(self._pace, self._monotonic)
-        from auth0_cte.auth_server.rate_limit_redis import RedisBucket
+        from auth0_cte.oauth.rate_limit.redis_bucket import RedisBucket
 
         return RedisBucket(self._redis, self._pace, f"{self._name}:{tenant}")
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from auth0_cte.auth_server.rate_headers import read_rate_limit, read_retry_after, seconds_until
 from auth0_cte.error import CustomTokenExchangeError, MfaRequiredError, RateLimitError
 from auth0_cte.foundation.strict_json import loads_object
+from auth0_cte.oauth.rate_headers import read_rate_limit, read_retry_after, seconds_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from auth0_cte.auth_server.client_auth import Form
     from auth0_cte.auth_types import RateLimitKind, RateLimitStatus
+    from auth0_cte.oauth.client_auth.base import Form
     from auth0_cte.transport.client import Reply
 
 __all__ = ["exchange_error", "kept_headers"]

@@ -9,28 +9,28 @@ from urllib.parse import quote_plus
 
 from attrs import field, frozen
 
-from auth0_cte.auth_server.domain import domain_of
-from auth0_cte.auth_server.error_reply import exchange_error, kept_headers
-from auth0_cte.auth_server.mutual_tls import MutualTls
-from auth0_cte.auth_server.observer import Observer
-from auth0_cte.auth_server.proofs import NO_PROOFS, Proofs, SignedProofs
 from auth0_cte.auth_server.token_exchange import TOKEN_EXCHANGE_GRANT
-from auth0_cte.auth_server.turns import NO_TURNS, LimitedTurns
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.foundation.strict_json import loads_object
+from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
+from auth0_cte.oauth.domain import domain_of
+from auth0_cte.oauth.error_response import exchange_error, kept_headers
+from auth0_cte.oauth.observer import Observer
+from auth0_cte.oauth.proofs import NO_PROOFS, Proofs, SignedProofs
+from auth0_cte.oauth.rate_limit.turns import NO_TURNS, LimitedTurns
 from auth0_cte.transport.client import HttpRequest, UnusableReplyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from auth0_cte.auth_server.client_auth import ClientAuth, Form
-    from auth0_cte.auth_server.discovery import Issuer
-    from auth0_cte.auth_server.dpop import DPoPKey, DPoPNonceStore
-    from auth0_cte.auth_server.observer import TokenRequests
-    from auth0_cte.auth_server.rate_limit import RateLimit
-    from auth0_cte.auth_server.retry import Deadline, RetryPolicy
-    from auth0_cte.auth_server.turns import Turns
+    from auth0_cte.oauth.client_auth.base import ClientAuth, Form
+    from auth0_cte.oauth.discovery import Issuer
+    from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
+    from auth0_cte.oauth.observer import TokenRequests
+    from auth0_cte.oauth.rate_limit.limiter import RateLimit
+    from auth0_cte.oauth.rate_limit.turns import Turns
+    from auth0_cte.oauth.retry import Deadline, RetryPolicy
     from auth0_cte.transport.client import Http, Reply
 
 __all__ = ["TokenEndpoint"]

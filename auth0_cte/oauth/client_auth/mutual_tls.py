@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from auth0_cte.error import ConfigurationError, without_frames
 
 if TYPE_CHECKING:
-    from auth0_cte.auth_server.client_auth import Form
-    from auth0_cte.auth_server.discovery import Issuer
+    from auth0_cte.oauth.client_auth.base import Form
+    from auth0_cte.oauth.discovery import Issuer
 
 __all__ = ["MutualTls"]
 

@@ -15,8 +15,8 @@ from auth0_cte.jose import JoseError, Jws, NoKeyError, VerificationKey, b64url_e
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from auth0_cte.auth_server.discovery import Discovery, Issuer
-    from auth0_cte.auth_server.retry import Deadline
+    from auth0_cte.oauth.discovery import Discovery, Issuer
+    from auth0_cte.oauth.retry import Deadline
 
 __all__ = ["IdTokenVerifier", "actor_chain"]
 

@@ -15,9 +15,9 @@ from auth0_cte.foundation.validation import call_given, is_asynchronous
 if TYPE_CHECKING:
     from typing import Self
 
-    from auth0_cte.auth_server.client_auth import Form
-    from auth0_cte.auth_server.discovery import Issuer
     from auth0_cte.jose import RemoteSigner, SigningKey
+    from auth0_cte.oauth.client_auth.base import Form
+    from auth0_cte.oauth.discovery import Issuer
 
 __all__ = ["AssertionKey", "PrivateKeyJwt", "Signer"]
 

@@ -16,11 +16,11 @@ from auth0_cte.token_types import SESSION_TRANSFER_TOKEN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from auth0_cte.auth_server.discovery import Issuer
-    from auth0_cte.auth_server.dpop import DPoPKey, DPoPNonceStore
-    from auth0_cte.auth_server.retry import Deadline
     from auth0_cte.auth_types import TokenExchangeResponse
     from auth0_cte.error import Auth0CTEError
+    from auth0_cte.oauth.discovery import Issuer
+    from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
+    from auth0_cte.oauth.retry import Deadline
 
 __all__ = ["NO_PROOFS", "Proofs", "SignedProofs", "with_binding"]
 

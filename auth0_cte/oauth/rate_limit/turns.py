@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from auth0_cte.auth_server.rate_headers import read_rate_limit
 from auth0_cte.error import CustomTokenExchangeError, RateLimitError
+from auth0_cte.oauth.rate_headers import read_rate_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from auth0_cte.auth_server.rate_limit import RateLimit
-    from auth0_cte.auth_server.retry import Deadline
     from auth0_cte.error import Auth0CTEError
+    from auth0_cte.oauth.rate_limit.limiter import RateLimit
+    from auth0_cte.oauth.retry import Deadline
     from auth0_cte.transport.client import Reply
 
 __all__ = ["NO_TURNS", "LimitedTurns", "Turns"]

@@ -6,16 +6,16 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from auth0_cte.auth_server.rate_limit import Turn
 from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.oauth.rate_limit.limiter import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import redis
 
-    from auth0_cte.auth_server.rate_limit import Pace
+    from auth0_cte.oauth.rate_limit.limiter import Pace
 
 __all__ = ["RedisBucket"]
 

@@ -6,7 +6,8 @@ import secrets
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from auth0_cte.auth_server.events import (
+from auth0_cte.error import Auth0CTEError
+from auth0_cte.oauth.events import (
     ExchangeFailed,
     ExchangeStarted,
     ExchangeSucceeded,
@@ -16,15 +17,14 @@ from auth0_cte.auth_server.events import (
     TokenRequestStarted,
     TokenRequestSucceeded,
 )
-from auth0_cte.auth_server.observer import Silence, TokenRequests
-from auth0_cte.error import Auth0CTEError
+from auth0_cte.oauth.observer import Silence, TokenRequests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from auth0_cte.auth_server.client_auth import Form
-    from auth0_cte.auth_server.observer import Observer
+    from auth0_cte.oauth.client_auth.base import Form
+    from auth0_cte.oauth.observer import Observer
     from auth0_cte.transport.client import Reply
 
 __all__ = ["ExchangeReport", "TokenRequestReports"]

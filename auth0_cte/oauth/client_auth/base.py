@@ -8,14 +8,14 @@ from urllib.parse import quote_plus
 
 from attrs import field, frozen
 
-from auth0_cte.auth_server.mutual_tls import MutualTls
-from auth0_cte.auth_server.private_key_jwt import PrivateKeyJwt
 from auth0_cte.error import ConfigurationError
+from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
+from auth0_cte.oauth.client_auth.private_key_jwt import PrivateKeyJwt
 
 if TYPE_CHECKING:
     from attrs import Attribute
 
-    from auth0_cte.auth_server.discovery import Issuer
+    from auth0_cte.oauth.discovery import Issuer
 
 __all__ = [
     "ClientAuth",

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from auth0_cte.auth_server.client_auth import Form
-    from auth0_cte.auth_server.events import ClientEvent, EventHook
     from auth0_cte.error import Auth0CTEError
+    from auth0_cte.oauth.client_auth.base import Form
+    from auth0_cte.oauth.events import ClientEvent, EventHook
     from auth0_cte.transport.client import Reply
 
 __all__ = ["Observer", "Silence", "TokenRequests"]
@@ -102,7 +102,7 @@ class Observer:
         """Tell of an exchange around the block: its start, and how it ended."""
         if self._hook is None:
             return _silence
-        from auth0_cte.auth_server.event_reports import ExchangeReport
+        from auth0_cte.oauth.event_reporter import ExchangeReport
 
         return ExchangeReport(self, domain, grant_type, subject_token_type)
 
@@ -116,7 +116,7 @@ class Observer:
         """
         if self._hook is None:
             return _silence
-        from auth0_cte.auth_server.event_reports import TokenRequestReports
+        from auth0_cte.oauth.event_reporter import TokenRequestReports
 
         return TokenRequestReports(self, domain, url, form)
 

@@ -1,0 +1,1 @@
+"""What an authorization server is asked and answers: endpoints, keys, tokens, client authentication."""
