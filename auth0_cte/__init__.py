@@ -50,8 +50,9 @@ if TYPE_CHECKING:
         TransportError,
         TransportTimeoutError,
     )
-    from auth0_cte.exchange_cache import ExchangeCache, ExchangeCacheBackend
-    from auth0_cte.exchange_request import ExchangeRequest
+    from auth0_cte.exchange.cache import ExchangeCache, ExchangeCacheBackend
+    from auth0_cte.exchange.cache_key import ExchangeRequest
+    from auth0_cte.exchange.redis_cache import RedisExchangeCache
     from auth0_cte.oauth.client_auth.base import (
         ClientAuth,
         ClientSecretBasic,
@@ -75,7 +76,6 @@ if TYPE_CHECKING:
     )
     from auth0_cte.oauth.rate_limit.limiter import RateLimit
     from auth0_cte.oauth.retry import RetryBudget, RetryPolicy
-    from auth0_cte.redis_exchange_cache import RedisExchangeCache
     from auth0_cte.requests_auth import ExchangeAuth
     from auth0_cte.session.carrier import Carrier, DictCarrier
     from auth0_cte.session.settings import CookieSettings, SessionSettings
@@ -195,9 +195,9 @@ _HOMES = {
         "TokenSet",
         "TokenSource",
     ),
-    "exchange_cache": ("ExchangeCache", "ExchangeCacheBackend"),
-    "exchange_request": ("ExchangeRequest",),
-    "redis_exchange_cache": ("RedisExchangeCache",),
+    "exchange.cache": ("ExchangeCache", "ExchangeCacheBackend"),
+    "exchange.cache_key": ("ExchangeRequest",),
+    "exchange.redis_cache": ("RedisExchangeCache",),
     "requests_auth": ("ExchangeAuth",),
     "session.carrier": ("Carrier", "DictCarrier"),
     "session.settings": ("CookieSettings", "SessionSettings"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.exchange_cache import is_shareable
+from auth0_cte.exchange.cache import is_shareable
 from auth0_cte.foundation.concurrency import reset_in_child
 from auth0_cte.foundation.shared_calls import SharedCalls
 

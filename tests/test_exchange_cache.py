@@ -32,8 +32,8 @@ from auth0_cte import (
     ServerClient,
     TransportTimeoutError,
 )
-from auth0_cte.auth_server.token_exchange import to_form
-from auth0_cte.exchange_request import credentials_of
+from auth0_cte.exchange.cache_key import credentials_of
+from auth0_cte.exchange.request import to_form
 from auth0_cte.oauth.client_auth.base import PublicClient
 from auth0_cte.testing import FakeClock, LocalTenant
 from auth0_cte.token_types import ID_TOKEN, SESSION_TRANSFER_TOKEN

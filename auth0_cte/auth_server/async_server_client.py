@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, Type
 import anyio
 from anyio.lowlevel import RunVar
 
-from auth0_cte.auth_server.delegation import SessionTransferRedirects
 from auth0_cte.auth_server.offloading import Offloaded
 from auth0_cte.auth_server.server_client import ServerClient
 from auth0_cte.error import Auth0CTEError, without_frames
+from auth0_cte.exchange.delegation import SessionTransferRedirects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

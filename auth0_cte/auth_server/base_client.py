@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import requests
 
     from auth0_cte.auth_types import AuthorizationParams, DomainResolver
-    from auth0_cte.exchange_cache import ExchangeCacheBackend
+    from auth0_cte.exchange.cache import ExchangeCacheBackend
     from auth0_cte.oauth.client_auth.base import ClientAuth
     from auth0_cte.oauth.client_auth.private_key_jwt import AssertionKey
     from auth0_cte.oauth.dpop import DPoPKey

@@ -9,9 +9,9 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from auth0_cte.auth_server.option_rules import ExchangeDefaults, validate
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
+from auth0_cte.exchange.options import ExchangeDefaults, validate
 from auth0_cte.foundation.validation import is_asynchronous
 from auth0_cte.oauth.client_auth.base import ClientSecretPost, MutualTls, PrivateKeyJwt, PublicClient
 from auth0_cte.oauth.domain import issuer_url
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from auth0_cte.auth_types import DomainResolver
-    from auth0_cte.exchange_cache import ExchangeCacheBackend
+    from auth0_cte.exchange.cache import ExchangeCacheBackend
     from auth0_cte.oauth.client_auth.base import ClientAuth
     from auth0_cte.oauth.client_auth.private_key_jwt import AssertionKey
     from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from auth0_cte.auth_server.client_steps import ClientSteps, StoreOptions, guarded, login_result
-from auth0_cte.auth_server.option_rules import check_text, check_token
 from auth0_cte.auth_types import LoginWithCustomTokenExchangeOptions
 from auth0_cte.error import CustomTokenExchangeError, MfaRequiredError, SessionError, exchange_failure
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.exchange.exchanger import ClientSteps, StoreOptions, guarded, login_result
+from auth0_cte.exchange.options import check_text, check_token
 from auth0_cte.oauth.domain import domain_of, is_domain, issuer_url, resolve_domain
 from auth0_cte.oauth.retry import Deadline
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from auth0_cte.auth_server.client_steps import ClientSteps, StoreOptions, guarded, login_result
-from auth0_cte.auth_server.delegation import Delegation
 from auth0_cte.auth_server.multi_factor import MultiFactor
-from auth0_cte.auth_server.option_rules import validate, with_openid
 from auth0_cte.auth_types import (
     CustomTokenExchangeOptions,
     LoginWithCustomTokenExchangeOptions,
     TokenExchangeResponse,
 )
 from auth0_cte.error import AccessTokenError, exchange_failure, without_frames
+from auth0_cte.exchange.delegation import Delegation
+from auth0_cte.exchange.exchanger import ClientSteps, StoreOptions, guarded, login_result
+from auth0_cte.exchange.options import validate, with_openid
 from auth0_cte.oauth.domain import resolve_domain
 from auth0_cte.oauth.retry import Deadline
 

@@ -9,9 +9,9 @@ from urllib.parse import quote_plus
 
 from attrs import field, frozen
 
-from auth0_cte.auth_server.token_exchange import TOKEN_EXCHANGE_GRANT
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.exchange.request import TOKEN_EXCHANGE_GRANT
 from auth0_cte.foundation.strict_json import loads_object
 from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
 from auth0_cte.oauth.domain import domain_of

@@ -17,7 +17,7 @@ from auth0_cte.auth_server.configuration import check_secrets
 from auth0_cte.auth_types import TokenExchangeResponse
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.exchange_cache import SKEW, as_reused, check_seconds, detached, is_shareable, seconds_to_keep
+from auth0_cte.exchange.cache import SKEW, as_reused, check_seconds, detached, is_shareable, seconds_to_keep
 from auth0_cte.foundation.shared_calls import SharedCalls, waited_too_long
 from auth0_cte.jose import JoseError, Sealer
 from auth0_cte.oauth.retry import nap
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import redis
 
-    from auth0_cte.exchange_request import ExchangeRequest
+    from auth0_cte.exchange.cache_key import ExchangeRequest
     from auth0_cte.oauth.retry import Deadline
 
 __all__ = ["RedisExchangeCache"]

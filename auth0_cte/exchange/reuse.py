@@ -5,17 +5,17 @@ from __future__ import annotations
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from auth0_cte.auth_server.actor_rules import with_actor_settled
-from auth0_cte.auth_server.client_steps import ClientSteps, StoreOptions, guarded
-from auth0_cte.auth_server.option_rules import check_text, check_token
-from auth0_cte.auth_server.token_exchange import to_form, to_headers, to_refresh_form
 from auth0_cte.error import exchange_failure
+from auth0_cte.exchange.actor_token import with_actor_settled
+from auth0_cte.exchange.exchanger import ClientSteps, StoreOptions, guarded
+from auth0_cte.exchange.options import check_text, check_token
+from auth0_cte.exchange.request import to_form, to_headers, to_refresh_form
 from auth0_cte.oauth.domain import resolve_domain
 from auth0_cte.oauth.retry import Deadline
 
 if TYPE_CHECKING:
     from auth0_cte.auth_types import CustomTokenExchangeOptions, TokenExchangeResponse
-    from auth0_cte.exchange_request import ExchangeRequest
+    from auth0_cte.exchange.cache_key import ExchangeRequest
 
 __all__ = ["Reuse"]
 
@@ -75,7 +75,7 @@ class Reuse(ClientSteps):
 
     @cached_property
     def _credentials(self) -> list[str | None]:
-        from auth0_cte.exchange_request import credentials_of
+        from auth0_cte.exchange.cache_key import credentials_of
 
         return credentials_of(self._token_endpoint.client_auth)
 
@@ -84,7 +84,7 @@ class Reuse(ClientSteps):
     ) -> TokenExchangeResponse:
         if self.exchange_cache is None or not use_cache:
             return self._exchange(options, store_options)[1]
-        from auth0_cte.exchange_cache import may_reuse
+        from auth0_cte.exchange.cache import may_reuse
 
         domain = resolve_domain(self._domain, store_options)
         if not may_reuse(options):
@@ -101,7 +101,7 @@ class Reuse(ClientSteps):
         return self._exchange_supplied(domain, options, deadline)[1]
 
     def _request_for(self, domain: str, options: CustomTokenExchangeOptions) -> ExchangeRequest:
-        from auth0_cte.exchange_request import ExchangeRequest
+        from auth0_cte.exchange.cache_key import ExchangeRequest
 
         return ExchangeRequest(
             issuer=domain,

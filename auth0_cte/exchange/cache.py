@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from auth0_cte.auth_types import CustomTokenExchangeOptions, TokenExchangeResponse
-    from auth0_cte.exchange_request import ExchangeRequest
+    from auth0_cte.exchange.cache_key import ExchangeRequest
     from auth0_cte.oauth.retry import Deadline
 
 __all__ = [

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from attrs import evolve
 
-from auth0_cte.auth_server.actor_rules import ActorRules, with_actor_settled
 from auth0_cte.auth_server.base_client import BaseClient
-from auth0_cte.auth_server.option_rules import call_suppliers
-from auth0_cte.auth_server.token_exchange import TOKEN_EXCHANGE_GRANT, from_reply, to_form, to_headers, to_refresh_form
 from auth0_cte.error import (
     AccessTokenError,
     Auth0CTEError,
@@ -22,6 +19,9 @@ from auth0_cte.error import (
     RateLimitError,
     TransportError,
 )
+from auth0_cte.exchange.actor_token import ActorRules, with_actor_settled
+from auth0_cte.exchange.options import call_suppliers
+from auth0_cte.exchange.request import TOKEN_EXCHANGE_GRANT, from_reply, to_form, to_headers, to_refresh_form
 from auth0_cte.oauth.client_auth.base import PublicClient
 from auth0_cte.oauth.domain import domain_of, is_domain, resolve_domain
 from auth0_cte.oauth.proofs import with_binding

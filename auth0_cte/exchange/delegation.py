@@ -8,14 +8,6 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from auth0_cte.auth_server.base_client import BaseClient
-from auth0_cte.auth_server.client_steps import StoreOptions, guarded
-from auth0_cte.auth_server.option_rules import check_text, check_token, validate
-from auth0_cte.auth_server.reuse import Reuse
-from auth0_cte.auth_server.session_transfer import (
-    session_transfer_audience,
-    to_redirect,
-    to_session_transfer_token,
-)
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import (
     AccessTokenError,
@@ -27,6 +19,14 @@ from auth0_cte.error import (
     without_frames,
 )
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.exchange.exchanger import StoreOptions, guarded
+from auth0_cte.exchange.options import check_text, check_token, validate
+from auth0_cte.exchange.reuse import Reuse
+from auth0_cte.exchange.session_transfer import (
+    session_transfer_audience,
+    to_redirect,
+    to_session_transfer_token,
+)
 from auth0_cte.oauth.client_auth.base import PublicClient
 from auth0_cte.oauth.domain import resolve_domain
 from auth0_cte.token_types import ACCESS_TOKEN, ID_TOKEN

@@ -1,0 +1,1 @@
+"""The exchange itself: options, request, response, caches, delegation."""
