@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from auth0_cte.auth_server.multi_factor import MultiFactor
 from auth0_cte.auth_types import (
     CustomTokenExchangeOptions,
     LoginWithCustomTokenExchangeOptions,
@@ -14,6 +13,7 @@ from auth0_cte.error import AccessTokenError, exchange_failure, without_frames
 from auth0_cte.exchange.delegation import Delegation
 from auth0_cte.exchange.exchanger import ClientSteps, StoreOptions, guarded, login_result
 from auth0_cte.exchange.options import validate, with_openid
+from auth0_cte.mfa.multi_factor import MultiFactor
 from auth0_cte.oauth.domain import resolve_domain
 from auth0_cte.oauth.retry import Deadline
 

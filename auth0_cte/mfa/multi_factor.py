@@ -19,14 +19,14 @@ from auth0_cte.oauth.retry import Deadline
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from auth0_cte.auth_server.mfa_api import MfaApi
-    from auth0_cte.auth_server.pending_login import PendingLogin, PendingLogins
     from auth0_cte.auth_types import (
         CustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
         TokenExchangeResponse,
     )
     from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
+    from auth0_cte.mfa.client import MfaApi
+    from auth0_cte.mfa.pending_login import PendingLogin, PendingLogins
     from auth0_cte.oauth.discovery import Issuer
 
 __all__ = ["MultiFactor"]
@@ -159,7 +159,7 @@ class MultiFactor(ClientSteps):
             yield
         except MfaRequiredError as error:
             if error.mfa_token is not None and error.domain is not None:
-                from auth0_cte.auth_server.pending_login import PendingLogin
+                from auth0_cte.mfa.pending_login import PendingLogin
 
                 pending = PendingLogin(
                     mfa_token=error.mfa_token,
@@ -172,7 +172,7 @@ class MultiFactor(ClientSteps):
             raise
 
     def _pending(self, mfa_token: str, store_options: StoreOptions) -> PendingLogin:
-        from auth0_cte.auth_server.pending_login import PendingLogin, is_pending_login
+        from auth0_cte.mfa.pending_login import PendingLogin, is_pending_login
 
         if is_pending_login(mfa_token):
             return self._pending_logins.open(mfa_token)
@@ -180,7 +180,7 @@ class MultiFactor(ClientSteps):
         return PendingLogin(mfa_token=mfa_token, domain=domain_of(resolve_domain(self._domain, store_options)))
 
     def _complete(self, pending: PendingLogin, proof: dict[str, str]) -> tuple[Issuer, TokenExchangeResponse]:
-        from auth0_cte.auth_server.mfa_api import mfa_form
+        from auth0_cte.mfa.client import mfa_form
 
         deadline = Deadline(self._timeout)
         issuer = self._issuer_of(pending, deadline)
@@ -194,13 +194,13 @@ class MultiFactor(ClientSteps):
     @cached_property
     def _mfa_api(self) -> MfaApi:
         # Here and not above: most logins want no second factor.
-        from auth0_cte.auth_server.mfa_api import MfaApi
+        from auth0_cte.mfa.client import MfaApi
 
         return MfaApi(self._token_endpoint)
 
     @cached_property
     def _pending_logins(self) -> PendingLogins:
-        from auth0_cte.auth_server.pending_login import PendingLogins
+        from auth0_cte.mfa.pending_login import PendingLogins
 
         return PendingLogins(self._secrets, self._clock)
 

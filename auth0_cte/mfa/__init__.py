@@ -1,0 +1,1 @@
+"""Second factors: enroll, challenge and verify them, and finish what they interrupted."""
