@@ -133,7 +133,7 @@ def test_a_login_with_an_actor_that_nothing_confirms_is_refused(
 def test_a_stored_session_with_a_broken_actor_is_none(tenant: LocalTenant) -> None:
     """What cannot be read as an actor does not become a session without one."""
     from auth0_cte.error import SessionError
-    from auth0_cte.session.state import from_state_data, to_state_data
+    from auth0_cte.session.serialization import from_state_data, to_state_data
 
     session = tenant.client(secret=SECRET).login_with_custom_token_exchange(options(), {"cookies": {}}).session
     state = to_state_data(session)

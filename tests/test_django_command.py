@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from auth0_cte.django import DjangoCacheStateStore
-from auth0_cte.session.redis import RedisStateStore
+from auth0_cte.session.stores.redis import RedisStateStore
 from auth0_cte.testing import LocalTenant
 from tests.django_project import SECRET, memory, project
 from tests.services import free_port

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from auth0_cte.session.logout import LogoutTokens
     from auth0_cte.session.manager import SessionManager
     from auth0_cte.session.settings import SessionSettings
-    from auth0_cte.session.stores import StateStore
+    from auth0_cte.session.stores.cookie import StateStore
 
 __all__ = ["BaseClient"]
 
@@ -155,7 +155,7 @@ class BaseClient:
         # Here and not above, because it brings jwcrypto, which takes longer to import than everything else.
         from auth0_cte.session.manager import SessionManager
         from auth0_cte.session.settings import SessionSettings
-        from auth0_cte.session.stores import CookieStateStore
+        from auth0_cte.session.stores.cookie import CookieStateStore
 
         settings = self._session_settings or SessionSettings(identifier=self._state_identifier)
         # Not "or": an empty store is false.

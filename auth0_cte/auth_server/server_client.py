@@ -179,7 +179,7 @@ class ServerClient(Delegation, MultiFactor, ClientSteps):
             TransportError: Auth0 could not be reached; the session is as it was.
             SessionError: The session could not be read or written.
         """
-        from auth0_cte.session.refresh import Wanted
+        from auth0_cte.session.access_tokens import Wanted
 
         carrier = self._sessions.carrier(store_options)
         loaded = self._load(store_options)

@@ -17,7 +17,7 @@ from auth0_cte.django.clients import get_client
 from auth0_cte.django.middleware import Auth0CTEMiddleware
 from auth0_cte.django.settings import find_faults
 from auth0_cte.error import ConfigurationError
-from auth0_cte.session.stores import MemoryStateStore
+from auth0_cte.session.stores.cookie import MemoryStateStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -23,7 +23,7 @@ from auth0_cte.testing import LocalTenant
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from auth0_cte.session.redis import RedisStateStore
+    from auth0_cte.session.stores.redis import RedisStateStore
 
 __all__ = ["make_tenant", "provided", "run", "state_store"]
 
@@ -72,7 +72,7 @@ def state_store() -> RedisStateStore | None:
     url = os.environ.get("REDIS_URL")
     if not url:
         return None
-    from auth0_cte.session.redis import RedisStateStore
+    from auth0_cte.session.stores.redis import RedisStateStore
 
     return RedisStateStore.from_url(url)
 

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     )
     from auth0_cte.jose import Jws
     from auth0_cte.oauth.discovery import Issuer
+    from auth0_cte.session.access_tokens import AccessTokens, Wanted
     from auth0_cte.session.manager import Loaded
-    from auth0_cte.session.refresh import AccessTokens, Wanted
 
 __all__ = ["ClientSteps", "StoreOptions", "guarded", "login_result"]
 
@@ -129,7 +129,7 @@ class ClientSteps(BaseClient):
     ) -> Session:
         import secrets  # late, as whatever exchanges alone have no use for
 
-        from auth0_cte.session.state import check_organization, from_login
+        from auth0_cte.session.serialization import check_organization, from_login
 
         claims = response.claims
         if claims is None:
@@ -159,7 +159,7 @@ class ClientSteps(BaseClient):
 
     @cached_property
     def _access_tokens(self) -> AccessTokens:
-        from auth0_cte.session.refresh import AccessTokens
+        from auth0_cte.session.access_tokens import AccessTokens
 
         return AccessTokens(sessions=self._sessions, refresh=self._refresh, clock=self._clock, timeout=self._timeout)
 
@@ -217,7 +217,7 @@ def _refused_refresh(error: CustomTokenExchangeError) -> AccessTokenError:
 def login_result(session: Session, response: TokenExchangeResponse) -> LoginWithCustomTokenExchangeResult:
     """Build what a login returns."""
     from auth0_cte.auth_types import LoginWithCustomTokenExchangeResult
-    from auth0_cte.session.state import to_state_data
+    from auth0_cte.session.serialization import to_state_data
 
     return LoginWithCustomTokenExchangeResult(
         session=session,

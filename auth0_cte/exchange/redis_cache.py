@@ -21,7 +21,7 @@ from auth0_cte.exchange.cache import SKEW, as_reused, check_seconds, detached, i
 from auth0_cte.foundation.shared_calls import SharedCalls, waited_too_long
 from auth0_cte.jose import JoseError, Sealer
 from auth0_cte.oauth.retry import nap
-from auth0_cte.session.redis import client_from_url
+from auth0_cte.session.stores.redis import client_from_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

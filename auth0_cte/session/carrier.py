@@ -102,7 +102,7 @@ class WebCarrier:
         self._stage(name, value if max_age > 0 else None)
         self._write(name, value, max_age, settings)
         if hasattr(self._response, "raw_headers"):
-            from auth0_cte.session.delivery import watch
+            from auth0_cte.session.undelivered import watch
 
             watch(self._response)
 

@@ -18,7 +18,7 @@ from auth0_cte import (
     SessionSettings,
 )
 from auth0_cte.jose import Sealer
-from auth0_cte.session.stores import StateStore
+from auth0_cte.session.stores.cookie import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.session.clients import SECRET, MakeClient
 
@@ -164,7 +164,7 @@ def test_the_organization_is_checked(
     asked: str | None, org_id: str | None, org_name: str | None, accepted: bool
 ) -> None:
     """An id is compared exactly, a name after normalization; without a request there is nothing to check."""
-    from auth0_cte.session.state import check_organization
+    from auth0_cte.session.serialization import check_organization
 
     claims = {name: value for name, value in {"org_id": org_id, "org_name": org_name}.items() if value is not None}
     if accepted:

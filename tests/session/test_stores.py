@@ -8,9 +8,9 @@ import time
 import pytest
 
 from auth0_cte import SessionError
-from auth0_cte.session.redis import RedisStateStore
-from auth0_cte.session.sql import SQLStateStore
-from auth0_cte.session.stores import CookieStateStore, MemoryStateStore, Owner, Record, StateStore, file_name
+from auth0_cte.session.stores.cookie import CookieStateStore, MemoryStateStore, Owner, Record, StateStore, file_name
+from auth0_cte.session.stores.redis import RedisStateStore
+from auth0_cte.session.stores.sql import SQLStateStore
 from tests.services import RedisServer
 from tests.session.stores import redis_store, sql_store
 
