@@ -7,7 +7,7 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from auth0_cte.auth_server import configuration as check
+from auth0_cte.auth_server import settings as check
 from auth0_cte.oauth.discovery import Discovery
 from auth0_cte.oauth.observer import Observer
 from auth0_cte.oauth.retry import RetryPolicy

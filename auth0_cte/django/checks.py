@@ -10,7 +10,7 @@ from django.core.checks import Error, Tags, Warning, register  # noqa: A004 - Dj
 from django.core.exceptions import FieldDoesNotExist
 from django.utils.module_loading import import_string
 
-from auth0_cte.auth_server.configuration import MIN_SECRET_BYTES
+from auth0_cte.auth_server.settings import MIN_SECRET_BYTES
 from auth0_cte.django import users
 from auth0_cte.django.cache import DjangoCacheStateStore
 from auth0_cte.django.clients import get_client

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from auth0_cte.auth_server import configuration as check
+from auth0_cte.auth_server import settings as check
 from auth0_cte.auth_server.server_client import ServerClient
 from auth0_cte.error import Auth0CTEError, ConfigurationError
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from attrs import fields, frozen
 
-from auth0_cte.auth_server.configuration import check_secrets
+from auth0_cte.auth_server.settings import check_secrets
 from auth0_cte.auth_types import TokenExchangeResponse
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
