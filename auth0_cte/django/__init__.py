@@ -15,9 +15,9 @@ return JsonResponse({"name": request.auth0.user["name"]})
 
 from __future__ import annotations
 
-from auth0_cte.django.cache import DjangoCacheStateStore
 from auth0_cte.django.clients import get_async_client, get_client
 from auth0_cte.django.decorators import requires_session
 from auth0_cte.django.request import RequestAuth0, auth0_of
+from auth0_cte.django.store import DjangoCacheStateStore
 
 __all__ = ["DjangoCacheStateStore", "RequestAuth0", "auth0_of", "get_async_client", "get_client", "requires_session"]
