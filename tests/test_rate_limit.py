@@ -26,7 +26,7 @@ from auth0_cte import (
 from auth0_cte.oauth.rate_limit.limiter import LocalBucket, Pace, Turn
 from auth0_cte.oauth.retry import Deadline
 from auth0_cte.testing import LocalTenant
-from auth0_cte.testing.rate_limits import Refill
+from auth0_cte.testing.endpoints.rate_limits import Refill
 from tests.raw_server import TOKENS, RawServer, reply, send
 
 OPTIONS: dict[str, Any] = {"subject_token": "a-token", "subject_token_type": "urn:acme:mcp-token"}

@@ -24,20 +24,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from auth0_cte.testing.action_api import ActionApi, ActionLimitError
-    from auth0_cte.testing.apis import Api
-    from auth0_cte.testing.applications import Application
+    from auth0_cte.testing.actions.api import ActionApi, ActionLimitError
+    from auth0_cte.testing.actions.records import Record
     from auth0_cte.testing.clock import FakeClock
-    from auth0_cte.testing.factors import Factor
-    from auth0_cte.testing.in_process import TenantAdapter
+    from auth0_cte.testing.endpoints.session_transfer import TransferredSession
     from auth0_cte.testing.journal import Journal, LogEntry
-    from auth0_cte.testing.messages import Reply, TenantRequest
-    from auth0_cte.testing.organizations import Organization
-    from auth0_cte.testing.records import Record
-    from auth0_cte.testing.server import TenantServer
-    from auth0_cte.testing.session_transfer import TransferredSession
+    from auth0_cte.testing.registry.apis import Api
+    from auth0_cte.testing.registry.applications import Application
+    from auth0_cte.testing.registry.factors import Factor
+    from auth0_cte.testing.registry.organizations import Organization
+    from auth0_cte.testing.registry.users import Connection, User
     from auth0_cte.testing.tenant import LocalTenant
-    from auth0_cte.testing.users import Connection, User
+    from auth0_cte.testing.wire.in_process import TenantAdapter
+    from auth0_cte.testing.wire.messages import Reply, TenantRequest
+    from auth0_cte.testing.wire.server import TenantServer
 
 __all__ = [
     "ActionApi",
@@ -61,24 +61,24 @@ __all__ = [
 ]
 
 _MODULES = {
-    "ActionApi": "action_api",
-    "ActionLimitError": "action_api",
-    "Api": "apis",
-    "Application": "applications",
-    "Connection": "users",
-    "Factor": "factors",
+    "ActionApi": "actions.api",
+    "ActionLimitError": "actions.api",
+    "Api": "registry.apis",
+    "Application": "registry.applications",
+    "Connection": "registry.users",
+    "Factor": "registry.factors",
     "FakeClock": "clock",
     "Journal": "journal",
     "LocalTenant": "tenant",
     "LogEntry": "journal",
-    "Organization": "organizations",
-    "Record": "records",
-    "Reply": "messages",
-    "TenantAdapter": "in_process",
-    "TenantRequest": "messages",
-    "TenantServer": "server",
-    "TransferredSession": "session_transfer",
-    "User": "users",
+    "Organization": "registry.organizations",
+    "Record": "actions.records",
+    "Reply": "wire.messages",
+    "TenantAdapter": "wire.in_process",
+    "TenantRequest": "wire.messages",
+    "TenantServer": "wire.server",
+    "TransferredSession": "endpoints.session_transfer",
+    "User": "registry.users",
 }
 
 

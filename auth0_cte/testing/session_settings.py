@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from attrs import define, field
 
-from auth0_cte.testing.applications import Application
+from auth0_cte.testing.registry.applications import Application
 
 __all__ = ["IdTokenClaims", "SessionSettings"]
 

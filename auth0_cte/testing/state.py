@@ -6,32 +6,32 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import Factory, define, field
 
-from auth0_cte.testing.action_cache import ActionCache
-from auth0_cte.testing.apis import Apis
-from auth0_cte.testing.applications import BUILT_IN_AUTHENTICATORS, Applications
-from auth0_cte.testing.client_credentials import Certificate, SignedAssertion
-from auth0_cte.testing.dpop import DPoPSettings
-from auth0_cte.testing.factors import Factors
+from auth0_cte.testing.actions.cache import ActionCache
+from auth0_cte.testing.endpoints.dpop import DPoPSettings
+from auth0_cte.testing.endpoints.mfa import InterruptedGrants
+from auth0_cte.testing.endpoints.protection import RejectCounter
+from auth0_cte.testing.endpoints.rate_limits import RateLimits
+from auth0_cte.testing.endpoints.session_transfer import SessionTransferTokens
+from auth0_cte.testing.issued.refresh_tokens import RefreshTokens
 from auth0_cte.testing.journal import Journal
-from auth0_cte.testing.keys import KeyRing
-from auth0_cte.testing.mfa import InterruptedGrants
-from auth0_cte.testing.organizations import Organizations
-from auth0_cte.testing.protection import RejectCounter
-from auth0_cte.testing.rate_limits import RateLimits
-from auth0_cte.testing.refresh_tokens import RefreshTokens
-from auth0_cte.testing.script import Script
+from auth0_cte.testing.registry.apis import Apis
+from auth0_cte.testing.registry.applications import BUILT_IN_AUTHENTICATORS, Applications
+from auth0_cte.testing.registry.client_credentials import Certificate, SignedAssertion
+from auth0_cte.testing.registry.factors import Factors
+from auth0_cte.testing.registry.keys import KeyRing
+from auth0_cte.testing.registry.organizations import Organizations
+from auth0_cte.testing.registry.users import Users
 from auth0_cte.testing.session_settings import SessionSettings
-from auth0_cte.testing.session_transfer import SessionTransferTokens
-from auth0_cte.testing.users import Users
+from auth0_cte.testing.wire.script import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from auth0_cte.testing.actions import Action
-    from auth0_cte.testing.applications import ClientAuthenticator
+    from auth0_cte.testing.actions.runner import Action
+    from auth0_cte.testing.endpoints.token_endpoint import Grant
     from auth0_cte.testing.journal import LogEntry
-    from auth0_cte.testing.messages import Reply, TenantRequest
-    from auth0_cte.testing.token_endpoint import Grant
+    from auth0_cte.testing.registry.applications import ClientAuthenticator
+    from auth0_cte.testing.wire.messages import Reply, TenantRequest
 
 __all__ = ["Endpoint", "TenantState"]
 

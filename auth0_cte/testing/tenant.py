@@ -6,23 +6,23 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from auth0_cte.testing.discovery import serve_configuration, serve_jwks
-from auth0_cte.testing.dpop import DPoP
-from auth0_cte.testing.exchange import GRANT_TYPE, TOKEN_EXCHANGE
-from auth0_cte.testing.logout import serve_logout, serve_oidc_logout
-from auth0_cte.testing.messages import TenantRequest
-from auth0_cte.testing.mfa import MFA_GRANTS, serve_authenticators, serve_challenge
-from auth0_cte.testing.rate_limits import RateLimiting
-from auth0_cte.testing.refresh import GRANT_TYPE as REFRESH_GRANT_TYPE
-from auth0_cte.testing.refresh import REFRESH_TOKEN
-from auth0_cte.testing.registration import Registration, check_host_name
-from auth0_cte.testing.routing import answer
-from auth0_cte.testing.script import Scripting
-from auth0_cte.testing.sessions import Sessions
+from auth0_cte.testing.endpoints.discovery import serve_configuration, serve_jwks
+from auth0_cte.testing.endpoints.dpop import DPoP
+from auth0_cte.testing.endpoints.exchange import GRANT_TYPE, TOKEN_EXCHANGE
+from auth0_cte.testing.endpoints.logout import serve_logout, serve_oidc_logout
+from auth0_cte.testing.endpoints.mfa import MFA_GRANTS, serve_authenticators, serve_challenge
+from auth0_cte.testing.endpoints.rate_limits import RateLimiting
+from auth0_cte.testing.endpoints.refresh import GRANT_TYPE as REFRESH_GRANT_TYPE
+from auth0_cte.testing.endpoints.refresh import REFRESH_TOKEN
+from auth0_cte.testing.endpoints.token_endpoint import serve_token
+from auth0_cte.testing.endpoints.userinfo import serve_userinfo
+from auth0_cte.testing.issued.sessions import Sessions
+from auth0_cte.testing.issued.tokens import ID_TOKEN_LIFETIME, TokenGrant, issue_id_token
+from auth0_cte.testing.router import answer
+from auth0_cte.testing.setup import Registration, check_host_name
 from auth0_cte.testing.state import TenantState
-from auth0_cte.testing.token_endpoint import serve_token
-from auth0_cte.testing.tokens import ID_TOKEN_LIFETIME, TokenGrant, issue_id_token
-from auth0_cte.testing.userinfo import serve_userinfo
+from auth0_cte.testing.wire.messages import TenantRequest
+from auth0_cte.testing.wire.script import Scripting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from requests import Session
 
     from auth0_cte.auth_server.server_client import ServerClient
-    from auth0_cte.testing.applications import Application
-    from auth0_cte.testing.in_process import TenantAdapter
+    from auth0_cte.testing.endpoints.session_transfer import TransferredSession
     from auth0_cte.testing.journal import Journal, LogEntry
-    from auth0_cte.testing.messages import Headers, Reply
-    from auth0_cte.testing.server import TenantServer
-    from auth0_cte.testing.session_transfer import TransferredSession
-    from auth0_cte.testing.users import User
+    from auth0_cte.testing.registry.applications import Application
+    from auth0_cte.testing.registry.users import User
+    from auth0_cte.testing.wire.in_process import TenantAdapter
+    from auth0_cte.testing.wire.messages import Headers, Reply
+    from auth0_cte.testing.wire.server import TenantServer
 
 __all__ = ["LocalTenant"]
 
@@ -238,7 +238,7 @@ class LocalTenant(Registration, RateLimiting, Scripting, Sessions, DPoP):
         Args:
             ip: The address that the requests seem to come from.
         """
-        from auth0_cte.testing.in_process import TenantAdapter
+        from auth0_cte.testing.wire.in_process import TenantAdapter
 
         return TenantAdapter(self, ip=ip, sleep=self._sleep)
 
@@ -287,7 +287,7 @@ class LocalTenant(Registration, RateLimiting, Scripting, Sessions, DPoP):
         Raises:
             ConfigurationError: TLS is asked for, and trustme is not installed.
         """
-        from auth0_cte.testing.server import TenantServer
+        from auth0_cte.testing.wire.server import TenantServer
 
         server = TenantServer(self, tls=tls, mutual_tls=mutual_tls)
         self._servers.append(server)

@@ -1,0 +1,221 @@
+"""The token exchange grant: a request becomes an event, an Action decides, tokens are issued.
+
+Sources: RFC 8693 section 2; Auth0, "Custom Token Exchange".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from auth0_cte.testing.actions.api import UserById
+from auth0_cte.testing.actions.runner import run_action
+from auth0_cte.testing.endpoints.actor_token import verify_actor_token
+from auth0_cte.testing.endpoints.dpop import bound, require_binding
+from auth0_cte.testing.endpoints.on_behalf_of import exchange_on_behalf_of, is_on_behalf_of
+from auth0_cte.testing.endpoints.rate_limits import limited
+from auth0_cte.testing.endpoints.requirements import ask_for_more
+from auth0_cte.testing.endpoints.session_transfer import is_session_transfer, session_transfer_api, transfer
+from auth0_cte.testing.endpoints.token_endpoint import Grant, Outcome
+from auth0_cte.testing.issued.tokens import TokenGrant, issue_tokens
+from auth0_cte.testing.wire.messages import RefusalError, json_reply
+from auth0_cte.token_types import ACCESS_TOKEN, ID_TOKEN
+
+if TYPE_CHECKING:
+    from auth0_cte.testing.actions.api import Commands
+    from auth0_cte.testing.actions.runner import Action
+    from auth0_cte.testing.endpoints.token_endpoint import TokenCall
+    from auth0_cte.testing.registry.apis import Api
+    from auth0_cte.testing.registry.organizations import Organization
+    from auth0_cte.testing.registry.users import User
+    from auth0_cte.testing.state import TenantState
+
+__all__ = ["GRANT_TYPE", "TOKEN_EXCHANGE"]
+
+GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+_UNKNOWN_TYPE: Final = "Invalid subject_token_type and requested_token_type combination."
+# The proof of the application's identity is not the Action's business.
+_HIDDEN_FROM_ACTION: Final = frozenset({"client_secret", "client_assertion"})
+
+
+@frozen(kw_only=True)
+class _Asked:
+    subject_token: str
+    subject_token_type: str
+    actor_token: str | None
+    actor_token_type: str | None
+    scopes: tuple[str, ...]
+    organization: Organization | None
+    api: Api
+    actor_user: User | None
+
+
+def _exchange(call: TokenCall) -> Outcome:
+    state = call.state
+    state.rejects.check(call.ip)
+    if is_on_behalf_of(call):
+        return exchange_on_behalf_of(call)
+    action = _profile(call)
+    asked = _read(call)
+    require_binding(call, asked.api)
+    commands = run_action(state, action, _event(call, asked))
+    _obey_denials(call, commands)
+    organization = _organization(state, asked, commands)
+    grant = TokenGrant(
+        issuer=call.request.issuer,
+        application=call.application,
+        user=_user(state, commands, organization),
+        api=asked.api,
+        scopes=_scopes(asked, commands),
+        organization=organization,
+        act=commands.actor,
+    )
+    grant = bound(call, grant)
+    ask_for_more(state, grant, asked.scopes)
+    if is_session_transfer(grant.api):
+        return transfer(call, grant)
+    body = {**issue_tokens(state, grant, asked.scopes), "issued_token_type": ACCESS_TOKEN}
+    if "offline_access" in grant.scopes:
+        body["refresh_token"] = state.refresh_tokens.issue(grant)
+    return Outcome(
+        reply=json_reply(body),
+        user_id=grant.user.user_id,
+        description="Successful exchange",
+        details=_details(grant),
+    )
+
+
+def _profile(call: TokenCall) -> Action:
+    name = call.request.required("subject_token_type")
+    action = call.state.actions.get(name)
+    if action is not None and call.request.one("requested_token_type") is None:
+        return action
+    detail = (
+        f"no profile has the subject_token_type {name!r}" if action is None else "requested_token_type is not taken"
+    )
+    raise RefusalError(400, "invalid_request", _UNKNOWN_TYPE, detail=detail)
+
+
+def _read(call: TokenCall) -> _Asked:
+    state, request = call.state, call.request
+    actor_token, actor_token_type = request.one("actor_token"), request.one("actor_token_type")
+    if (actor_token is None) is not (actor_token_type is None):
+        missing = "actor_token" if actor_token is None else "actor_token_type"
+        raise RefusalError(400, "invalid_request", f"Missing required parameter: {missing}")
+    audience, organization = request.one("audience"), request.one("organization")
+    is_ours = actor_token is not None and actor_token_type == ID_TOKEN
+    return _Asked(
+        subject_token=request.required("subject_token"),
+        subject_token_type=request.required("subject_token_type"),
+        actor_token=actor_token,
+        actor_token_type=actor_token_type,
+        scopes=tuple((request.one("scope") or "").split()),
+        organization=state.organizations.find(organization) if organization else None,
+        api=session_transfer_api(state, audience)
+        or state.apis.find(audience or state.default_audience, request.issuer),
+        actor_user=verify_actor_token(state, actor_token or "", call.application) if is_ours else None,
+    )
+
+
+def _event(call: TokenCall, asked: _Asked) -> dict[str, Any]:
+    """Return the event (Auth0, "Actions Triggers: custom-token-exchange - Event Object"); what is absent is None."""
+    application, request, organization = call.application, call.request, asked.organization
+    return {
+        "client": {
+            "client_id": application.client_id,
+            "name": application.name,
+            "metadata": application.metadata,
+        },
+        "organization": None if organization is None else _organization_event(organization),
+        "request": {
+            "body": {name: value for name, value in request.form.items() if name not in _HIDDEN_FROM_ACTION},
+            "geoip": {},
+            "hostname": request.hostname,
+            "ip": call.ip,
+            "language": request.headers.get("accept-language"),
+            "method": request.method,
+            "user_agent": request.headers.get("user-agent"),
+        },
+        "resource_server": {"identifier": asked.api.identifier},
+        "tenant": {"id": call.state.domain.partition(".")[0]},
+        "transaction": _transaction_event(asked),
+    }
+
+
+def _organization_event(organization: Organization) -> dict[str, Any]:
+    return {
+        "id": organization.id,
+        "name": organization.name,
+        "display_name": organization.display_name,
+        "metadata": organization.metadata,
+    }
+
+
+def _transaction_event(asked: _Asked) -> dict[str, Any]:
+    return {
+        "subject_token": asked.subject_token,
+        "subject_token_type": asked.subject_token_type,
+        "requested_scopes": asked.scopes,
+        "requested_token_type": None,
+        "actor_token": asked.actor_token,
+        "actor_token_type": asked.actor_token_type,
+        "actor_token_user": None if asked.actor_user is None else asked.actor_user.profile(),
+    }
+
+
+def _obey_denials(call: TokenCall, commands: Commands) -> None:
+    if any(denial.invalid_subject_token for denial in commands.denials):
+        call.state.rejects.add(call.ip)
+    if commands.denials:
+        denial = commands.denials[0]
+        detail = f"the Action denied: {denial.reason}"
+        raise RefusalError(500 if denial.code == "server_error" else 400, denial.code, denial.reason, detail=detail)
+    if len(commands.users) != 1:
+        detail = f"the Action set the user {len(commands.users)} times; it must do so exactly once"
+        raise RefusalError(400, "invalid_request", "The user could not be set.", detail=detail)
+
+
+def _organization(state: TenantState, asked: _Asked, commands: Commands) -> Organization | None:
+    if commands.organization is None:
+        return asked.organization
+    chosen = state.organizations.find(commands.organization)
+    if asked.organization not in (None, chosen):
+        detail = f"the Action set the organization {chosen.id!r}, but the request names another"
+        raise RefusalError(400, "invalid_request", "Invalid organization.", detail=detail)
+    return chosen
+
+
+def _user(state: TenantState, commands: Commands, organization: Organization | None) -> User:
+    (chosen,) = commands.users
+    if isinstance(chosen, UserById):
+        user = state.users.find(chosen.user_id)
+    else:
+        user = state.users.set_by_connection(
+            chosen.connection, chosen.attributes, create=chosen.create, replace=chosen.replace
+        )
+    if organization is not None and not organization.has_member(user.user_id):
+        detail = f"the user {user.user_id!r} is no member of the organization {organization.id!r}"
+        raise RefusalError(400, "invalid_request", "Invalid organization.", detail=detail, user_id=user.user_id)
+    state.users.merge_metadata(user, commands.app_metadata, commands.user_metadata)
+    return user
+
+
+def _scopes(asked: _Asked, commands: Commands) -> tuple[str, ...]:
+    # A delegated session has no refresh token.
+    dropped = {"offline_access"} if commands.actor is not None else set()
+    return tuple(scope for scope in asked.api.grant(asked.scopes) if scope not in dropped)
+
+
+def _details(grant: TokenGrant) -> dict[str, Any]:
+    actor = {} if grant.act is None else {"actor": grant.act}
+    return {"granted_scope": " ".join(grant.scopes), "resource_server": grant.api.identifier, **actor}
+
+
+TOKEN_EXCHANGE: Final = Grant(
+    handle=limited(_exchange),
+    is_enabled=lambda application: application.token_exchange,
+    success_log="secte",
+    failure_log="fecte",
+)

@@ -1,0 +1,1 @@
+"""issued: to be described."""

@@ -1,0 +1,170 @@
+"""The refresh tokens that are out, and the families that rotation makes of them.
+
+Source: Auth0, "Refresh Token Rotation" and "Configure Refresh Token Rotation"; RFC 9700 section 4.14.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator, MutableMapping
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from auth0_cte.testing.issued.tokens import TokenGrant
+from auth0_cte.testing.wire.messages import RefusalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from auth0_cte.testing.session_settings import SessionSettings
+
+__all__ = ["RefreshTokens", "invalid_refresh_token"]
+
+
+@define
+class _Family:
+    """All tokens that descend from one login."""
+
+    since: float
+    tokens: list[str] = field(factory=list)
+
+
+@define
+class _Issued:
+    grant: TokenGrant
+    family: _Family
+    parent: _Issued | None = None
+    rotated: float | None = None  # when it was first used up
+    superseded: bool = False  # whether a token that came of it was used up, too
+
+
+class RefreshTokens(MutableMapping[str, TokenGrant]):
+    """What was granted, by refresh token; those that rotation used up are not seen. Safe among threads.
+
+    Setting an item begins a family of its own, as a login does; deleting one forgets the token.
+
+    Args:
+        clock: Returns Unix seconds.
+        settings: Lifetime and leeway.
+    """
+
+    def __init__(self, clock: Callable[[], float], settings: SessionSettings) -> None:
+        self._clock, self._settings = clock, settings
+        self._lock = threading.RLock()
+        self._issued: dict[str, _Issued] = {}
+
+    def __getitem__(self, token: str) -> TokenGrant:
+        issued = self._issued[token]
+        if issued.rotated is not None:
+            raise KeyError(token)
+        return issued.grant
+
+    def __setitem__(self, token: str, grant: TokenGrant) -> None:
+        with self._lock:
+            self._add(token, _Issued(grant, _Family(self._clock())))
+
+    def __delitem__(self, token: str) -> None:
+        with self._lock:
+            del self._issued[token]
+
+    def __iter__(self) -> Iterator[str]:
+        with self._lock:
+            return iter([token for token, issued in self._issued.items() if issued.rotated is None])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __repr__(self) -> str:
+        return f"<RefreshTokens: {len(self)}>"  # the tokens are credentials
+
+    def issue(self, grant: TokenGrant) -> str:
+        """Make the first token of a login."""
+        token = _new_token()
+        self[token] = grant
+        return token
+
+    def use(self, token: str, client_id: str) -> TokenGrant:
+        """Return what a token stands for. A token that comes again costs its family, as at Auth0.
+
+        Args:
+            token: The token.
+            client_id: The application that sent it.
+
+        Raises:
+            RefusalError: It is unknown, another application's, expired, or was used up before.
+        """
+        with self._lock:
+            return self._check(token, client_id).grant
+
+    def rotate(self, token: str, client_id: str) -> str:
+        """Use a token up.
+
+        Returns:
+            The token that takes its place.
+
+        Raises:
+            RefusalError: As for `use`.
+        """
+        with self._lock:
+            issued = self._check(token, client_id)
+            issued.rotated = self._clock() if issued.rotated is None else issued.rotated
+            if issued.parent is not None:
+                issued.parent.superseded = True
+            following = _new_token()
+            self._add(following, _Issued(issued.grant, issued.family, parent=issued))
+            return following
+
+    def revoke(self, user_id: str | None = None) -> int:
+        """Revoke the tokens of a user, or all of them.
+
+        Returns:
+            How many there were.
+        """
+        with self._lock:
+            revoked = [self._issued[token] for token in self if user_id in (None, self[token].user.user_id)]
+            for issued in revoked:
+                self._forget(issued.family)
+            return len(revoked)
+
+    def _add(self, token: str, issued: _Issued) -> None:
+        self._issued[token] = issued
+        issued.family.tokens.append(token)
+
+    def _forget(self, family: _Family) -> None:
+        for token in family.tokens:
+            self._issued.pop(token, None)
+
+    def _check(self, token: str, client_id: str) -> _Issued:
+        issued = self._issued.get(token)
+        if issued is None:
+            raise invalid_refresh_token("the refresh token is unknown or revoked")
+        user_id = issued.grant.user.user_id
+        if issued.grant.application.client_id != client_id:
+            raise invalid_refresh_token("the refresh token is another application's", user_id)
+        if self._has_expired(issued.family):
+            raise invalid_refresh_token("the refresh token has expired", user_id)
+        if self._is_reused(issued):
+            self._forget(issued.family)
+            raise invalid_refresh_token("the refresh token was used before; its family is revoked", user_id)
+        return issued
+
+    def _has_expired(self, family: _Family) -> bool:
+        lifetime = self._settings.refresh_token_lifetime
+        return lifetime is not None and self._clock() >= family.since + lifetime
+
+    def _is_reused(self, issued: _Issued) -> bool:
+        # The leeway is for the token before the newest one alone: Auth0, "Configure Refresh Token Rotation".
+        if issued.rotated is None:
+            return False
+        return issued.superseded or self._clock() >= issued.rotated + self._settings.refresh_token_leeway
+
+
+def invalid_refresh_token(detail: str, user_id: str | None = None) -> RefusalError:
+    """Make the one refusal that Auth0 has for every refresh token that it does not take."""
+    return RefusalError(403, "invalid_grant", "Unknown or invalid refresh token.", detail=detail, user_id=user_id)
+
+
+def _new_token() -> str:
+    return f"v1.{secrets.token_urlsafe(40)}"

@@ -1,0 +1,81 @@
+"""The APIs (resource servers) that access tokens are for."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from auth0_cte.testing.wire.messages import RefusalError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from auth0_cte.testing.endpoints.dpop import ProofOfPossession
+
+__all__ = ["OIDC_SCOPES", "Api", "Apis", "TokenDialect"]
+
+OIDC_SCOPES: Final = frozenset({"openid", "profile", "email", "phone", "address", "offline_access"})
+"""Scopes that belong to no API (OpenID Connect Core 1.0, section 5.4 and 11)."""
+
+TokenDialect: TypeAlias = Literal["access_token", "rfc9068_profile"]
+"""Auth0's names for the forms of an access token: its own, or RFC 9068."""
+
+
+@frozen(kw_only=True)
+class Api:
+    """An API.
+
+    Args:
+        identifier: Its audience.
+        scopes: The scopes that it defines; None when it takes any.
+        token_lifetime: How long its access tokens live, in seconds.
+        token_dialect: Auth0's own profile (``typ: JWT``, ``azp``) or RFC 9068 (``typ: at+jwt``, ``client_id``,
+            ``jti``).
+        skip_consent: Whether first-party applications need no consent; without, exchanges are refused.
+        proof_of_possession: Whether its access tokens are bound to a DPoP key: never, when there is a proof, or always.
+    """
+
+    identifier: str
+    scopes: frozenset[str] | None = None
+    token_lifetime: int = 86400
+    token_dialect: TokenDialect = "access_token"
+    skip_consent: bool = True
+    proof_of_possession: ProofOfPossession = "allowed"
+
+    def grant(self, requested: Sequence[str]) -> tuple[str, ...]:
+        """Return those of the requested scopes that can be granted, each once and in the order asked for."""
+        scopes = tuple(dict.fromkeys(requested))
+        if self.scopes is None:
+            return scopes
+        return tuple(scope for scope in scopes if scope in OIDC_SCOPES | self.scopes)
+
+
+class Apis:
+    """The APIs of a tenant. Until one is registered, every absolute URI is an API that takes any scope."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._apis: dict[str, Api] = {}
+
+    def add(self, api: Api) -> None:
+        """Register an API; one with the same identifier is replaced."""
+        with self._lock:
+            self._apis[api.identifier] = api
+
+    def find(self, audience: str | None, issuer: str) -> Api:
+        """Return the API of an audience; without one, the tenant's own userinfo endpoint, as at Auth0.
+
+        Raises:
+            RefusalError: There is no such API.
+        """
+        userinfo = f"{issuer}userinfo"
+        if audience is None or audience == userinfo:
+            return Api(identifier=userinfo, scopes=frozenset())
+        if audience in self._apis:
+            return self._apis[audience]
+        if self._apis or not urlsplit(audience).scheme:
+            raise RefusalError(400, "access_denied", f"Service not found: {audience}")
+        return Api(identifier=audience)

@@ -1,0 +1,209 @@
+"""The tenant's users, and the connections that hold them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from auth0_cte.testing.wire.messages import RefusalError
+
+__all__ = ["Connection", "User", "Users"]
+
+DATABASE: Final = "Username-Password-Authentication"
+"""The database connection that every new Auth0 tenant has."""
+
+# Auth0 forms user ids as "strategy|id" for these, and as "strategy|connection|id" for enterprise connections.
+_SHORT_IDS: Final = frozenset({"auth0", "apple", "facebook", "github", "google-oauth2", "windowslive"})
+_IMMUTABLE: Final = ("email", "username", "phone_number")
+_FLAGS: Final = ("email_verified", "phone_verified")
+
+
+@frozen(kw_only=True)
+class Connection:
+    """A connection.
+
+    Args:
+        name: Its name.
+        strategy: ``"auth0"`` for a database, else Auth0's name of the kind, ``"samlp"`` or ``"google-oauth2"``, say.
+    """
+
+    name: str
+    strategy: str = "auth0"
+
+    def user_id(self, identity: str) -> str:
+        """Form the tenant-wide user id of an identity in this connection."""
+        if self.strategy in _SHORT_IDS:
+            return f"{self.strategy}|{identity}"
+        return f"{self.strategy}|{self.name}|{identity}"
+
+
+@define(kw_only=True)
+class User:
+    """A user.
+
+    Args:
+        user_id: The id in the tenant, which tokens carry as ``sub``.
+        connection: The name of the connection that holds the user.
+        identity: The id within that connection.
+        attributes: ``email``, ``name`` and the like.
+        app_metadata: Set by Actions.
+        user_metadata: Set by Actions.
+        blocked: Whether the user may not log in.
+        mfa_required: Whether a second factor is asked for.
+        mfa_requirements: What the ``mfa_required`` reply tells about the factors, or None.
+        session_expiry: When the session at the user's own identity provider ends, in Unix seconds; the claim of that
+            name in ID tokens. None when that provider does not say.
+        logins: How many exchanges set this user.
+    """
+
+    user_id: str
+    connection: str
+    identity: str
+    attributes: dict[str, Any] = field(factory=dict)
+    app_metadata: dict[str, Any] = field(factory=dict)
+    user_metadata: dict[str, Any] = field(factory=dict)
+    blocked: bool = False
+    mfa_required: bool = False
+    mfa_requirements: Mapping[str, Any] | None = None
+    session_expiry: int | None = None
+    logins: int = 0
+
+    def profile(self) -> dict[str, Any]:
+        """Return the normalized profile, as ``event.transaction.actor_token_user`` has it."""
+        return {
+            "user_id": self.user_id,
+            **self.attributes,
+            "app_metadata": dict(self.app_metadata),
+            "user_metadata": dict(self.user_metadata),
+        }
+
+
+class Users(Mapping[str, User]):
+    """The users of a tenant by user id. Until a connection is registered, every name is one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._users: dict[str, User] = {}
+        self._connections: dict[str, Connection] = {}
+
+    def __getitem__(self, user_id: str) -> User:
+        return self._users[user_id]
+
+    def __iter__(self) -> Iterator[str]:
+        with self._lock:
+            return iter(list(self._users))
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def add(self, user: User) -> None:
+        """Add a user; one with the same id is replaced."""
+        with self._lock:
+            self._users[user.user_id] = user
+
+    def remove(self, user_id: str) -> None:
+        """Delete a user.
+
+        Raises:
+            KeyError: There is no such user.
+        """
+        with self._lock:
+            del self._users[user_id]
+
+    def add_connection(self, connection: Connection) -> None:
+        """Register a connection; from now on only registered ones exist."""
+        with self._lock:
+            self._connections[connection.name] = connection
+
+    def find(self, user_id: str) -> User:
+        """Return a user who may log in.
+
+        Raises:
+            RefusalError: There is no such user, or the user is blocked.
+        """
+        with self._lock:
+            user = self._users.get(user_id)
+        if user is None:
+            raise _refusal(f"the user {user_id!r} does not exist", user_id)
+        return _unblocked(user)
+
+    def set_by_connection(self, connection: str, attributes: Mapping[str, Any], *, create: bool, replace: bool) -> User:
+        """Find or create a user by the identity in a connection.
+
+        Args:
+            connection: The connection's name.
+            attributes: The profile; its ``user_id`` is the id within the connection.
+            create: Whether a user who does not exist is created.
+            replace: Whether the profile of one who does is replaced.
+
+        Raises:
+            RefusalError: The connection or the user does not exist, the user is blocked, or an immutable attribute
+                differs.
+        """
+        # verify_email steers the mail at creation and is no part of the profile.
+        profile = {name: value for name, value in attributes.items() if name not in ("user_id", "verify_email")}
+        given = {name: value for name, value in profile.items() if value is not None}
+        with self._lock:
+            place = self._connection(connection)
+            user = self._identity(connection, attributes["user_id"])
+            if user is None:
+                return self._create(place, attributes["user_id"], given, create=create)
+            if replace:
+                _unblocked(user).attributes = _replaced(user, given)
+            return _unblocked(user)
+
+    def merge_metadata(self, user: User, app: Mapping[str, Any], personal: Mapping[str, Any]) -> None:
+        """Merge metadata into a user's; None removes."""
+        with self._lock:
+            user.app_metadata = _merged(user.app_metadata, app)
+            user.user_metadata = _merged(user.user_metadata, personal)
+            user.logins += 1
+
+    def _connection(self, name: str) -> Connection:
+        if name in self._connections:
+            return self._connections[name]
+        if self._connections:
+            raise _refusal(f"the connection {name!r} does not exist", None)
+        return Connection(name=name, strategy=name if name in _SHORT_IDS else "auth0")
+
+    def _identity(self, connection: str, identity: str) -> User | None:
+        for user in self._users.values():
+            if (user.connection, user.identity) == (connection, identity):
+                return user
+        return None
+
+    def _create(self, place: Connection, identity: str, given: dict[str, Any], *, create: bool) -> User:
+        user_id = place.user_id(identity)
+        if not create:
+            raise _refusal(f"the connection {place.name!r} has no user {identity!r}, and creation is off", user_id)
+        if user_id in self._users:
+            raise _refusal(f"the user {user_id!r} exists already, in another connection", user_id)
+        self._users[user_id] = User(user_id=user_id, connection=place.name, identity=identity, attributes=given)
+        return self._users[user_id]
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**old, **new}.items() if value is not None}
+
+
+def _replaced(user: User, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the new profile: what was not given goes, and what cannot change must be given as it is."""
+    old = user.attributes
+    changed = [name for name in _IMMUTABLE if given.get(name) != old.get(name)]
+    changed += [name for name in _FLAGS if name in given and bool(given[name]) != bool(old.get(name))]
+    if changed:
+        raise _refusal(f"{', '.join(changed)} of {user.user_id!r} cannot be changed", user.user_id)
+    return {**{name: old[name] for name in _FLAGS if name in old}, **given}
+
+
+def _unblocked(user: User) -> User:
+    if user.blocked:
+        raise _refusal(f"the user {user.user_id!r} is blocked", user.user_id)
+    return user
+
+
+def _refusal(detail: str, user_id: str | None) -> RefusalError:
+    return RefusalError(400, "invalid_request", "The user could not be set.", detail=detail, user_id=user_id)
