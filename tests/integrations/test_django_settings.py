@@ -1,0 +1,239 @@
+"""Django's settings as the client's arguments, what is said of their faults, and the command that tries them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from auth0_cte import AsyncServerClient, MemoryStateStore, SessionSettings
+from auth0_cte.django import DjangoCacheStateStore, get_client
+from auth0_cte.testing import LocalTenant
+from tests.django_project import AUTHENTICATION, BACKEND, MODEL_BACKEND, OURS, SECRET, SESSIONS
+from tests.integration.apps import configure_django
+
+GOOD = {"domain": "tenant.auth0.com", "client_id": "id", "client_secret": "client-secret", "secret": SECRET}
+
+
+@pytest.fixture(autouse=True)
+def _django() -> Iterator[None]:
+    configure_django()
+    with override(MIDDLEWARE=[SESSIONS, AUTHENTICATION, OURS]):
+        yield
+
+
+def override(**settings: Any) -> Any:
+    from django.test import override_settings
+
+    return override_settings(**settings)
+
+
+def ids(*, deploy: bool = False) -> list[str]:
+    """Return the ids of our messages."""
+    return [message.id for message in messages(deploy=deploy)]
+
+
+def messages(*, deploy: bool = False) -> list[Any]:
+    from django.core.checks import run_checks
+
+    return [each for each in run_checks(include_deployment_checks=deploy) if str(each.id).startswith("auth0_cte")]
+
+
+def test_named_settings_serve() -> None:
+    """AUTH0_DOMAIN and the like make the client, too, and win over the environment."""
+    names = {f"AUTH0_{name.upper()}": value for name, value in GOOD.items()}
+    with override(**names, AUTH0_COOKIE_SAME_SITE="strict"):
+        assert "ServerClient(domain='https://tenant.auth0.com/', client_id='id')" == repr(get_client())
+        assert "Strict" == get_client()._sessions.settings.cookie.same_site
+        assert [] == ids()
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        MemoryStateStore(),
+        MemoryStateStore,
+        "auth0_cte.MemoryStateStore",
+        "tests.django_project.memory",
+        lambda: MemoryStateStore(),
+    ],
+)
+def test_a_store_can_be_given_in_many_ways(store: Any) -> None:
+    """An instance, a class, a function, and the dotted paths of them."""
+    with override(AUTH0_CTE={**GOOD, "state_store": store}):
+        assert isinstance(get_client()._sessions.store, MemoryStateStore)
+        assert [] == ids()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_ready_client_serves(asynchronous: bool) -> None:
+    """A client, or what makes one, can be given instead of its arguments."""
+    client = LocalTenant().client(secret=SECRET)
+    for given in (client, lambda: client):
+        with override(AUTH0_CTE={"client": AsyncServerClient.from_sync(client) if asynchronous else given}):
+            assert client is get_client()
+            assert [] == ids()
+
+
+def test_every_fault_is_listed() -> None:
+    """Each fault of the settings has a message of its own."""
+    faulty = {
+        "domain": "https://user@tenant.auth0.com",
+        "client_id": " ",
+        "timeout": 0,
+        "leeway": 1000,
+        "pool_size": "x",
+        "id_token_algorithms": ["none"],
+        "state_store": "no.such.thing",
+        "domian": "tenant.auth0.com",
+        "session_settings": SessionSettings(),
+        "create_users": "yes",
+        "secret": 5,
+    }
+    with override(AUTH0_CTE=faulty, AUTH0_COOKIE_PATH="/", AUTH0_CLIENT_ID="other"):
+        found = messages()
+    wanted = (
+        *("user information", "client_id is no", "timeout is no", "leeway is no", "pool_size is no", "algorithms"),
+        *("'no.such.thing' cannot be imported", "domian", "session_settings", "create_users", "'int'"),
+        *("both set, and differ", "missing settings: AUTH0_CLIENT_SECRET"),
+    )
+    assert {"auth0_cte.E001"} == {each.id for each in found}
+    for part in wanted:
+        assert 1 == sum(part in each.msg for each in found), part
+    assert len(wanted) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ("tenant.auth0.com", "no dict"),
+        ({**GOOD, "client": LocalTenant().client()}, "ready"),
+        ({"client": 5}, "no ServerClient"),
+        ({**GOOD, "state_store": dict}, "no store"),
+        ({**GOOD, "bogus": 1}, "bogus"),
+        ({**GOOD, "authorization_params": {"scope": {}}}, "default"),
+    ],
+)
+def test_what_cannot_work_is_refused(given: Any, fault: str) -> None:
+    """A contradiction is an error of the check."""
+    with override(AUTH0_CTE=given):
+        assert [True] == [fault in message.msg for message in messages()]
+
+
+def test_the_middleware_is_wanted() -> None:
+    """Ours is always, Django's with the backend, in the right order."""
+    with override(AUTH0_CTE=GOOD):
+        with override(MIDDLEWARE=[SESSIONS]):
+            assert ["auth0_cte.E002"] == ids()
+        with override(MIDDLEWARE=[SESSIONS, "tests.integrations.test_django_settings.Derived"]):
+            assert [] == ids()
+        with override(AUTHENTICATION_BACKENDS=[MODEL_BACKEND, BACKEND]):
+            assert [] == ids()
+            with override(MIDDLEWARE=[OURS]):
+                assert ["auth0_cte.E003", "auth0_cte.E003"] == ids()
+            with override(MIDDLEWARE=[SESSIONS, OURS, AUTHENTICATION]):
+                assert ["auth0_cte.E004"] == ids()
+
+
+def test_the_user_model_must_hold_the_key() -> None:
+    """A key field that is missing, short, not unique or no text is an error."""
+    for field in ("bogus", "first_name", "email", "id"):
+        with override(AUTH0_CTE=GOOD, AUTHENTICATION_BACKENDS=[f"tests.integrations.test_django_settings.By_{field}"]):
+            assert ["auth0_cte.E005"] == ids(), field
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Derived":
+        from auth0_cte.django.middleware import Auth0CTEMiddleware
+
+        return type(name, (Auth0CTEMiddleware,), {})
+    if name.startswith("By_"):
+        from auth0_cte.django.backends import Auth0Backend
+
+        return type(name, (Auth0Backend,), {"key_field": name.removeprefix("By_")})
+    raise AttributeError(name)
+
+
+@pytest.mark.parametrize(
+    ("cache", "found", "deployed"),
+    [
+        ({"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1"}, [], []),
+        ({"BACKEND": "django.core.cache.backends.dummy.DummyCache"}, ["W005"], ["W004"]),
+        ({"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}, ["W006"], ["W004"]),
+        ({"BACKEND": "django.core.cache.backends.db.DatabaseCache", "OPTIONS": {"MAX_ENTRIES": 9999}}, [], []),
+        (None, ["E006"], []),
+    ],
+)
+def test_the_cache_must_keep_sessions(cache: Any, found: list[str], deployed: list[str]) -> None:
+    """A cache that keeps nothing, few things, or things to itself is told."""
+    caches = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    caches |= {} if cache is None else {"sessions": cache}
+    with override(CACHES=caches, AUTH0_CTE={**GOOD, "state_store": DjangoCacheStateStore("sessions")}):
+        assert [f"auth0_cte.{each}" for each in found] == ids()
+        assert sorted(f"auth0_cte.{each}" for each in found + deployed) == sorted(ids(deploy=True))
+
+
+def test_the_file_cache_serves_one_at_a_time(tmp_path: Any) -> None:
+    """Files keep sessions as well; what they lack is a single step to take a lock."""
+    from auth0_cte.session.stores.cookie import Owner, Record
+
+    files = {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": str(tmp_path)}
+    with override(CACHES={"default": files}, AUTH0_CTE={**GOOD, "state_store": DjangoCacheStateStore}):
+        store = DjangoCacheStateStore()
+        store.check()
+        cookie = store.create("id", "sealed", Owner("https://a/", "sid", "sub"), 60)
+        assert cookie == store.replace(cookie, "again", 0)
+        store.touch(cookie, 60)
+        assert Record("again", 1) == store.get(cookie)
+        assert 1 == store.delete_by_owner("https://a/", sid="sid", sub=None)
+        assert store.get(cookie) is None
+        assert {"auth0_cte.W004", "auth0_cte.W006"} == set(ids(deploy=True))
+
+
+def test_what_is_kept_is_text_and_numbers(tmp_path: Any) -> None:
+    """No object of ours is pickled, and no id or user stands in a key or a value."""
+    import fnmatch
+
+    from django.core.cache import caches
+
+    from auth0_cte.session.stores.cookie import Owner
+
+    locmem = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(tmp_path)}
+    with override(CACHES={"default": locmem}):
+        store = DjangoCacheStateStore()
+        cookie = store.create("the-id", "sealed", Owner("https://a/", "the-sid", "the-sub"), 60)
+        store.replace(cookie, "again", 0)
+        cache: Any = caches["default"]
+        kept = {name.removeprefix(":1:"): cache.get(name.removeprefix(":1:")) for name in list(cache._cache)}
+    assert {str, int} == {type(value) for value in kept.values()}
+    assert not fnmatch.filter([json.dumps(kept)], "*the-*")
+    assert len(kept) <= 10
+
+
+def test_an_eviction_ends_a_session_and_brings_none_back(tmp_path: Any) -> None:
+    """Whichever entry a cache throws out, what is left is the session as it was, or none."""
+    from django.core.cache import caches
+
+    from auth0_cte.session.stores.cookie import Owner, Record
+
+    locmem = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(tmp_path)}
+    with override(CACHES={"default": locmem}):
+        cache: Any = caches["default"]
+        number = 0
+        while True:
+            cache.clear()
+            store = DjangoCacheStateStore()
+            cookie = store.create("id", "old", Owner("https://a/", "sid", "sub"), 60)
+            store.replace(cookie, "new", 0)
+            names = sorted(cache._cache, key=lambda name: name.rpartition(":")[2])
+            if number == len(names):
+                break
+            cache.delete(names[number].removeprefix(":1:"))
+            assert store.get(cookie) in (None, Record("new", 1))
+            store.delete_by_owner("https://a/", sid=None, sub="sub")
+            store.delete(cookie)
+            assert store.get(cookie) is None
+            number += 1
+    assert number >= 8

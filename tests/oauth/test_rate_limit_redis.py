@@ -1,0 +1,201 @@
+"""A rate limit that processes share through a real Redis."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from auth0_cte import (
+    AsyncServerClient,
+    CustomTokenExchangeError,
+    ExchangeSucceeded,
+    RateLimit,
+    RateLimitError,
+    RateLimitStatus,
+    RetryPolicy,
+)
+from auth0_cte.oauth.rate_limit.limiter import Pace
+from auth0_cte.oauth.rate_limit.redis_bucket import RedisBucket
+from auth0_cte.testing import LocalTenant
+from tests.services import RedisServer, start_redis
+
+OPTIONS: dict[str, Any] = {"subject_token": "a-token", "subject_token_type": "urn:acme:mcp-token"}
+PACE = Pace(interval=10.0, burst=1)
+"""Slow enough that the time between two calls does not matter."""
+
+
+@pytest.fixture(params=[True, False], ids=["text", "bytes"])
+def client(redis_server: RedisServer, request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_server.url, socket_timeout=5, decode_responses=request.param) as made:
+        yield made
+
+
+@pytest.fixture
+def bucket(client: redis.Redis, request: pytest.FixtureRequest) -> RedisBucket:
+    client.flushdb()
+    return RedisBucket(client, PACE, request.node.name)
+
+
+@pytest.fixture
+def tenant() -> LocalTenant:
+    tenant = LocalTenant()
+    tenant.accept("urn:acme:mcp-token", "auth0|ada")
+    return tenant
+
+
+def _near(seconds: float) -> Any:
+    return pytest.approx(seconds, abs=4)
+
+
+def test_turns_are_even(bucket: RedisBucket) -> None:
+    """The first turn is now, the next ones are exactly an interval apart."""
+    turns = [bucket.reserve(60) for _ in range(4)]
+    assert [0.0, _near(10), _near(20), _near(30)] == [turn.wait for turn in turns]
+    assert [10e6] * 3 == [after.slot - before.slot for before, after in pairwise(turns)]
+
+
+def test_a_burst_leaves_at_once(client: redis.Redis) -> None:
+    """As many turns as the burst have no wait."""
+    client.flushdb()
+    bucket = RedisBucket(client, Pace(interval=10.0, burst=3), "burst")
+    assert [0.0, 0.0, 0.0, _near(10)] == [bucket.reserve(60).wait for _ in range(4)]
+
+
+def test_processes_with_the_same_name_share_turns(bucket: RedisBucket, client: redis.Redis) -> None:
+    """Another client of the same Redis goes on where the first one is; one with another name does not."""
+    bucket.reserve(60)
+    same = RedisBucket(client, PACE, bucket._keys[0].split("}")[0][1:])
+    assert _near(10) == same.reserve(60).wait
+    assert 0.0 == RedisBucket(client, PACE, "another").reserve(60).wait
+
+
+def test_a_turn_too_far_away_is_not_taken(bucket: RedisBucket) -> None:
+    """Who would wait too long is told how long, and leaves the turn to others."""
+    bucket.reserve(60)
+    refused = bucket.reserve(5)
+    assert (False, _near(10)) == (refused.granted, refused.wait)
+    assert _near(10) == bucket.reserve(60).wait
+
+
+def test_a_pause_moves_all_turns(bucket: RedisBucket) -> None:
+    """Turns that are taken move, and later ones come behind them; a shorter pause adds nothing."""
+    taken = [bucket.reserve(60) for _ in range(3)][1:]
+    bucket.pause(100)
+    bucket.pause(50)
+    assert [_near(100), _near(110)] == [bucket.due_in(turn) for turn in taken]
+    assert _near(120) == bucket.reserve(200).wait
+
+
+def test_a_turn_that_was_given_back_is_taken_next(bucket: RedisBucket) -> None:
+    """A turn that nobody used goes to who asks next."""
+    turns = [bucket.reserve(60) for _ in range(3)]
+    bucket.give_back(turns[1])
+    assert [turns[1].slot, turns[2].slot + 10e6] == [bucket.reserve(60).slot for _ in range(2)]
+
+
+def test_what_the_server_has_left_is_all_there_is(client: redis.Redis) -> None:
+    """Saved turns beyond what a reply says is left are forgotten."""
+    client.flushdb()
+    shared = RateLimit("6/min", burst=3, headroom=0, redis=client, name="drain")
+    shared.learn("tenant", RateLimitStatus(limit=6, remaining=1, reset_at=None), shared._monotonic(), 0.0)
+    bucket = shared._bucket("tenant")
+    assert [0.0, _near(10)] == [bucket.reserve(60).wait for _ in range(2)]
+
+
+def test_an_idle_bucket_is_forgotten(bucket: RedisBucket, client: redis.Redis) -> None:
+    """Keys expire, so that tenants that are gone leave nothing behind."""
+    bucket.give_back(bucket.reserve(60))
+    assert all(0 < int(client.pttl(key)) <= 3_600_000 for key in bucket._keys)
+
+
+def test_without_redis_nothing_is_sent(tenant: LocalTenant) -> None:
+    """While Redis is down an exchange fails, typed, before its token is spent; back again, all is well."""
+    with start_redis() as server, redis.Redis.from_url(server.url, socket_timeout=1) as connection:
+        with tenant.client(rate_limit=RateLimit("100/s", redis=connection)) as client:
+            client.custom_token_exchange(OPTIONS)
+            server.kill()
+            with pytest.raises(CustomTokenExchangeError) as caught:
+                client.custom_token_exchange(OPTIONS)
+            server.start()
+            client.custom_token_exchange(OPTIONS)
+    error = caught.value
+    assert ("RATE_LIMIT_UNAVAILABLE", True, False) == (error.code, error.is_retryable, error.may_have_reached_server)
+    assert isinstance(error.__cause__, redis.ConnectionError)
+    assert 2 == len(tenant.token_requests)
+
+
+def test_an_answer_survives_redis(tenant: LocalTenant, caplog: pytest.LogCaptureFixture) -> None:
+    """When Redis dies while the token is under way, the answer is returned; what it taught is lost, with a warning."""
+    with start_redis() as server, redis.Redis.from_url(server.url, socket_timeout=1) as connection:
+
+        @tenant.action("urn:acme:killing")
+        def kill(_event: Any, api: Any) -> None:
+            server.kill()
+            api.authentication.setUserById("auth0|ada")
+
+        tenant.limit_exchanges(per_second=1)
+        with tenant.client(rate_limit=RateLimit("1/s", redis=connection)) as client:
+            assert client.custom_token_exchange({**OPTIONS, "subject_token_type": "urn:acme:killing"}).access_token
+    assert "could not be told" in caplog.text
+
+
+def test_a_429_survives_redis(tenant: LocalTenant) -> None:
+    """When Redis is down after a 429, the 429 is what is raised."""
+    with start_redis() as server, redis.Redis.from_url(server.url, socket_timeout=1) as connection:
+        shared = RateLimit("100/s", redis=connection)
+        retry = RetryPolicy(sleep=lambda _: server.kill())
+        with tenant.client(rate_limit=shared, retry=retry) as client:
+            tenant.fail_next_with_rate_limit()
+            with pytest.raises(CustomTokenExchangeError) as caught:
+                client.custom_token_exchange(OPTIONS)
+    assert isinstance(caught.value, RateLimitError)
+    assert ("tenant", 429) == (caught.value.kind, caught.value.status_code)
+
+
+def test_a_client_without_time_out_is_warned_of(redis_server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    """A Redis that hangs would make exchanges hang."""
+    with redis.Redis.from_url(redis_server.url, socket_timeout=None) as connection:
+        RedisBucket(connection, PACE, "warned")
+    assert "socket_timeout" in caplog.text
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_the_mirror_shares_it_too(redis_server: RedisServer, tenant: LocalTenant) -> None:
+    """Asynchronous exchanges wait for turns of the same Redis."""
+    events: list[Any] = []
+    with redis.Redis.from_url(redis_server.url, socket_timeout=5) as connection:
+        connection.flushdb()
+        shared = RateLimit("50/s", redis=connection)
+        async with AsyncServerClient.from_sync(tenant.client(rate_limit=shared, on_event=events.append)) as client:
+            for _ in range(3):
+                await client.custom_token_exchange(OPTIONS)
+    assert 3 == sum(isinstance(event, ExchangeSucceeded) for event in events)
+
+
+def test_three_processes_drive_a_tenant_at_its_limit(redis_server: RedisServer, tenant: LocalTenant) -> None:
+    """Together they stay below the limit: no 429 reaches any of them, and less than a tenth of it is left unused."""
+    seconds, rate, processes = 8.0, 8, 3
+    tenant.limit_exchanges(per_second=rate)
+    with tenant.serve() as server:
+        arguments = [server.url, tenant.client_secret, redis_server.url, f"{rate}/s", str(seconds)]
+        command = [sys.executable, "-m", "tests.rate_limited_process", *arguments]
+        running = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+            for _ in range(processes)
+        ]
+        told = [process.communicate(timeout=120)[0].split() for process in running]
+    counts, failures = zip(*[(int(count), int(failed)) for count, failed in told], strict=True)
+    assert (0, 0, 0) == failures
+    stamps = sorted(entry.date for entry in tenant.logs if "secte" == entry.type)
+    assert all(count > 0 for count in counts)
+    # While all are at work: how far apart two processes start is not what this is about.
+    middle = [stamp for stamp in stamps if stamps[0] + 2 <= stamp < stamps[0] + 7]
+    assert 0.9 * rate * 5 <= len(middle) <= rate * 5
