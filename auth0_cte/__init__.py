@@ -79,7 +79,9 @@ if TYPE_CHECKING:
     from auth0_cte.requests_auth import ExchangeAuth
     from auth0_cte.session.carrier import Carrier, DictCarrier
     from auth0_cte.session.settings import CookieSettings, SessionSettings
-    from auth0_cte.session.stores.cookie import CookieStateStore, MemoryStateStore, StateStore
+    from auth0_cte.session.stores.contract import StateStore
+    from auth0_cte.session.stores.cookie import CookieStateStore
+    from auth0_cte.session.stores.memory import MemoryStateStore
 
 __all__ = [
     "AccessTokenError",
@@ -201,7 +203,9 @@ _HOMES = {
     "requests_auth": ("ExchangeAuth",),
     "session.carrier": ("Carrier", "DictCarrier"),
     "session.settings": ("CookieSettings", "SessionSettings"),
-    "session.stores.cookie": ("CookieStateStore", "MemoryStateStore", "StateStore"),
+    "session.stores.contract": ("StateStore",),
+    "session.stores.cookie": ("CookieStateStore",),
+    "session.stores.memory": ("MemoryStateStore",),
 }
 # Whatever is not listed lives in auth0_cte.error.
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from auth0_cte.session.logout import LogoutTokens
     from auth0_cte.session.manager import SessionManager
     from auth0_cte.session.settings import SessionSettings
-    from auth0_cte.session.stores.cookie import StateStore
+    from auth0_cte.session.stores.contract import StateStore
 
 __all__ = ["BaseClient"]
 

@@ -12,7 +12,7 @@ from django.core.exceptions import FieldDoesNotExist
 
 from auth0_cte.django.settings import creates_users
 from auth0_cte.oauth.domain import issuer_url
-from auth0_cte.session.stores.cookie import file_name
+from auth0_cte.session.stores.contract import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

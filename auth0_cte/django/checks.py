@@ -17,7 +17,7 @@ from auth0_cte.django.middleware import Auth0CTEMiddleware
 from auth0_cte.django.settings import find_faults
 from auth0_cte.django.store import DjangoCacheStateStore
 from auth0_cte.error import ConfigurationError
-from auth0_cte.session.stores.cookie import MemoryStateStore
+from auth0_cte.session.stores.memory import MemoryStateStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

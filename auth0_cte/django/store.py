@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from auth0_cte.error import SessionError
-from auth0_cte.session.stores.cookie import LOCK_SECONDS, Record, file_name, wait_for_lock
+from auth0_cte.session.stores.contract import LOCK_SECONDS, Record, file_name, wait_for_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from auth0_cte.session.stores.cookie import Owner
+    from auth0_cte.session.stores.contract import Owner
 
 __all__ = ["DjangoCacheStateStore"]
 

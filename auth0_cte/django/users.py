@@ -16,7 +16,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
 from auth0_cte.error import ConfigurationError
-from auth0_cte.session.stores.cookie import file_name
+from auth0_cte.session.stores.contract import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

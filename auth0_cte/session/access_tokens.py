@@ -10,7 +10,7 @@ from auth0_cte.error import AccessTokenError, SessionError
 from auth0_cte.exchange.actor_token import id_token_expiry
 from auth0_cte.foundation.concurrency import KeyedLocks, SingleFlight, TTLCache
 from auth0_cte.session.serialization import with_tokens
-from auth0_cte.session.stores.cookie import file_name
+from auth0_cte.session.stores.contract import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from auth0_cte.auth_server.server_client import ServerClient
-    from auth0_cte.session.stores.cookie import StateStore
+    from auth0_cte.session.stores.contract import StateStore
 
 __all__ = ["LogoutTokens", "answer_logout_request", "logout_url"]
 

@@ -13,14 +13,14 @@ from auth0_cte.foundation.concurrency import TTLCache
 from auth0_cte.jose import JoseError, Sealer
 from auth0_cte.session.carrier import Carrier, DictCarrier, WebCarrier, carrier_of
 from auth0_cte.session.serialization import from_state_data, to_state_data
-from auth0_cte.session.stores.cookie import Owner, file_name
+from auth0_cte.session.stores.contract import Owner, file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from auth0_cte.auth_types import Session
     from auth0_cte.session.settings import SessionSettings
-    from auth0_cte.session.stores.cookie import StateStore
+    from auth0_cte.session.stores.contract import StateStore
 
 __all__ = ["Loaded", "SessionManager"]
 

@@ -177,7 +177,7 @@ def test_the_cache_must_keep_sessions(cache: Any, found: list[str], deployed: li
 
 def test_the_file_cache_serves_one_at_a_time(tmp_path: Any) -> None:
     """Files keep sessions as well; what they lack is a single step to take a lock."""
-    from auth0_cte.session.stores.cookie import Owner, Record
+    from auth0_cte.session.stores.contract import Owner, Record
 
     files = {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": str(tmp_path)}
     with override(CACHES={"default": files}, AUTH0_CTE={**GOOD, "state_store": DjangoCacheStateStore}):
@@ -198,7 +198,7 @@ def test_what_is_kept_is_text_and_numbers(tmp_path: Any) -> None:
 
     from django.core.cache import caches
 
-    from auth0_cte.session.stores.cookie import Owner
+    from auth0_cte.session.stores.contract import Owner
 
     locmem = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(tmp_path)}
     with override(CACHES={"default": locmem}):
@@ -216,7 +216,7 @@ def test_an_eviction_ends_a_session_and_brings_none_back(tmp_path: Any) -> None:
     """Whichever entry a cache throws out, what is left is the session as it was, or none."""
     from django.core.cache import caches
 
-    from auth0_cte.session.stores.cookie import Owner, Record
+    from auth0_cte.session.stores.contract import Owner, Record
 
     locmem = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(tmp_path)}
     with override(CACHES={"default": locmem}):

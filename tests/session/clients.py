@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from auth0_cte import ServerClient
-from auth0_cte.session.stores.cookie import StateStore
+from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import LocalTenant
 
 SECRET: Final = "a-secret-of-more-than-thirty-two-bytes"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from auth0_cte import ServerClient
-from auth0_cte.session.stores.cookie import StateStore
+from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.session.clients import SECRET, MakeClient
 from tests.session.stores import NAMES, SERVER_SIDE, make_store

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 from auth0_cte import ServerClient
-from auth0_cte.session.stores.cookie import StateStore
+from auth0_cte.session.stores.contract import StateStore
 from tests.session.stores import redis_cache_store, redis_store, sql_store
 
 THREADS = 4

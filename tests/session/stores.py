@@ -12,7 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from auth0_cte.django import DjangoCacheStateStore
-from auth0_cte.session.stores.cookie import CookieStateStore, MemoryStateStore, StateStore
+from auth0_cte.session.stores.contract import StateStore
+from auth0_cte.session.stores.cookie import CookieStateStore
+from auth0_cte.session.stores.memory import MemoryStateStore
 from auth0_cte.session.stores.redis import RedisStateStore
 from auth0_cte.session.stores.sql import SQLStateStore
 from tests.integration.apps import configure_django

@@ -16,7 +16,7 @@ from auth0_cte import (
     SessionSettings,
     TransportError,
 )
-from auth0_cte.session.stores.cookie import StateStore
+from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.session.clients import MakeClient
 from tests.session.test_login import new_jar, options

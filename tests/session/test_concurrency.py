@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 
 from auth0_cte import AccessTokenError, ServerClient, SessionError
-from auth0_cte.session.stores.cookie import StateStore
+from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.session.clients import SECRET, MakeClient
 from tests.session.refreshing_process import THREADS as THREADS_OF_A_PROCESS

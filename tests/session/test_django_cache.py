@@ -13,7 +13,7 @@ from django.test import override_settings
 
 from auth0_cte import SessionError
 from auth0_cte.django import DjangoCacheStateStore
-from auth0_cte.session.stores.cookie import Owner, Record
+from auth0_cte.session.stores.contract import Owner, Record
 from tests.integration.apps import configure_django
 
 ISSUER = "https://tenant.auth0.com/"

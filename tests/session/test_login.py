@@ -18,7 +18,7 @@ from auth0_cte import (
     SessionSettings,
 )
 from auth0_cte.jose import Sealer
-from auth0_cte.session.stores.cookie import StateStore
+from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.session.clients import SECRET, MakeClient
 

@@ -12,7 +12,7 @@ import pytest
 from attrs import define, field, frozen
 
 from auth0_cte import ServerClient, SessionError
-from auth0_cte.session.stores.cookie import StateStore
+from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import LocalTenant
 from tests.services import Server, start_postgres, start_redis
 from tests.session.clients import MakeClient

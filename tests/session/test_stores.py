@@ -8,7 +8,9 @@ import time
 import pytest
 
 from auth0_cte import SessionError
-from auth0_cte.session.stores.cookie import CookieStateStore, MemoryStateStore, Owner, Record, StateStore, file_name
+from auth0_cte.session.stores.contract import Owner, Record, StateStore, file_name
+from auth0_cte.session.stores.cookie import CookieStateStore
+from auth0_cte.session.stores.memory import MemoryStateStore
 from auth0_cte.session.stores.redis import RedisStateStore
 from auth0_cte.session.stores.sql import SQLStateStore
 from tests.services import RedisServer

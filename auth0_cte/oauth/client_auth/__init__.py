@@ -1,1 +1,1 @@
-"""client_auth: to be described."""
+"""How the application authenticates to the token endpoint."""

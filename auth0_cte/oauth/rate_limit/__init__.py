@@ -1,1 +1,1 @@
-"""rate_limit: to be described."""
+"""The limit on exchanges that the client keeps by itself."""

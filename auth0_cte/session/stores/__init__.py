@@ -1,1 +1,1 @@
-"""stores: to be described."""
+"""Where sessions are kept: in cookies, in memory, in Redis, in SQL databases."""

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from auth0_cte.error import SessionError
-from auth0_cte.session.stores.cookie import LOCK_SECONDS, Record, file_name, wait_for_lock
+from auth0_cte.session.stores.contract import LOCK_SECONDS, Record, file_name, wait_for_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import redis
 
-    from auth0_cte.session.stores.cookie import Owner
+    from auth0_cte.session.stores.contract import Owner
 
 __all__ = ["RedisStateStore", "client_from_url"]
 

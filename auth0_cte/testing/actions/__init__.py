@@ -1,1 +1,1 @@
-"""actions: to be described."""
+"""What user code runs in: the event and the api of Actions."""

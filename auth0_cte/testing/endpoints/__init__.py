@@ -1,1 +1,1 @@
-"""endpoints: to be described."""
+"""What the tenant answers: one module an endpoint or grant."""

@@ -1,1 +1,1 @@
-"""issued: to be described."""
+"""What the tenant has handed out: tokens and sessions."""

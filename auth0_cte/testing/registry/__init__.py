@@ -1,1 +1,1 @@
-"""registry: to be described."""
+"""What is configured at the tenant: users, applications, organizations, APIs, keys."""

@@ -1,1 +1,1 @@
-"""wire: to be described."""
+"""How requests reach the tenant: sockets, requests sessions, scripted faults."""
