@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from auth0_cte._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from auth0_cte.auth_server.async_server_client import AsyncServerClient
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
         LoginWithCustomTokenExchangeResult,
         MfaAuthenticator,
         MfaChallenge,
-        RateLimitKind,
-        RateLimitStatus,
         Session,
         SessionTransferTokenResult,
         TokenExchangeResponse,
@@ -46,6 +44,8 @@ if TYPE_CHECKING:
         MfaRequiredError,
         OrganizationError,
         RateLimitError,
+        RateLimitKind,
+        RateLimitStatus,
         SessionError,
         TransportError,
         TransportTimeoutError,
@@ -57,10 +57,10 @@ if TYPE_CHECKING:
         ClientAuth,
         ClientSecretBasic,
         ClientSecretPost,
-        MutualTls,
-        PrivateKeyJwt,
         PublicClient,
     )
+    from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
+    from auth0_cte.oauth.client_auth.private_key_jwt import PrivateKeyJwt
     from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
     from auth0_cte.oauth.events import (
         ClientEvent,
@@ -159,10 +159,10 @@ _HOMES = {
         "ClientAuth",
         "ClientSecretBasic",
         "ClientSecretPost",
-        "MutualTls",
-        "PrivateKeyJwt",
         "PublicClient",
     ),
+    "oauth.client_auth.mutual_tls": ("MutualTls",),
+    "oauth.client_auth.private_key_jwt": ("PrivateKeyJwt",),
     "oauth.dpop": ("DPoPKey", "DPoPNonceStore"),
     "oauth.events": (
         "ClientEvent",
@@ -189,8 +189,6 @@ _HOMES = {
         "LoginWithCustomTokenExchangeResult",
         "MfaAuthenticator",
         "MfaChallenge",
-        "RateLimitKind",
-        "RateLimitStatus",
         "Session",
         "SessionTransferTokenResult",
         "TokenExchangeResponse",

@@ -6,14 +6,15 @@ No message, attribute or ``__cause__`` carries a token, a secret or a request bo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from attrs import frozen
 
 from auth0_cte.error_hints import HINTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from auth0_cte.auth_types import RateLimitKind, RateLimitStatus
 
 __all__ = [
     "AccessTokenError",
@@ -29,6 +30,8 @@ __all__ = [
     "MfaRequiredError",
     "OrganizationError",
     "RateLimitError",
+    "RateLimitKind",
+    "RateLimitStatus",
     "SessionError",
     "TransportError",
     "TransportTimeoutError",
@@ -238,6 +241,27 @@ class MfaRequiredError(CustomTokenExchangeError):
     pending_login: str | None = None
     mfa_token: str | None = None
     mfa_requirements: Mapping[str, Sequence[Mapping[str, str]]] | None = None
+
+
+RateLimitKind: TypeAlias = Literal["ip_block", "tenant", "policy", "local", "unknown"]
+"""Whose limit a `RateLimitError` is about."""
+
+
+@frozen(kw_only=True)
+class RateLimitStatus:
+    """What the server told about a rate limit; what it did not tell is None.
+
+    Args:
+        limit: Requests allowed in the window.
+        remaining: Requests left in the window.
+        reset_at: When the window ends, in Unix seconds.
+        policy: The name of the custom policy (``Auth0-RateLimit``); None for a limit of the tenant (``x-ratelimit-*``).
+    """
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_at: float | None = None
+    policy: str | None = None
 
 
 class RateLimitError(CustomTokenExchangeError):

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from flask import Blueprint, abort, current_app, g, request
 from werkzeug.local import LocalProxy
 
+from auth0_cte.auth_server.backchannel import answer_logout_request
 from auth0_cte.auth_server.server_client import ServerClient
 from auth0_cte.auth_server.settings import options_from_names
 from auth0_cte.session.carrier import StagedCarrier
-from auth0_cte.session.logout import answer_logout_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

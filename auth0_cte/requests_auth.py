@@ -19,7 +19,7 @@ from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import Auth0CTEError, ConfigurationError, without_frames
 from auth0_cte.exchange.cache import SKEW, check_seconds
 from auth0_cte.exchange.options import validate
-from auth0_cte.oauth.domain import is_loopback
+from auth0_cte.foundation.urls import is_loopback
 from auth0_cte.token_source import CurrentToken, scheme_of
 
 if TYPE_CHECKING:

@@ -26,10 +26,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from auth0_cte.auth_server.async_server_client import AsyncServerClient
+from auth0_cte.auth_server.backchannel import answer_logout_request
 from auth0_cte.auth_types import Session  # noqa: TC001 - FastAPI reads the annotations of dependencies
 from auth0_cte.error import ConfigurationError
 from auth0_cte.session.carrier import SCOPE_STATE, StagedCarrier
-from auth0_cte.session.logout import answer_logout_request
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

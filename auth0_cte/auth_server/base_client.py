@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from auth0_cte.auth_server import settings as check
+from auth0_cte.foundation.validation import check_positive, check_secrets
 from auth0_cte.oauth.discovery import Discovery
 from auth0_cte.oauth.observer import Observer
 from auth0_cte.oauth.retry import RetryPolicy
@@ -18,8 +19,6 @@ from auth0_cte.transport.headers import common_headers
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping, Sequence
-
-    import requests
 
     from auth0_cte.auth_types import AuthorizationParams, DomainResolver
     from auth0_cte.exchange.cache import ExchangeCacheBackend
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from auth0_cte.session.manager import SessionManager
     from auth0_cte.session.settings import SessionSettings
     from auth0_cte.session.stores.contract import StateStore
+    from auth0_cte.transport.client import InjectedSession
 
 __all__ = ["BaseClient"]
 
@@ -60,7 +60,7 @@ class BaseClient:
         pool_size: int = 64,
         ca_bundle: str | os.PathLike[str] | None = None,
         ssl_context: ssl.SSLContext | None = None,
-        session: requests.Session | None = None,
+        session: InjectedSession | None = None,
         state_store: StateStore | None = None,
         state_identifier: str = "_a0_session",
         session_settings: SessionSettings | None = None,
@@ -73,8 +73,8 @@ class BaseClient:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._domain, self._client_id = check.check_domain(domain), check.check_client_id(client_id)
-        self._secrets = check.check_secrets(secret)
-        self._timeout, self._clock = check.check_positive("timeout", timeout), clock
+        self._secrets = check_secrets(secret)
+        self._timeout, self._clock = check_positive("timeout", timeout), clock
         self._algorithms = check.check_algorithms(id_token_algorithms, client_secret)
         self._leeway = check.check_leeway(leeway)
         self._client_secret = client_secret
@@ -82,9 +82,9 @@ class BaseClient:
         assertion = (client_assertion_signing_key, client_assertion_signing_alg)
         authentication = check.check_client_auth(client_auth, client_secret, assertion, clock)
         settings = TransportSettings(
-            connect_timeout=check.check_positive("connect_timeout", connect_timeout),
-            read_timeout=check.check_positive("read_timeout", read_timeout),
-            pool_size=check.check_positive("pool_size", pool_size),
+            connect_timeout=check_positive("connect_timeout", connect_timeout),
+            read_timeout=check_positive("read_timeout", read_timeout),
+            pool_size=check_positive("pool_size", pool_size),
             ca_bundle=check.check_ca_bundle(ca_bundle),
             ssl_context=check.check_ssl_context(ssl_context),
             load_certificate=check.check_certificate(client_auth, ssl_context, session),

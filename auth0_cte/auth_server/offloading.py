@@ -10,7 +10,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from auth0_cte.oauth.retry import sleeper, waited
+from auth0_cte.foundation.deadline import sleeper, waited
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,9 @@ from auth0_cte.error import AccessTokenError, exchange_failure, without_frames
 from auth0_cte.exchange.delegation import Delegation
 from auth0_cte.exchange.exchanger import ClientSteps, StoreOptions, guarded, login_result
 from auth0_cte.exchange.options import validate, with_openid
+from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.mfa.multi_factor import MultiFactor
 from auth0_cte.oauth.domain import resolve_domain
-from auth0_cte.oauth.retry import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import os
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.exchange.options import ExchangeDefaults, validate
-from auth0_cte.foundation.validation import is_asynchronous
-from auth0_cte.oauth.client_auth.base import ClientSecretPost, MutualTls, PrivateKeyJwt, PublicClient
+from auth0_cte.foundation.validation import MIN_SECRET_BYTES, is_asynchronous
+from auth0_cte.oauth.client_auth.base import ClientSecretPost, PublicClient
+from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
+from auth0_cte.oauth.client_auth.private_key_jwt import PrivateKeyJwt
 from auth0_cte.oauth.domain import issuer_url
 
 if TYPE_CHECKING:
@@ -37,20 +37,14 @@ __all__ = [
     "check_exchange_cache",
     "check_dpop",
     "check_leeway",
-    "check_positive",
     "check_rate_limit",
-    "check_secrets",
     "check_ssl_context",
     "options_from_names",
 ]
 
-logger: Final = logging.getLogger("auth0_cte")
 
-MIN_SECRET_BYTES: Final = 32
 MAX_LEEWAY: Final = 300.0
 KNOWN_ALGORITHMS: Final = frozenset({"RS256", "PS256", "ES256", "HS256"})
-
-Number = TypeVar("Number", int, float)
 
 
 def check_domain(domain: str | DomainResolver) -> str | DomainResolver:
@@ -120,24 +114,6 @@ def check_certificate(
             f"the client was given its {theirs}, which would not present this certificate: use {how} and MutualTls()"
         )
     return None if theirs is not None else client_auth.load_into
-
-
-def check_secrets(secret: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Make a tuple of one or several session secrets; a short one is a warning."""
-    secrets = () if secret is None else (secret,) if isinstance(secret, str) else tuple(secret)
-    for each in secrets:
-        if not isinstance(each, str) or not each:
-            raise ConfigurationError("secret is no text, or empty; generate one with: openssl rand -hex 32")
-        if len(each.encode()) < MIN_SECRET_BYTES:
-            logger.warning("secret is shorter than %d bytes; generate one with: openssl rand -hex 32", MIN_SECRET_BYTES)
-    return secrets
-
-
-def check_positive(name: str, value: Number) -> Number:
-    """Refuse what is no number above zero."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ConfigurationError(f"{name} is no number above zero")
-    return value
 
 
 def check_leeway(leeway: float) -> float:

@@ -12,12 +12,11 @@ from auth0_cte.auth_types.exchange import (
     DomainResolver,
     DomainResolverContext,
     LoginWithCustomTokenExchangeOptions,
-    RateLimitKind,
-    RateLimitStatus,
     SessionTransferTokenResult,
     TokenExchangeResponse,
     TokenSource,
 )
+from auth0_cte.error import RateLimitKind, RateLimitStatus
 
 if TYPE_CHECKING:
     from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge

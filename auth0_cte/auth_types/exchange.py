@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import field, frozen
 
@@ -18,8 +18,6 @@ __all__ = [
     "DomainResolver",
     "DomainResolverContext",
     "LoginWithCustomTokenExchangeOptions",
-    "RateLimitKind",
-    "RateLimitStatus",
     "SessionTransferTokenResult",
     "TokenExchangeResponse",
     "TokenSource",
@@ -169,27 +167,6 @@ class SessionTransferTokenResult:
     def token(self) -> str:
         """The token."""
         return self.session_transfer_token
-
-
-RateLimitKind: TypeAlias = Literal["ip_block", "tenant", "policy", "local", "unknown"]
-"""Whose limit a `RateLimitError` is about."""
-
-
-@frozen(kw_only=True)
-class RateLimitStatus:
-    """What the server told about a rate limit; what it did not tell is None.
-
-    Args:
-        limit: Requests allowed in the window.
-        remaining: Requests left in the window.
-        reset_at: When the window ends, in Unix seconds.
-        policy: The name of the custom policy (``Auth0-RateLimit``); None for a limit of the tenant (``x-ratelimit-*``).
-    """
-
-    limit: int | None = None
-    remaining: int | None = None
-    reset_at: float | None = None
-    policy: str | None = None
 
 
 @frozen(kw_only=True)

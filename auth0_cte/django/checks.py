@@ -10,13 +10,13 @@ from django.core.checks import Error, Tags, Warning, register  # noqa: A004 - Dj
 from django.core.exceptions import FieldDoesNotExist
 from django.utils.module_loading import import_string
 
-from auth0_cte.auth_server.settings import MIN_SECRET_BYTES
 from auth0_cte.django import users
 from auth0_cte.django.clients import get_client
 from auth0_cte.django.middleware import Auth0CTEMiddleware
 from auth0_cte.django.settings import find_faults
 from auth0_cte.django.store import DjangoCacheStateStore
 from auth0_cte.error import ConfigurationError
+from auth0_cte.foundation.validation import MIN_SECRET_BYTES
 from auth0_cte.session.stores.memory import MemoryStateStore
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 from auth0_cte.auth_server import settings as check
 from auth0_cte.auth_server.server_client import ServerClient
 from auth0_cte.error import Auth0CTEError, ConfigurationError
+from auth0_cte.foundation.validation import check_positive, check_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,16 +49,13 @@ _ARGUMENTS: Final = frozenset(inspect.signature(ServerClient).parameters)
 _CHECKS: Final[Mapping[str, Callable[[Any], object]]] = {
     "domain": check.check_domain,
     "client_id": check.check_client_id,
-    "secret": check.check_secrets,
+    "secret": check_secrets,
     "leeway": check.check_leeway,
     "rate_limit": check.check_rate_limit,
     "exchange_cache": check.check_exchange_cache,
     "ca_bundle": check.check_ca_bundle,
     "ssl_context": check.check_ssl_context,
-    **{
-        name: partial(check.check_positive, name)
-        for name in ("timeout", "connect_timeout", "read_timeout", "pool_size")
-    },
+    **{name: partial(check_positive, name) for name in ("timeout", "connect_timeout", "read_timeout", "pool_size")},
 }
 
 

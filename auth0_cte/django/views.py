@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpResponse, HttpResponseNotAllowed
 
+from auth0_cte.auth_server.backchannel import answer_logout_request
 from auth0_cte.django.clients import get_client
-from auth0_cte.session.logout import answer_logout_request
 
 if TYPE_CHECKING:
     from django.http import HttpRequest

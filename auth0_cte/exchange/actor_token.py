@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, frozen
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import CustomTokenExchangeOptions, TokenExchangeResponse
     from auth0_cte.jose import Jws
 
-__all__ = ["ActorRules", "id_token_expiry", "with_actor_settled"]
+__all__ = ["ActorRules", "with_actor_settled"]
 
 ALGORITHMS: Final = ("RS256", "PS256")
 """What Auth0 takes of an actor's ID token (Auth0, "Custom Token Exchange", delegated authorization)."""
@@ -61,9 +60,10 @@ class ActorRules:
     def fault(self, token: str, now: float) -> str | None:
         """Say why an ID token cannot be an actor's, or None."""
         from auth0_cte.jose import JoseError
+        from auth0_cte.oauth.id_token import read_unverified
 
         try:
-            jws, claims = _read(token)
+            jws, claims = read_unverified(token)
         except (JoseError, ValueError):
             return "is no JSON Web Token, but actor_token_type says that it is an ID token"
         if jws.header.get("alg") not in ALGORITHMS:
@@ -78,7 +78,9 @@ class ActorRules:
             return "was issued to another application (aud); Auth0 wants the one that sends it"
         if not isinstance(claims.get("sub"), str) or not claims["sub"]:
             return "has no sub"
-        expiry = _time(claims.get("exp"))
+        from auth0_cte.oauth.id_token import read_time
+
+        expiry = read_time(claims.get("exp"))
         if expiry is None:
             return "has no exp"
         return "has expired (exp); get a new one for the actor" if expiry <= now - self.leeway else None
@@ -90,29 +92,6 @@ class ActorRules:
         if isinstance(issuer, str) and self.is_signed_here(jws):
             return None
         return f"was not issued by the tenant at {self.issuer_url} (iss)"
-
-
-def id_token_expiry(token: str | None) -> float:
-    """Return when an ID token expires, in Unix seconds; 0 for none, or one that does not say."""
-    from auth0_cte.jose import JoseError
-
-    try:
-        return _time(_read(token or "")[1].get("exp")) or 0.0
-    except (JoseError, ValueError):
-        return 0.0
-
-
-def _read(token: str) -> tuple[Jws, Mapping[str, Any]]:
-    from auth0_cte.foundation.strict_json import loads_object
-    from auth0_cte.jose import Jws
-
-    jws = Jws.parse(token)
-    return jws, loads_object(jws.payload)
-
-
-def _time(value: object) -> float | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if number else None  # type: ignore[arg-type]  # it is a number
 
 
 def with_actor_settled(response: TokenExchangeResponse, options: CustomTokenExchangeOptions) -> TokenExchangeResponse:

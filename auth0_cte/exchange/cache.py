@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.auth_types import CustomTokenExchangeOptions, TokenExchangeResponse
     from auth0_cte.exchange.cache_key import ExchangeRequest
-    from auth0_cte.oauth.retry import Deadline
+    from auth0_cte.foundation.deadline import Deadline
 
 __all__ = [
     "ExchangeCache",

@@ -21,11 +21,12 @@ from auth0_cte.error import (
 )
 from auth0_cte.exchange.actor_token import ActorRules, with_actor_settled
 from auth0_cte.exchange.options import call_suppliers
-from auth0_cte.exchange.request import TOKEN_EXCHANGE_GRANT, from_reply, to_form, to_headers, to_refresh_form
+from auth0_cte.exchange.request import from_reply, to_form, to_headers, to_refresh_form
+from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.oauth.client_auth.base import PublicClient
 from auth0_cte.oauth.domain import domain_of, is_domain, resolve_domain
 from auth0_cte.oauth.proofs import with_binding
-from auth0_cte.oauth.retry import Deadline
+from auth0_cte.oauth.token_endpoint import TOKEN_EXCHANGE_GRANT
 
 if TYPE_CHECKING:
     from auth0_cte.auth_types import (

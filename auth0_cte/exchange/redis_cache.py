@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from attrs import fields, frozen
 
-from auth0_cte.auth_server.settings import check_secrets
 from auth0_cte.auth_types import TokenExchangeResponse
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.exchange.cache import SKEW, as_reused, check_seconds, detached, is_shareable, seconds_to_keep
+from auth0_cte.foundation.deadline import nap
 from auth0_cte.foundation.shared_calls import SharedCalls, waited_too_long
+from auth0_cte.foundation.validation import check_secrets
 from auth0_cte.jose import JoseError, Sealer
-from auth0_cte.oauth.retry import nap
 from auth0_cte.session.stores.redis import client_from_url
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import redis
 
     from auth0_cte.exchange.cache_key import ExchangeRequest
-    from auth0_cte.oauth.retry import Deadline
+    from auth0_cte.foundation.deadline import Deadline
 
 __all__ = ["RedisExchangeCache"]
 

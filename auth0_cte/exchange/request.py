@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from auth0_cte.auth_types import TokenExchangeResponse
 from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.oauth.token_endpoint import TOKEN_EXCHANGE_GRANT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import CustomTokenExchangeOptions
     from auth0_cte.oauth.client_auth.base import Form
 
-__all__ = ["TOKEN_EXCHANGE_GRANT", "from_reply", "to_form", "to_headers", "to_refresh_form"]
+__all__ = ["from_reply", "to_form", "to_headers", "to_refresh_form"]
 
-TOKEN_EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 MAX_EXPIRES_IN: Final = 2**31
 
 _NUMBER: Final = r"[0-9]{1,10}"

@@ -10,8 +10,8 @@ from auth0_cte.exchange.actor_token import with_actor_settled
 from auth0_cte.exchange.exchanger import ClientSteps, StoreOptions, guarded
 from auth0_cte.exchange.options import check_text, check_token
 from auth0_cte.exchange.request import to_form, to_headers, to_refresh_form
+from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.oauth.domain import resolve_domain
-from auth0_cte.oauth.retry import Deadline
 
 if TYPE_CHECKING:
     from auth0_cte.auth_types import CustomTokenExchangeOptions, TokenExchangeResponse

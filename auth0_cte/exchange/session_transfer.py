@@ -12,7 +12,8 @@ from urllib.parse import SplitResult, quote, unquote_plus, urlsplit
 from auth0_cte.auth_types import SessionTransferTokenResult, TokenExchangeResponse
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.oauth.domain import authority_of, is_loopback
+from auth0_cte.foundation.urls import is_loopback
+from auth0_cte.oauth.domain import authority_of
 from auth0_cte.token_types import SESSION_TRANSFER_TOKEN
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from attrs import define
 
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError, TransportTimeoutError, without_frames
 from auth0_cte.foundation.concurrency import SingleFlight
-from auth0_cte.oauth.retry import sleeper
+from auth0_cte.foundation.deadline import sleeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from auth0_cte.oauth.retry import Deadline
+    from auth0_cte.foundation.deadline import Deadline
 
 __all__ = ["SharedCalls", "twin_of", "waited_too_long"]
 

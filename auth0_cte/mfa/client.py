@@ -21,9 +21,9 @@ from auth0_cte.transport.client import HttpRequest, UnusableReplyError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.oauth.client_auth.base import Form
     from auth0_cte.oauth.discovery import Issuer
-    from auth0_cte.oauth.retry import Deadline
     from auth0_cte.oauth.token_endpoint import TokenEndpoint
 
 __all__ = ["MfaApi", "mfa_form"]

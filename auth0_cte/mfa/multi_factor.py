@@ -13,8 +13,8 @@ from auth0_cte.error import CustomTokenExchangeError, MfaRequiredError, SessionE
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.exchange.exchanger import ClientSteps, StoreOptions, guarded, login_result
 from auth0_cte.exchange.options import check_text, check_token
+from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.oauth.domain import domain_of, is_domain, issuer_url, resolve_domain
-from auth0_cte.oauth.retry import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,15 +15,15 @@ from attrs import field, frozen
 from auth0_cte.error import DiscoveryError, TransportError, TransportTimeoutError
 from auth0_cte.foundation.concurrency import SingleFlight, TTLCache
 from auth0_cte.foundation.strict_json import loads_object
-from auth0_cte.oauth.domain import is_loopback
+from auth0_cte.foundation.urls import is_loopback
 from auth0_cte.oauth.retry import RetryPolicy
 from auth0_cte.transport.client import HttpRequest, UnusableReplyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.jose import KeySet
-    from auth0_cte.oauth.retry import Deadline
     from auth0_cte.transport.client import Http
 
 __all__ = ["Discovery", "Issuer"]

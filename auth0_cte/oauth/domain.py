@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.auth_types import DomainResolverContext
 from auth0_cte.error import ConfigurationError
+from auth0_cte.foundation.urls import is_loopback
 from auth0_cte.foundation.validation import call_given
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ __all__ = [
     "authority_of",
     "domain_of",
     "is_domain",
-    "is_loopback",
     "issuer_url",
     "resolve_domain",
     "resolver_context",
@@ -30,16 +29,6 @@ __all__ = [
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST: Final = rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?=[A-Za-z0-9-]*[A-Za-z]){_LABEL}\Z"
 _AUTHORITY: Final = r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?\Z"
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine: ``localhost``, 127.0.0.0/8 or ``::1``."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def issuer_url(domain: str) -> str:

@@ -12,7 +12,7 @@ from auth0_cte.oauth.rate_headers import read_rate_limit, read_retry_after, seco
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from auth0_cte.auth_types import RateLimitKind, RateLimitStatus
+    from auth0_cte.error import RateLimitKind, RateLimitStatus
     from auth0_cte.oauth.client_auth.base import Form
     from auth0_cte.transport.client import Reply
 

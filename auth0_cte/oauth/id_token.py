@@ -10,19 +10,22 @@ from attrs import field, frozen
 
 from auth0_cte.auth_types.actor import Actor
 from auth0_cte.error import DiscoveryError, IdTokenError, TransportError
+from auth0_cte.foundation.strict_json import loads_object
 from auth0_cte.jose import JoseError, Jws, NoKeyError, VerificationKey, b64url_encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.oauth.discovery import Discovery, Issuer
-    from auth0_cte.oauth.retry import Deadline
 
-__all__ = ["IdTokenVerifier", "actor_chain"]
+__all__ = ["IdTokenVerifier", "actor_chain", "id_token_expiry", "read_time", "read_unverified"]
 
 DEFAULT_ALGORITHMS: Final = ("RS256", "PS256", "ES256")
 MAX_SUB_LENGTH: Final = 255
 MAX_LOGOUT_TOKEN_AGE: Final = 3600.0
+MAX_TIME: Final = 2.0**53
+"""Beyond any clock; compared before arithmetic, which numbers of hundreds of digits would break."""
 LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
 
@@ -190,3 +193,29 @@ def actor_chain(claims: Mapping[str, Any]) -> Actor | None:
         return Actor.from_claim(claims.get("act"))
     except ValueError as error:
         raise IdTokenError(f"the token is refused: act {error}", claim="act") from None
+
+
+def read_unverified(token: str) -> tuple[Jws, dict[str, Any]]:
+    """Return the parts and the claims of a JSON Web Token whose signature somebody else verifies.
+
+    Raises:
+        JoseError: It is not a JSON Web Token.
+        ValueError: Its payload is not a JSON object.
+    """
+    jws = Jws.parse(token)
+    return jws, loads_object(jws.payload)
+
+
+def read_time(value: object) -> float | None:
+    """Return a claim that is a time in Unix seconds; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_TIME:
+        return None
+    return float(value)
+
+
+def id_token_expiry(token: str | None) -> float:
+    """Return when an ID token expires, in Unix seconds; 0 for none, or one that does not say."""
+    try:
+        return read_time(read_unverified(token or "")[1].get("exp")) or 0.0
+    except (JoseError, ValueError):
+        return 0.0

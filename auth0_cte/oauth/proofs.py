@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from auth0_cte.auth_types import TokenExchangeResponse
     from auth0_cte.error import Auth0CTEError
+    from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
-    from auth0_cte.oauth.retry import Deadline
 
 __all__ = ["NO_PROOFS", "Proofs", "SignedProofs", "with_binding"]
 

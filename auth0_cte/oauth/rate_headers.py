@@ -10,7 +10,7 @@ import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
-from auth0_cte.auth_types import RateLimitStatus
+from auth0_cte.error import RateLimitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Which failures may be tried again, how long to wait before, and the deadline of a whole call.
+"""Which failures may be tried again, how long to wait before, within the deadline of the whole call.
 
 A subject token may be single-use, so the rule is narrow: a second attempt only when nothing of the first was sent, or
 when the server itself asked to come back. Written by hand because the decision needs the error body
@@ -9,57 +9,26 @@ from __future__ import annotations
 
 import random
 import threading
-import time
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
 from auth0_cte.error import CustomTokenExchangeError, RateLimitError, TransportError, TransportTimeoutError
 from auth0_cte.foundation.concurrency import reset_in_child
+from auth0_cte.foundation.deadline import nap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from auth0_cte.error import Auth0CTEError
+    from auth0_cte.foundation.deadline import Deadline
 
-__all__ = ["Deadline", "RetryBudget", "RetryPolicy", "nap", "sleeper", "waited"]
+__all__ = ["RetryBudget", "RetryPolicy"]
 
 MAX_UNSENT_RETRIES: Final = 2
 MAX_ASKED_RETRIES: Final = 1
 BACKOFF_BASE: Final = 0.2
 BACKOFF_CAP: Final = 2.0
-
-
-sleeper: Final[ContextVar[Callable[[float], None]]] = ContextVar("auth0_cte_sleeper", default=time.sleep)
-"""How this context waits: asynchronous code must be able to cancel a wait, which ``time.sleep`` does not allow."""
-
-waited: Final[ContextVar[float]] = ContextVar("auth0_cte_waited", default=0.0)
-"""The seconds that the call of this context waited for a thread: they count towards its deadline."""
-
-
-def nap(seconds: float) -> None:
-    """Wait as this context waits."""
-    sleeper.get()(seconds)
-
-
-class Deadline:
-    """The moment by which a call ends, retries and body included.
-
-    Args:
-        seconds: From now, less what the call has waited before it could begin.
-        monotonic: A clock that never jumps.
-    """
-
-    __slots__ = ("_ends_at", "_monotonic")
-
-    def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._ends_at = monotonic() + seconds - waited.get()
-
-    def remaining(self) -> float:
-        """Return the seconds that are left, not below zero."""
-        return max(0.0, self._ends_at - self._monotonic())
 
 
 class RetryBudget:

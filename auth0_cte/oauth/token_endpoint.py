@@ -11,7 +11,6 @@ from attrs import field, frozen
 
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.exchange.request import TOKEN_EXCHANGE_GRANT
 from auth0_cte.foundation.strict_json import loads_object
 from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
 from auth0_cte.oauth.domain import domain_of
@@ -24,17 +23,19 @@ from auth0_cte.transport.client import HttpRequest, UnusableReplyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.oauth.client_auth.base import ClientAuth, Form
     from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
     from auth0_cte.oauth.observer import TokenRequests
     from auth0_cte.oauth.rate_limit.limiter import RateLimit
     from auth0_cte.oauth.rate_limit.turns import Turns
-    from auth0_cte.oauth.retry import Deadline, RetryPolicy
+    from auth0_cte.oauth.retry import RetryPolicy
     from auth0_cte.transport.client import Http, Reply
 
-__all__ = ["TokenEndpoint"]
+__all__ = ["TOKEN_EXCHANGE_GRANT", "TokenEndpoint"]
 
+TOKEN_EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 FORM: Final = "application/x-www-form-urlencoded"
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch

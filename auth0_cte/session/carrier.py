@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from auth0_cte.oauth.domain import is_loopback, resolver_context
+from auth0_cte.foundation.urls import is_loopback
+from auth0_cte.oauth.domain import resolver_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping

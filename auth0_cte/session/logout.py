@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from auth0_cte.error import ConfigurationError, DiscoveryError, IdTokenError, SessionError, TransportError
+from auth0_cte.error import ConfigurationError, IdTokenError
 from auth0_cte.foundation.concurrency import TTLCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from auth0_cte.auth_server.server_client import ServerClient
     from auth0_cte.session.stores.contract import StateStore
 
-__all__ = ["LogoutTokens", "answer_logout_request", "logout_url"]
-
-logger: Final = logging.getLogger("auth0_cte")
+__all__ = ["LogoutTokens", "logout_url"]
 
 REMEMBERED_SECONDS: Final = 2 * 3600.0
 """Longer than any logout token is accepted."""
@@ -45,23 +41,6 @@ def _check_return_to(url: str) -> None:
     parts = urlsplit(url) if isinstance(url, str) and url.isprintable() and " " not in url else None
     if parts is None or parts.scheme not in ("https", "http") or not parts.hostname:
         raise ConfigurationError("return_to is no absolute http or https URL")
-
-
-def answer_logout_request(client: ServerClient, logout_token: object, store_options: Mapping[str, Any]) -> int:
-    """Carry a back-channel logout request out, and return the HTTP status to answer it with.
-
-    200 when it was carried out, 400 when the token is not acceptable, 501 when the store cannot find sessions, and 503
-    when it or Auth0 cannot be reached, or no domain found (OpenID Connect Back-Channel Logout 1.0, section 2.8).
-    """
-    try:
-        client.handle_backchannel_logout(logout_token if isinstance(logout_token, str) else "", store_options)
-    except IdTokenError as error:
-        logger.warning("a logout token was refused: %s", error)
-        return 503 if error.code == "JWKS_UNAVAILABLE" else 400
-    except (SessionError, TransportError, DiscoveryError, ConfigurationError) as error:
-        logger.warning("a back-channel logout could not be carried out: %s", error)
-        return 501 if error.code == "UNSUPPORTED_BY_STORE" else 503
-    return 200
 
 
 class LogoutTokens:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
 
@@ -25,7 +25,7 @@ from urllib3.util import Timeout, create_urllib3_context
 
 from auth0_cte.error import ConfigurationError, TransportError, TransportTimeoutError
 from auth0_cte.foundation.concurrency import reset_in_child
-from auth0_cte.oauth.domain import is_loopback
+from auth0_cte.foundation.urls import is_loopback
 from auth0_cte.transport.connections import POOL_CLASSES, HandshakeError, RefusedCertificateError, current_call
 
 if TYPE_CHECKING:
@@ -33,9 +33,12 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
-    from auth0_cte.oauth.retry import Deadline
+    from auth0_cte.foundation.deadline import Deadline
 
-__all__ = ["Http", "HttpRequest", "Reply", "TransportSettings", "UnusableReplyError"]
+__all__ = ["Http", "InjectedSession", "HttpRequest", "Reply", "TransportSettings", "UnusableReplyError"]
+
+InjectedSession: TypeAlias = requests.Session
+"""A session that the application configured; only this package names its type."""
 
 MAX_REPLY_BYTES: Final = 1024 * 1024
 MAX_ROUTES: Final = 512

@@ -21,7 +21,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 if TYPE_CHECKING:
     import socket
 
-    from auth0_cte.oauth.retry import Deadline
+    from auth0_cte.foundation.deadline import Deadline
 
 __all__ = ["POOL_CLASSES", "HandshakeError", "RefusedCertificateError", "current_call"]
 

@@ -7,13 +7,13 @@ import json
 import platform
 from functools import lru_cache
 
+from auth0_cte._version import __version__
+
 __all__ = ["common_headers"]
 
 
 @lru_cache(maxsize=2)
 def _headers(telemetry: bool) -> dict[str, str]:
-    from auth0_cte import __version__
-
     headers = {
         # Auth0 answers 403 to requests without one.
         "User-Agent": f"auth0-cte/{__version__}",

@@ -130,7 +130,7 @@ async def test_a_cancelled_exchange_is_not_abandoned(raw_server: RawServer) -> N
 
 
 def _deadline() -> Any:
-    from auth0_cte.oauth.retry import Deadline
+    from auth0_cte.foundation.deadline import Deadline
 
     return Deadline(10)
 

@@ -15,8 +15,8 @@ from jwcrypto.jwk import JWK, JWKSet
 from jwcrypto.jwt import JWT
 
 from auth0_cte import ServerClient
+from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.jose import Sealer
-from auth0_cte.oauth.retry import Deadline
 from tests.benchmarks.by_hand import AesCbcHmac, AesGcm, Signed, rsa_key, seal_key
 from tests.benchmarks.contenders import CLIENT_ID, SCOPE, SUBJECT
 from tests.benchmarks.measure import Contender

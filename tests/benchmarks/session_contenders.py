@@ -21,7 +21,7 @@ import requests
 from attrs import field, frozen
 
 from auth0_cte import LoginWithCustomTokenExchangeOptions, ServerClient
-from auth0_cte.oauth.retry import Deadline
+from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.transport.client import Http, HttpRequest, TransportSettings
 from auth0_cte.transport.headers import common_headers
 from tests.benchmarks.by_hand import AesCbcHmac, AesGcm, Seal, Signed, Unseal, rsa_key, seal_key

@@ -15,9 +15,9 @@ from auth0_cte import (
     RetryPolicy,
     ServerClient,
 )
+from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.jose import SigningKey
 from auth0_cte.oauth.discovery import Discovery
-from auth0_cte.oauth.retry import Deadline
 from auth0_cte.transport.client import Http, TransportSettings
 from tests.conftest import DOMAIN, ISSUER, TOKEN_ENDPOINT
 from tests.foundation.test_concurrency import Now

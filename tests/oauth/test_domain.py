@@ -20,7 +20,7 @@ from auth0_cte import (
     ServerClient,
     SessionSettings,
 )
-from auth0_cte.session.logout import answer_logout_request
+from auth0_cte.auth_server.backchannel import answer_logout_request
 from auth0_cte.testing import FakeClock, LocalTenant
 
 TYPE = "urn:acme:mcp-token"

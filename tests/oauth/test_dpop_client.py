@@ -211,10 +211,10 @@ def test_a_retry_is_proved_anew(raw_server: RawServer) -> None:
 
 def test_the_deadline_ends_the_wish_for_a_nonce(raw_server: RawServer) -> None:
     """The attempt with the nonce is part of the call: it is not made when the call's time is over."""
+    from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.oauth.dpop import DPoPNonceStore
     from auth0_cte.oauth.proofs import SignedProofs
-    from auth0_cte.oauth.retry import Deadline
 
     error = CustomTokenExchangeError("x", code="use_dpop_nonce", error="use_dpop_nonce", status_code=400)
     for seconds, expected in [(0.0, False), (60.0, True)]:

@@ -23,8 +23,8 @@ from auth0_cte import (
     ServerClient,
     TokenRequestRetried,
 )
-from auth0_cte.oauth.rate_limit.limiter import LocalBucket, Pace, Turn
-from auth0_cte.oauth.retry import Deadline
+from auth0_cte.foundation.deadline import Deadline
+from auth0_cte.oauth.rate_limit.bucket import LocalBucket, Pace, Turn
 from auth0_cte.testing import LocalTenant
 from auth0_cte.testing.endpoints.rate_limits import Refill
 from tests.raw_server import TOKENS, RawServer, reply, send

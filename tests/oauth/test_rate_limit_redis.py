@@ -21,7 +21,7 @@ from auth0_cte import (
     RateLimitStatus,
     RetryPolicy,
 )
-from auth0_cte.oauth.rate_limit.limiter import Pace
+from auth0_cte.oauth.rate_limit.bucket import Pace
 from auth0_cte.oauth.rate_limit.redis_bucket import RedisBucket
 from auth0_cte.testing import LocalTenant
 from tests.services import RedisServer, start_redis

@@ -9,8 +9,6 @@ from urllib.parse import quote_plus
 from attrs import field, frozen
 
 from auth0_cte.error import ConfigurationError
-from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
-from auth0_cte.oauth.client_auth.private_key_jwt import PrivateKeyJwt
 
 if TYPE_CHECKING:
     from attrs import Attribute
@@ -22,8 +20,6 @@ __all__ = [
     "ClientSecretBasic",
     "ClientSecretPost",
     "Form",
-    "MutualTls",
-    "PrivateKeyJwt",
     "PublicClient",
 ]
 

@@ -9,30 +9,28 @@ served, or that the deadline would pass before.
 
 from __future__ import annotations
 
-import bisect
 import logging
-import math
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Protocol
-
-from attrs import frozen
+from typing import TYPE_CHECKING, Final
 
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError, RateLimitError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.foundation.concurrency import reset_in_child
-from auth0_cte.oauth.retry import nap
+from auth0_cte.foundation.deadline import nap
+from auth0_cte.oauth.rate_limit.bucket import LocalBucket, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import redis
 
-    from auth0_cte.auth_types import RateLimitStatus
-    from auth0_cte.oauth.retry import Deadline
+    from auth0_cte.error import RateLimitStatus
+    from auth0_cte.foundation.deadline import Deadline
+    from auth0_cte.oauth.rate_limit.bucket import Bucket, Turn
 
-__all__ = ["Bucket", "Pace", "RateLimit", "Turn"]
+__all__ = ["RateLimit"]
 
 logger: Final = logging.getLogger("auth0_cte")
 
@@ -44,133 +42,6 @@ MAX_REQUEST_SHARE: Final = 1.0
 
 _RATE: Final = r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*(s|sec|second|m|min|minute|h|hour)\s*"
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-@frozen(kw_only=True)
-class Pace:
-    """How fast turns come.
-
-    Args:
-        interval: Seconds between two turns.
-        burst: Turns that can be had at once after a rest.
-    """
-
-    interval: float
-    burst: int
-
-    @property
-    def tolerance(self) -> float:
-        """How many seconds ahead of its even time a turn may be taken."""
-        return (self.burst - 1) * self.interval
-
-    def first_turn(self, even: float, base: float) -> float:
-        """Return the earliest turn after ``base``, taken or not, when an even flow has its next one at ``even``."""
-        ahead = even - self.tolerance - base
-        # A hair less, lest a sum of fractions seem to be a whole turn more.
-        return base if ahead <= 0 else base + ahead - self.interval * (math.ceil(ahead / self.interval - 1e-6) - 1)
-
-
-@frozen
-class Turn:
-    """A place in the order of turns.
-
-    Args:
-        slot: When it is, on the bucket's own clock, which stands still while the bucket is paused.
-        wait: Seconds until then, as seen when it was taken.
-        granted: False when the wait was longer than allowed: the turn was not taken.
-    """
-
-    slot: float
-    wait: float
-    granted: bool
-
-
-class Bucket(Protocol):
-    """Turns at one tenant, in this process or shared; every method is one atomic step."""
-
-    def reserve(self, max_wait: float) -> Turn:
-        """Take the next turn, unless it is more than ``max_wait`` seconds away."""
-        ...
-
-    def due_in(self, turn: Turn) -> float:
-        """Return the seconds until a turn: a pause may have moved it."""
-        ...
-
-    def give_back(self, turn: Turn) -> None:
-        """Let somebody else have a turn that was not used."""
-
-    def pause(self, seconds: float) -> None:
-        """Move all turns, those that are taken too, so that none comes before so many seconds have passed."""
-
-    def drain(self, remaining: int, age: float) -> None:
-        """Forget turns saved up beyond ``remaining``, as the server counted ``age`` seconds ago."""
-
-
-class LocalBucket:
-    """Turns of this process.
-
-    Args:
-        pace: How fast turns come.
-        monotonic: A clock that never jumps.
-    """
-
-    def __init__(self, pace: Pace, monotonic: Callable[[], float]) -> None:
-        self._pace, self._monotonic = pace, monotonic
-        # On the bucket's clock: when an even flow of turns would have the next one, and turns that were given back.
-        self._next = -math.inf
-        self._free: list[float] = []
-        # How far the bucket's clock is behind, and until when it stands still.
-        self._behind, self._paused_until = 0.0, -math.inf
-        self._lock = threading.Lock()
-        reset_in_child(self)
-
-    def _after_fork_in_child(self) -> None:
-        self._lock = threading.Lock()
-
-    def reserve(self, max_wait: float) -> Turn:
-        """Take the next turn, unless it is more than ``max_wait`` seconds away."""
-        with self._lock:
-            now, base = self._now()
-            del self._free[: bisect.bisect_left(self._free, base)]
-            even = max(self._next, base)
-            slot = self._free[0] if self._free else max(base, even - self._pace.tolerance)
-            turn = Turn(slot, slot + self._behind - now, granted=slot + self._behind - now <= max_wait)
-            if turn.granted and self._free:
-                del self._free[0]
-            elif turn.granted:
-                self._next = even + self._pace.interval
-            return turn
-
-    def due_in(self, turn: Turn) -> float:
-        """Return the seconds until a turn."""
-        with self._lock:
-            return max(turn.slot + self._behind, self._paused_until) - self._monotonic()
-
-    def give_back(self, turn: Turn) -> None:
-        """Let the next who asks have the turn."""
-        with self._lock:
-            bisect.insort(self._free, turn.slot)
-
-    def pause(self, seconds: float) -> None:
-        """Stop the bucket's clock."""
-        with self._lock:
-            now, base = self._now()
-            self._next = max(self._next, base + self._pace.tolerance)
-            shift = now + seconds - self._behind - self._pace.first_turn(self._next, base)
-            if shift > 0:
-                self._behind += shift
-                self._paused_until = now + seconds
-
-    def drain(self, remaining: int, age: float) -> None:
-        """Forget turns saved up."""
-        with self._lock:
-            _, base = self._now()
-            used = self._pace.burst - remaining
-            self._next = max(self._next, base - age + used * self._pace.interval)
-
-    def _now(self) -> tuple[float, float]:
-        now = self._monotonic()
-        return now, max(now, self._paused_until) - self._behind
 
 
 class RateLimit:

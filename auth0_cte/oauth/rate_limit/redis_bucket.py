@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.oauth.rate_limit.limiter import Turn
+from auth0_cte.oauth.rate_limit.bucket import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import redis
 
-    from auth0_cte.oauth.rate_limit.limiter import Pace
+    from auth0_cte.oauth.rate_limit.bucket import Pace
 
 __all__ = ["RedisBucket"]
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from auth0_cte.error import Auth0CTEError
+    from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.oauth.rate_limit.limiter import RateLimit
-    from auth0_cte.oauth.retry import Deadline
     from auth0_cte.transport.client import Reply
 
 __all__ = ["NO_TURNS", "LimitedTurns", "Turns"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from auth0_cte.foundation.strict_json import loads_object
+from auth0_cte.foundation.urls import is_loopback
 from auth0_cte.jose import JoseError, Jws, VerificationKey
-from auth0_cte.oauth.domain import is_loopback
 from auth0_cte.testing.journal import LogEntry
 from auth0_cte.testing.wire.messages import RefusalError, Reply
 

@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from auth0_cte.oauth.domain import is_loopback
+from auth0_cte.foundation.urls import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,8 @@ from auth0_cte.django import checks
 from auth0_cte.django.clients import get_client
 from auth0_cte.django.settings import given_options, names, source_of
 from auth0_cte.error import Auth0CTEError, ConfigurationError, DiscoveryError
+from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.oauth.domain import issuer_url
-from auth0_cte.oauth.retry import Deadline
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
