@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import responses
@@ -13,6 +15,34 @@ from tests.services import PostgresServer, RedisServer, start_postgres, start_re
 DOMAIN = "tenant.auth0.com"
 ISSUER = f"https://{DOMAIN}/"
 TOKEN_ENDPOINT = f"{ISSUER}oauth/token"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--reverse", action="store_true", help="run the tests in reversed order: none may need another")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("reverse"):
+        items.reverse()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_left() -> Iterator[None]:
+    """Fail the run when a process that a test started is still there at the end."""
+    before = _children()
+    yield
+    assert {} == {pid: command for pid, command in _children().items() if pid not in before}
+
+
+def _children() -> dict[int, str]:
+    """Return the children of this process with their commands; none where there is no ``/proc``."""
+    found: dict[int, str] = {}
+    for task in Path("/proc/self/task").glob("*/children"):
+        for pid in map(int, task.read_text().split()):
+            with suppress(OSError):
+                found[pid] = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return found
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import sys
 import redis
 
 from auth0_cte import RateLimit, ServerClient
-from tests.oauth.test_rate_limit import drive
+from tests.oauth.driving import drive
 
 
 def main(url: str, secret: str, redis_url: str, rate: str, seconds: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
-import time
 from typing import Any
 
 import anyio
@@ -14,7 +14,6 @@ from auth0_cte import (
     AsyncServerClient,
     ClientEvent,
     ConfigurationError,
-    CustomTokenExchangeError,
     MemoryStateStore,
     RateLimit,
     RateLimitError,
@@ -27,9 +26,10 @@ from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.oauth.rate_limit.bucket import LocalBucket, Pace, Turn
 from auth0_cte.testing import LocalTenant
 from auth0_cte.testing.endpoints.rate_limits import Refill
+from tests.oauth.driving import OPTIONS, drive
 from tests.raw_server import TOKENS, RawServer, reply, send
+from tests.virtual_time import VirtualTime
 
-OPTIONS: dict[str, Any] = {"subject_token": "a-token", "subject_token_type": "urn:acme:mcp-token"}
 TENANT = "https://tenant.auth0.com/"
 PACE = Pace(interval=1.0, burst=1)
 
@@ -339,51 +339,42 @@ def test_a_forked_child_takes_turns(now: Now) -> None:
     assert 0 == os.waitpid(pid, 0)[1]
 
 
-def drive(client: ServerClient, threads: int, seconds: float) -> tuple[int, list[CustomTokenExchangeError]]:
-    """Exchange in so many threads for so long; return how many succeeded in time, and all failures."""
-    end = time.monotonic() + seconds
-    done: list[float] = []
-    failures: list[CustomTokenExchangeError] = []
-
-    def run() -> None:
-        while time.monotonic() < end:
-            try:
-                client.custom_token_exchange(OPTIONS)
-            except CustomTokenExchangeError as error:
-                failures.append(error)
-            else:
-                done.append(time.monotonic())
-
-    workers = [threading.Thread(target=run) for _ in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return sum(moment < end for moment in done), failures
-
-
 @pytest.mark.parametrize(("refill", "seconds"), [("steady", 30.0), ("window", 20.0)])
-def test_a_limited_tenant_is_driven_at_its_limit(refill: Refill, seconds: float, tenant: LocalTenant) -> None:
-    """Eight threads at 4 a second: no 429 reaches a caller, and less than a tenth of the limit is left unused."""
+def test_a_limited_tenant_is_driven_at_its_limit(refill: Refill, seconds: float) -> None:
+    """Eight threads at 4 a second: no 429 reaches a caller, and less than a tenth of the limit is left unused.
+
+    Each request leaves up to 50 ms late, so that some are closer together than their turns.
+    """
+    now, late = VirtualTime(), random.Random(refill)
+    tenant = LocalTenant(clock=now)
+    tenant.accept("urn:acme:mcp-token", "auth0|ada")
     tenant.limit_exchanges(per_second=4, refill=refill)
-    with tenant.serve() as server, server.client(rate_limit="4/s", timeout=60) as client:
-        client.custom_token_exchange(OPTIONS)  # the tenant makes its keys for the first one
-        count, failures = drive(client, 8, seconds)
+    shared = RateLimit("4/s", monotonic=now, sleep=lambda wait: now.sleep(wait + late.uniform(0, 0.05)))
+    with tenant.serve() as server, server.client(rate_limit=shared, timeout=60) as client:
+        count, failures = drive(client, 8, seconds, clock=now, run=now.run)
     assert [] == failures
+    assert {"secte"} == {entry.type for entry in tenant.logs}
     assert 0.9 * 4 * seconds <= count <= 4 * seconds
 
 
-def test_a_limit_that_others_use_up_is_waited_out(tenant: LocalTenant) -> None:
+def test_a_limit_that_others_use_up_is_waited_out() -> None:
     """Where another program shares the tenant, a 429 is waited for by all and tried again, unseen by callers."""
+    now = VirtualTime()
     retries: list[ClientEvent] = []
 
     def on_event(event: ClientEvent) -> None:
         if isinstance(event, TokenRequestRetried):
             retries.append(event)
 
+    tenant = LocalTenant(clock=now)
+    tenant.accept("urn:acme:mcp-token", "auth0|ada")
     tenant.fail_next_with_rate_limit(reset_in=0.5)
-    with tenant.serve() as server, server.client(rate_limit="20/s", timeout=60, on_event=on_event) as client:
-        count, failures = drive(client, 4, 3)
+    settings: dict[str, Any] = {
+        "rate_limit": RateLimit("20/s", monotonic=now, sleep=now.sleep),
+        "retry": RetryPolicy(sleep=now.sleep),
+    }
+    with tenant.serve() as server, server.client(timeout=60, on_event=on_event, **settings) as client:
+        count, failures = drive(client, 4, 3, clock=now, run=now.run)
     assert [] == failures
     assert 1 == len(retries)
     assert count > 0

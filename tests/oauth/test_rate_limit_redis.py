@@ -180,9 +180,18 @@ async def test_the_mirror_shares_it_too(redis_server: RedisServer, tenant: Local
     assert 3 == sum(isinstance(event, ExchangeSucceeded) for event in events)
 
 
+def test_processes_leave_no_turn_unused(
+    client: redis.Redis, bucket: RedisBucket, request: pytest.FixtureRequest
+) -> None:
+    """Turns that several processes take are as even as those of one: together they go at the full rate."""
+    buckets = [bucket, *[RedisBucket(client, PACE, request.node.name) for _ in range(2)]]
+    slots = [each.reserve(1000).slot for _ in range(10) for each in buckets]
+    assert [10e6] * 29 == [after - before for before, after in pairwise(slots)]
+
+
 def test_three_processes_drive_a_tenant_at_its_limit(redis_server: RedisServer, tenant: LocalTenant) -> None:
-    """Together they stay below the limit: no 429 reaches any of them, and less than a tenth of it is left unused."""
-    seconds, rate, processes = 8.0, 8, 3
+    """In real time, too, they stay below the limit together: no 429 reaches any of them, and all get turns."""
+    seconds, rate, processes = 3.0, 8, 3
     tenant.limit_exchanges(per_second=rate)
     with tenant.serve() as server:
         arguments = [server.url, tenant.client_secret, redis_server.url, f"{rate}/s", str(seconds)]
@@ -196,6 +205,6 @@ def test_three_processes_drive_a_tenant_at_its_limit(redis_server: RedisServer, 
     assert (0, 0, 0) == failures
     stamps = sorted(entry.date for entry in tenant.logs if "secte" == entry.type)
     assert all(count > 0 for count in counts)
-    # While all are at work: how far apart two processes start is not what this is about.
-    middle = [stamp for stamp in stamps if stamps[0] + 2 <= stamp < stamps[0] + 7]
-    assert 0.9 * rate * 5 <= len(middle) <= rate * 5
+    # While one at least is at work; how many turns a busy machine sleeps through is not what this is about.
+    middle = [stamp for stamp in stamps if stamps[0] <= stamp < stamps[0] + 2.5]
+    assert rate <= len(middle) <= rate * 2.5 + 1

@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -541,13 +542,22 @@ def test_a_forked_child_opens_its_own_connections(raw_server: RawServer) -> None
     assert [1, 2, 1] == [request.connection for request in raw_server.arrived]
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Let SIGINT interrupt, which a process that was started in the background (``nohup``, ``&``) may ignore."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interrupt_is_not_swallowed(raw_server: RawServer) -> None:
     """Ctrl-C during an exchange is a KeyboardInterrupt, and the client serves on."""
 
-    def interrupt(_request: Arrived, connection: socket.socket) -> None:
-        signal.raise_signal(signal.SIGINT)
-        time.sleep(0.2)
-        connection.sendall(reply(TOKENS))
+    def interrupt(_request: Arrived, _connection: socket.socket) -> None:
+        signal.pthread_kill(
+            threading.main_thread().ident or 0, signal.SIGINT
+        )  # no reply follows: the wait itself is interrupted
 
     raw_server.scripts = [interrupt, send(reply(TOKENS))]
     with ServerClient(raw_server.url, "c", "s") as client:  # in the main thread, where interrupts arrive
