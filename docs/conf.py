@@ -1,0 +1,41 @@
+"""How Sphinx builds the documentation: ``sphinx-build -W -n docs docs/_build``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+
+from auth0_cte import __version__
+
+project = "auth0-cte"
+author = "The auth0-cte developers"
+copyright = "The auth0-cte developers"  # noqa: A001 (the name that Sphinx reads)
+release = version = __version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_parser", "examples", "public_names"]
+exclude_patterns = ["_build", "_extensions"]
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+default_role = "code"
+nitpicky = True
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+maximum_signature_line_length = 88
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+suppress_warnings = ["myst.header"]  # of the changelog, whose title is the page's own
+
+html_theme = "furo"
+html_title = f"auth0-cte {version}"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_show_copyright = False
+html_copy_source = False
+html_theme_options = {"navigation_with_keys": True}
+pygments_style = "default"
+pygments_dark_style = "monokai"
