@@ -1,4 +1,4 @@
-"""Sealing: authenticated encryption of JSON, in the format of auth0-server-python and auth0-server-js.
+"""Sealing: authenticated encryption of JSON, in the format of auth0-server-python.
 
 A compact JWE (RFC 7516) with ``dir`` and ``A256CBC-HS512``; the key is derived from a secret by HKDF-SHA256 (RFC 5869),
 salted with an identifier, so that what is sealed under one name cannot be opened under another.
@@ -67,7 +67,7 @@ class Sealer:
         return f"{_HEADER}..{b64url_encode(iv)}.{b64url_encode(cipher)}.{b64url_encode(tag)}"
 
     def unseal(self, sealed: str) -> dict[str, Any]:
-        """Open what `seal` made, here or in a sibling SDK with the same secret and identifier.
+        """Open what `seal` made, here or in auth0-server-python with the same secret and identifier.
 
         Raises:
             JoseError: It was not sealed with any of the secrets under this identifier, or was changed since.

@@ -46,7 +46,7 @@ def b64url_decode(text: str) -> bytes:
 
 
 def seal_key(secret: str, identifier: str, length: int = 64) -> bytes:
-    """Derive the key of the sealed sessions as the Auth0 SDKs do, once."""
+    """Derive the key of the sealed sessions as auth0-server-python does, once."""
     kdf = HKDF(algorithm=SHA256(), length=length, salt=identifier.encode(), info=b"Auth0 Generated Encryption")
     return kdf.derive(secret.encode())
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from statistics import quantiles
 from typing import Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tests.benchmarks.async_contenders import (
     AIOHTTP,
@@ -29,10 +29,20 @@ from tests.benchmarks.async_contenders import (
     open_fleet,
     share,
 )
-from tests.benchmarks.canned_server import canned_server
+from tests.benchmarks.canned_server import EDGE_HEADERS, canned_server
 from tests.benchmarks.contenders import Destination
 from tests.benchmarks.exchange import canned_replies
-from tests.benchmarks.measure import Results, Target, describe, frozen_garbage, interleave, isolate, pin, table
+from tests.benchmarks.measure import (
+    Results,
+    Target,
+    describe,
+    frozen_garbage,
+    interleave,
+    interpreter,
+    isolate,
+    pin,
+    table,
+)
 
 MAX_LAG: Final = 0.020
 
@@ -78,19 +88,21 @@ SCENARIOS: Final = (
 )
 
 
-def run_scenario(scenario: Scenario, rounds: int, cpu: int | None) -> str:
+def run_scenario(scenario: Scenario, rounds: int, cpu: int | None, headers: Mapping[str, str] = EDGE_HEADERS) -> str:
     """Measure a scenario.
 
     Args:
         scenario: What to measure.
         rounds: How many interleaved rounds.
         cpu: The server's CPU, or None.
+        headers: What the server adds to its own headers.
 
     Returns:
         The table and the targets.
     """
     with ExitStack() as stack:
-        server = stack.enter_context(canned_server(canned_replies(id_token=False), cpu, scenario.delay_ms))
+        replies = canned_replies(id_token=False)
+        server = stack.enter_context(canned_server(replies, cpu, scenario.delay_ms, headers))
         to = Destination(server.issuer, server.ca_file)
         opened = {name: open_fleet(name, to, scenario.at_once, stack) for name in ALL}
         fleets = {name: fleet for name, fleet in opened.items() if fleet is not None}
@@ -98,7 +110,7 @@ def run_scenario(scenario: Scenario, rounds: int, cpu: int | None) -> str:
         results = interleave([contender(name, fleet) for name, fleet in fleets.items()], rounds, calls)
         with frozen_garbage():
             lags = {name: _lags(fleet, calls // share(name)) for name, fleet in fleets.items()}
-    title = f"{scenario} ({rounds} rounds of {calls} exchanges, medians of the rounds' ratios)"
+    title = f"{scenario} ({interpreter()}, {rounds} rounds of {calls} exchanges, medians of the rounds' ratios)"
     rows = [_row(name, results, lags) for name in ALL]
     return "\n".join([title, table(HEAD, rows), *map(str, scenario.targets(results, lags)), ""])
 
@@ -130,13 +142,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.concurrency", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: %(default)s)")
+    parser.add_argument("--at-most", type=int, default=256, help="exchanges at once, at most (default: %(default)s)")
+    parser.add_argument("--few-headers", action="store_true", help="the server sends 5 headers instead of 23")
     given = parser.parse_args(arguments)
+    headers = {} if given.few_headers else EDGE_HEADERS
     isolate()
     cpu, placement = pin()
     print(describe(PACKAGES))
     print(f"{placement}; trusted CAs: certifi's and the server's\n", flush=True)
     for scenario in SCENARIOS:
-        print(run_scenario(scenario, given.rounds, cpu), flush=True)
+        bounded = evolve(scenario, at_once=min(scenario.at_once, given.at_most))
+        print(run_scenario(bounded, given.rounds, cpu, headers), flush=True)
 
 
 if __name__ == "__main__":

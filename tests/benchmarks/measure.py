@@ -152,11 +152,15 @@ def _end(*_arguments: Any) -> None:
     sys.exit(128 + signal.SIGTERM)
 
 
+def interpreter() -> str:
+    """Return the name and the version of the interpreter, which the figures depend on."""
+    return f"{platform.python_implementation()} {platform.python_version()}"
+
+
 def describe(packages: Iterable[str]) -> str:
     """Return a line about the interpreter and the platform, and one about the versions of packages."""
     versions = ", ".join(f"{package} {_version(package)}" for package in packages)
-    interpreter = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{interpreter}, {platform.platform()}, {os.cpu_count()} CPUs\n{versions}"
+    return f"{interpreter()}, {platform.platform()}, {os.cpu_count()} CPUs\n{versions}"
 
 
 def _version(package: str) -> str:

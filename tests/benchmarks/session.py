@@ -15,7 +15,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
-from tests.benchmarks.canned_server import canned_server
+from tests.benchmarks.canned_server import EDGE_HEADERS, canned_server
 from tests.benchmarks.contenders import AUTH0_CTE, AUTH0_SERVER_PYTHON, SCOPE, SUBJECT, Destination
 from tests.benchmarks.crypto_contenders import (
     BARE_VERIFY,
@@ -31,7 +31,7 @@ from tests.benchmarks.crypto_contenders import (
     sample_state,
 )
 from tests.benchmarks.exchange import canned_replies
-from tests.benchmarks.measure import Contender, Results, Target, describe, interleave, isolate, pin, table
+from tests.benchmarks.measure import Contender, Results, Target, describe, interleave, interpreter, isolate, pin, table
 from tests.benchmarks.session_contenders import ALL, JWCRYPTO, LIMIT, connect, fetch_keys, open_sessions
 
 PACKAGES: Final = ("auth0-cte", "jwcrypto", "cryptography", "requests", "auth0-server-python", "PyJWT", "joserfc")
@@ -72,7 +72,7 @@ class Comparison:
             The table and the targets.
         """
         results = interleave(contenders, rounds, calls)
-        title = f"{self.title} ({rounds} rounds of {calls} calls, medians of the rounds' ratios)"
+        title = f"{self.title} ({interpreter()}, {rounds} rounds of {calls} calls, medians of the rounds' ratios)"
         head = ["", "a second", "CPU µs", *(f"{what} / {base}" for base in self.bases for what in ("rate", "CPU"))]
         rows = [self._row(name, results) for name in (self.own, *self.others)]
         return "\n".join([title, table(head, rows), *map(str, self._targets(results)), ""])
@@ -167,12 +167,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.session", description=__doc__)
     parser.add_argument("--rounds", type=int, default=60, help="interleaved rounds (default: %(default)s)")
     parser.add_argument("--calls", type=int, default=100, help="logins a round (default: %(default)s)")
+    parser.add_argument("--few-headers", action="store_true", help="the server sends 5 headers instead of 23")
     given = parser.parse_args(arguments)
     isolate()
     cpu, placement = pin()
     print(describe(PACKAGES))
     print(f"{placement}; trusted CAs: certifi's and the server's\n", flush=True)
-    with canned_server(canned_replies(id_token=True), cpu) as server:
+    headers = {} if given.few_headers else EDGE_HEADERS
+    with canned_server(canned_replies(id_token=True), cpu, headers=headers) as server:
         to = Destination(server.issuer, server.ca_file)
         for run in (run_sessions, run_jose):
             for text in run(to, given.rounds, given.calls):

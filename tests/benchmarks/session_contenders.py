@@ -60,7 +60,7 @@ class Sessions:
         login: Logs in so many times, each time without cookies, and returns those of the last time.
         read: Reads the user from the same cookies so many times.
         share: As for `measure.Contender`, of the logins.
-        is_portable: Whether the cookies are in the format that the Auth0 SDKs share.
+        is_portable: Whether the cookies are in the format of auth0-server-python.
     """
 
     login: Callable[[int], Jar]
