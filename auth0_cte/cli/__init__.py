@@ -12,7 +12,7 @@ def main() -> None:
     try:
         from auth0_cte.cli.commands import cli
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("click", "rich"):
+        if (error.name or "").partition(".")[0] != "click":
             raise
         sys.stderr.write(f"auth0-cte needs {error.name}: python -m pip install 'auth0-cte[cli]'\n")
         sys.exit(2)

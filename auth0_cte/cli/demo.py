@@ -6,21 +6,19 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-from rich.table import Table
+import click
 
 from auth0_cte import CustomTokenExchangeError, CustomTokenExchangeOptions, RetryPolicy, ServerClient
-from auth0_cte.jose import Jws
+from auth0_cte.cli.shared.output import Output, json_option
+from auth0_cte.oauth.id_token import read_unverified
 from auth0_cte.testing import LocalTenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rich.console import Console
-
     from auth0_cte.auth_types import TokenExchangeResponse
 
-__all__ = ["Demo"]
+__all__ = ["Demo", "command"]
 
 LEGACY = "urn:acme:legacy-token"
 SUPPORT = "urn:acme:support-session"
@@ -55,7 +53,7 @@ def make_tenant() -> LocalTenant:
 
 
 class _Teller(logging.Handler):
-    """Has the library's log lines told where they happen."""
+    """Shows the library's log lines where they happen."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()
@@ -66,28 +64,39 @@ class _Teller(logging.Handler):
 
 
 class Demo:
-    """Tells the story on a console.
+    """Shows every kind of exchange, and every documented error.
 
     Args:
-        console: Where to; colours only when it is a terminal.
+        out: Where to.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, out: Output) -> None:
+        self._out = out
         self._tenant = make_tenant()
+        self._told: dict[str, Any] = {}
 
     def run(self) -> None:
         """Run the whole demonstration."""
-        logging.getLogger("auth0_cte").addHandler(_Teller(self._say))
-        with self._tenant.serve() as server, server.client(retry=RetryPolicy(sleep=lambda _: None)) as client:
-            self._say(f"An Auth0 tenant runs at {server.url}; every exchange below is a real HTTP request to it.")
-            self._exchange_a_legacy_token(client)
-            self._exchange_with_an_actor(client)
-            self._exchange_with_parameters(client)
-            self._show_errors(client)
+        logger, teller = logging.getLogger("auth0_cte"), _Teller(self._say)
+        logger.addHandler(teller)
+        try:
+            with self._tenant.serve() as server, server.client(retry=RetryPolicy(sleep=lambda _: None)) as client:
+                self._say(f"An Auth0 tenant runs at {server.url}; every exchange below is a real HTTP request to it.")
+                self._exchange_a_legacy_token(client)
+                self._exchange_with_an_actor(client)
+                self._exchange_with_parameters(client)
+                self._show_errors(client)
+        finally:
+            logger.removeHandler(teller)
+        self._finish()
+
+    def _finish(self) -> None:
         done = sum(entry.type == "secte" for entry in self._tenant.logs)
         failed = sum(entry.type == "fecte" for entry in self._tenant.logs)
-        self._say(f"\nDone. The tenant's log has {done} successful exchanges (secte) and {failed} failed ones (fecte).")
+        self._say("")
+        self._say(f"Done. The tenant's log has {done} successful exchanges (secte) and {failed} failed ones (fecte).")
+        if self._out.as_json:
+            self._out.data({**self._told, "log": {"secte": done, "fecte": failed}})
 
     def _exchange_a_legacy_token(self, client: ServerClient) -> None:
         self._title("1. A token of a legacy system becomes Auth0 tokens")
@@ -99,7 +108,7 @@ class Demo:
                 scope="openid profile email read:data offline_access",
             )
         )
-        self._show(response)
+        self._show("exchange", response)
 
     def _exchange_with_an_actor(self, client: ServerClient) -> None:
         self._title("2. A support agent acts on behalf of the user: the chain is in act")
@@ -113,7 +122,7 @@ class Demo:
                 scope="openid",
             )
         )
-        self._show(response)
+        self._show("delegation", response)
         self._say(f"response.act: {response.act and response.act.sub} acts for {(response.claims or {}).get('sub')}")
 
     def _exchange_with_parameters(self, client: ServerClient) -> None:
@@ -132,13 +141,18 @@ class Demo:
 
     def _show_errors(self, client: ServerClient) -> None:
         self._title("4. What goes wrong has a code, a message and a hint")
-        table = Table("provoked by", "code", "message", "hint", show_lines=True)
-        for what, error in self._provoke(client):
-            table.add_row(what, *(escape(text) for text in (error.code, error.message, error.hint)))
-            if not self._console.is_terminal:
-                self._say(f"- {what}\n    {error.code} - {error.message}\n    hint: {error.hint}")
-        if self._console.is_terminal:
-            self._console.print(table)
+        errors = self._provoke(client)
+        if self._out.is_rich and not self._out.as_json:
+            rows = [((what, error.code), (error.message, f"hint: {error.hint}", "")) for what, error in errors]
+            self._out.table("", ("provoked by, code", "message, hint"), rows)
+        else:
+            for what, error in errors:
+                for line in (f"- {what}", f"    {error.code} - {error.message}", f"    hint: {error.hint}"):
+                    self._say(line)
+        self._told["errors"] = [
+            {"provoked_by": what, "code": error.code, "message": error.message, "hint": error.hint}
+            for what, error in errors
+        ]
 
     def _provoke(self, client: ServerClient) -> list[tuple[str, CustomTokenExchangeError]]:
         def attempt(token: str = ADA, **options: Any) -> Callable[[], object]:
@@ -178,19 +192,28 @@ class Demo:
         }
         return [(what, _error_of(case)) for what, case in cases.items()]
 
-    def _show(self, response: TokenExchangeResponse) -> None:
+    def _show(self, name: str, response: TokenExchangeResponse) -> None:
         self._say(f"{response!r}")
-        access_token = Jws.parse(response.access_token)
-        self._say(f"access token, as the API reads it: {_pretty(json.loads(access_token.payload))}")
+        claims = read_unverified(response.access_token)[1]
+        self._say("access token, as the API reads it:")
+        self._pretty(claims)
         if response.claims is not None:
-            self._say(f"ID token, verified: {_pretty(response.claims)}")
+            self._say("ID token, verified:")
+            self._pretty(response.claims)
         self._say(f"refresh token: {'yes' if response.refresh_token else 'none'}")
+        self._told[name] = {"access_token_claims": claims, "claims": response.claims and dict(response.claims)}
+
+    def _pretty(self, claims: Mapping[str, Any]) -> None:
+        for line in json.dumps(claims, indent=2, default=str).splitlines():
+            self._say(line)
 
     def _title(self, text: str) -> None:
-        self._console.print(f"\n[bold]{text}[/bold]")
+        if not self._out.as_json:
+            self._out.title(text)
 
     def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        if not self._out.as_json:
+            self._out.line(text)
 
 
 def _error_of(case: Callable[[], object]) -> CustomTokenExchangeError:
@@ -209,5 +232,15 @@ def _ignore(case: Callable[[], object]) -> bool:
     return True
 
 
-def _pretty(claims: Mapping[str, Any]) -> str:
-    return json.dumps(claims, indent=2, default=str)
+@click.command("demo")
+@json_option
+def command(as_json: bool) -> None:
+    r"""See every kind of exchange and error, without an account.
+
+    A tenant runs in this process, on a loopback port; nothing else is needed.
+
+    \b
+    Example:
+      auth0-cte demo
+    """
+    Demo(Output(as_json=as_json)).run()

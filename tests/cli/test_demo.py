@@ -5,10 +5,6 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
-
-import auth0_cte
-from auth0_cte.cli.commands import cli
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -79,16 +75,3 @@ def test_the_demo_shows_each_error_with_its_hint(code: str, demo: subprocess.Com
 def test_the_demo_is_plain_when_it_is_piped(demo: subprocess.CompletedProcess[str]) -> None:
     """There are no escape sequences in a pipe."""
     assert "\x1b" not in demo.stdout
-
-
-def test_the_version_is_told() -> None:
-    """--version prints the package's version."""
-    assert auth0_cte.__version__ in CliRunner().invoke(cli, ["--version"]).output
-
-
-def test_a_missing_extra_is_told() -> None:
-    """Without click the command says what to install, and ends with status 2."""
-    code = "import sys; sys.modules['click'] = None; from auth0_cte.cli import main; main()"
-    done = run("-c", code)
-    assert 2 == done.returncode
-    assert "auth0-cte[cli]" in done.stderr

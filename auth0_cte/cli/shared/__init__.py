@@ -1,0 +1,1 @@
+"""What all commands share: settings, tokens in, words out, exit codes."""
