@@ -245,6 +245,8 @@ class SigningKey:
         """Make a new key for ``alg`` (RS256, RS384, PS256, ES256, EdDSA); ``kid`` defaults to its thumbprint."""
         kty, curve = _KEY_TYPES[alg]
         jwk = JWK.generate(kty=kty, size=MIN_RSA_BITS) if kty == "RSA" else JWK.generate(kty=kty, crv=curve)
+        # jwcrypto would try the key out at its first signature, which takes longer than making it.
+        jwk.unsafe_skip_rsa_key_validation = True
         return cls(jwk=jwk, alg=alg, kid=kid or jwk.thumbprint())
 
     def public_jwk(self) -> dict[str, Any]:

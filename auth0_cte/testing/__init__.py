@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from auth0_cte.testing.actions.api import ActionApi, ActionLimitError
     from auth0_cte.testing.actions.records import Record
     from auth0_cte.testing.clock import FakeClock
-    from auth0_cte.testing.endpoints.session_transfer import TransferredSession
+    from auth0_cte.testing.issued.session_transfers import TransferredSession
     from auth0_cte.testing.journal import Journal, LogEntry
     from auth0_cte.testing.registry.apis import Api
     from auth0_cte.testing.registry.applications import Application
@@ -77,7 +77,7 @@ _MODULES = {
     "TenantAdapter": "wire.in_process",
     "TenantRequest": "wire.messages",
     "TenantServer": "wire.server",
-    "TransferredSession": "endpoints.session_transfer",
+    "TransferredSession": "issued.session_transfers",
     "User": "registry.users",
 }
 

@@ -3,42 +3,87 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import evolve
 
+from auth0_cte.testing.endpoints.discovery import serve_configuration, serve_jwks
+from auth0_cte.testing.endpoints.grants.exchange import GRANT_TYPE, TOKEN_EXCHANGE
+from auth0_cte.testing.endpoints.grants.refresh import GRANT_TYPE as REFRESH_GRANT_TYPE
+from auth0_cte.testing.endpoints.grants.refresh import REFRESH_TOKEN
+from auth0_cte.testing.endpoints.grants.second_factor import MFA_GRANTS
+from auth0_cte.testing.endpoints.logout import serve_logout, serve_oidc_logout
+from auth0_cte.testing.endpoints.mfa import serve_authenticators, serve_challenge
+from auth0_cte.testing.endpoints.token_endpoint import serve_token
+from auth0_cte.testing.endpoints.userinfo import serve_userinfo
 from auth0_cte.testing.wire.messages import Reply, json_reply
 from auth0_cte.testing.wire.script import Scripted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from auth0_cte.testing.endpoints.grants.call import Grant
     from auth0_cte.testing.state import TenantState
     from auth0_cte.testing.wire.messages import TenantRequest
 
-__all__ = ["answer"]
+__all__ = ["Endpoint", "Router"]
+
+Endpoint: TypeAlias = "Callable[[TenantState, TenantRequest], Reply]"
+"""What answers the requests to one path by one method."""
 
 
-def answer(state: TenantState, request: TenantRequest) -> Reply:
-    """Record a request and answer it."""
-    state.requests.append(request)
-    state.issuers.add(request.issuer)
-    event = state.script.take(request.path, request.form.get("grant_type")) or Scripted()
-    if event.reply is not None:
-        reply = event.reply
-    elif event.fault in ("close", "reset"):
-        reply = Reply()  # it will not be sent
-    else:
-        reply = _route(state, request)
-    reply = reply.with_headers({"x-auth0-requestid": secrets.token_hex(10)})
-    return evolve(reply, delay=event.delay, fault=event.fault)
+class Router:
+    """What answers. A further feature is a further entry: an endpoint by path and method, a grant by its type.
 
+    Args:
+        state: What the tenant holds.
 
-def _route(state: TenantState, request: TenantRequest) -> Reply:
-    methods = state.endpoints.get(request.path)
-    if methods is None:
-        return json_reply({"error": "not_found", "error_description": "Not Found"}, status=404)
-    endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
-    if endpoint is None:
-        allowed = {"allow": ", ".join(sorted(methods))}
-        body = {"error": "method_not_allowed", "error_description": "Method Not Allowed"}
-        return json_reply(body, status=405, headers=allowed)
-    return endpoint(state, request)
+    Attributes:
+        grants: The grants of the token endpoint by ``grant_type``.
+        endpoints: What answers, by path and then by method.
+    """
+
+    def __init__(self, state: TenantState) -> None:
+        self._state = state
+        self.grants: dict[str, Grant] = {
+            GRANT_TYPE: TOKEN_EXCHANGE,
+            REFRESH_GRANT_TYPE: REFRESH_TOKEN,
+            **MFA_GRANTS,
+        }
+        self.endpoints: dict[str, dict[str, Endpoint]] = {
+            "/.well-known/openid-configuration": {"GET": partial(serve_configuration, self.grants)},
+            "/.well-known/jwks.json": {"GET": serve_jwks},
+            "/oauth/token": {"POST": partial(serve_token, self.grants)},
+            "/userinfo": {"GET": serve_userinfo, "POST": serve_userinfo},
+            "/v2/logout": {"GET": serve_logout},
+            "/oidc/logout": {"GET": serve_oidc_logout, "POST": serve_oidc_logout},
+            "/mfa/authenticators": {"GET": serve_authenticators},
+            "/mfa/challenge": {"POST": serve_challenge},
+        }
+
+    def answer(self, request: TenantRequest) -> Reply:
+        """Record a request and answer it."""
+        state = self._state
+        state.requests.append(request)
+        state.issuers.add(request.issuer)
+        event = state.script.take(request.path, request.form.get("grant_type")) or Scripted()
+        if event.reply is not None:
+            reply = event.reply
+        elif event.fault in ("close", "reset"):
+            reply = Reply()  # it will not be sent
+        else:
+            reply = self._route(request)
+        reply = reply.with_headers({"x-auth0-requestid": secrets.token_hex(10)})
+        return evolve(reply, delay=event.delay, fault=event.fault)
+
+    def _route(self, request: TenantRequest) -> Reply:
+        methods = self.endpoints.get(request.path)
+        if methods is None:
+            return json_reply({"error": "not_found", "error_description": "Not Found"}, status=404)
+        endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
+            allowed = {"allow": ", ".join(sorted(methods))}
+            body = {"error": "method_not_allowed", "error_description": "Method Not Allowed"}
+            return json_reply(body, status=405, headers=allowed)
+        return endpoint(self._state, request)

@@ -17,15 +17,18 @@ IdTokenClaims: TypeAlias = Mapping[str, Any] | Callable[[str, Application], Mapp
 
 @define(kw_only=True)
 class SessionSettings:
-    """The settings; `LocalTenant` has a property for each.
+    """The settings, which apply from the next request on: ``tenant.sessions.refresh_token_leeway = 5``.
 
     Args:
         rotate_refresh_tokens: Whether a refresh brings a new refresh token and uses up the old one.
-        refresh_token_leeway: Seconds during which a token that was used up is still accepted.
-        refresh_token_lifetime: Seconds from the login until its refresh tokens expire; None for never.
-        refresh_id_token: Whether a refresh brings an ID token.
-        rp_initiated_logout: Whether the metadata names the ``end_session_endpoint``.
-        id_token_claims: Further claims of ID tokens.
+        refresh_token_leeway: Seconds during which the refresh token before the newest is still accepted. Any other
+            token that was used up costs the whole family (Auth0, "Automatic reuse detection").
+        refresh_token_lifetime: Seconds from the login until its refresh tokens expire, rotated or not; None for never.
+        refresh_id_token: Whether a refresh with ``openid`` brings an ID token.
+        rp_initiated_logout: Whether the metadata names the ``end_session_endpoint``, which answers either way.
+        id_token_claims: Further claims of every ID token; they win over the tenant's own, and None removes a claim. A
+            mapping, or a function of the user id and the `Application` that returns one:
+            ``tenant.sessions.id_token_claims = lambda user_id, application: {"roles": ["admin"] * 500}``.
     """
 
     rotate_refresh_tokens: bool = True

@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from auth0_cte.testing.actions.runner import ActionFunction
-    from auth0_cte.testing.endpoints.dpop import ProofOfPossession
+    from auth0_cte.testing.registry.dpop_settings import ProofOfPossession
     from auth0_cte.testing.state import TenantState
 
-__all__ = ["Registration", "check_host_name"]
+__all__ = ["Setup", "check_host_name"]
 
 F = TypeVar("F", bound="ActionFunction")
 
 
-class Registration:
-    """The part of `LocalTenant` that takes registrations.
+class Setup:
+    """Registers things with a tenant. `LocalTenant` has the same methods.
 
     Args:
         state: What the tenant holds.
     """
 
     def __init__(self, state: TenantState) -> None:
-        self.state = state
+        self._state = state
 
     def add_application(
         self,
@@ -78,7 +78,7 @@ class Registration:
             certificates: For self_signed_tls_client_auth: its certificates, PEM or paths of PEM files.
             certificate_authority: For tls_client_auth: who issues its certificates, without intermediate ones,
                 likewise.
-            tls_subject: For tls_client_auth: their subject (RFC 4514), ``CN=client,O=Acme``, say.
+            tls_subject: For tls_client_auth: their subject (RFC 4514), e.g. ``CN=client,O=Acme``.
 
         Raises:
             ValueError: The algorithm is another one, a public application has a secret or HS256, or what the
@@ -88,10 +88,10 @@ class Registration:
         authorities = () if certificate_authority is None else (certificate_authority,)
         credentials = Credentials.read(auth_method, public_keys, certificates, authorities, tls_subject)
         if id_token_alg not in ID_TOKEN_ALGORITHMS:
-            raise ValueError(f"id_token_alg is one of {', '.join(ID_TOKEN_ALGORITHMS)}, not {id_token_alg!r}")
+            raise ValueError(f"id_token_alg must be one of {', '.join(ID_TOKEN_ALGORITHMS)}, not {id_token_alg!r}")
         if public and (client_secret is not None or id_token_alg == "HS256"):
             raise ValueError("a public application (auth_method='none') has no secret")
-        self.state.keys.use(id_token_alg)
+        self._state.keys.use(id_token_alg)
         application = Application(
             client_id=client_id,
             client_secret=client_secret or (random.token_urlsafe(48) if "secret" in auth_method else None),
@@ -108,12 +108,12 @@ class Registration:
             certificates=credentials.certificates,
             tls_subject=tls_subject,
         )
-        self.state.client_authorities |= set(map(ssl.DER_cert_to_PEM_cert, credentials.certificates))
-        self.state.applications.add(application)
+        self._state.client_authorities |= set(map(ssl.DER_cert_to_PEM_cert, credentials.certificates))
+        self._state.applications.add(application)
         return application
 
     def add_custom_domain(self, domain: str) -> None:
-        """Have the tenant go by another host name, too: ``login.acme.example``, say.
+        """Let the tenant go by another host name, too, e.g. ``login.acme.example``.
 
         Tokens that are asked for there have that host as issuer. In process it is reached by clients and sessions that
         are made from now on.
@@ -122,14 +122,15 @@ class Registration:
             domain: The host name.
 
         Raises:
-            ValueError: It is no host name.
+            ValueError: It is not a host name.
         """
         check_host_name(domain)
-        self.state.custom_domains.append(domain)
-        self.state.issuers.add(f"https://{domain}/")
+        self._state.custom_domains.append(domain)
+        self._state.issuers.add(f"https://{domain}/")
 
     def add_user(
         self,
+        /,
         user_id: str,
         *,
         connection: str | None = None,
@@ -144,7 +145,7 @@ class Registration:
         """Add a user; one with the same id is replaced.
 
         Args:
-            user_id: The id in the tenant, ``auth0|jane``, say; the part after the last ``|`` is the id within the
+            user_id: The id in the tenant, e.g. ``auth0|jane``; the part after the last ``|`` is the id within the
                 connection.
             connection: The connection that holds the user; taken from the id when None.
             blocked: Whether the user may not log in.
@@ -170,7 +171,7 @@ class Registration:
             mfa_requirements=mfa_requirements,
             session_expiry=session_expiry,
         )
-        self.state.users.add(user)
+        self._state.users.add(user)
         return user
 
     def enroll_factor(self, user_id: str, kind: FactorKind, *, name: str = "") -> Factor:
@@ -179,17 +180,17 @@ class Registration:
         Args:
             user_id: The id in the tenant.
             kind: ``otp``, ``sms``, ``voice``, ``email``, ``push`` or ``recovery-code``.
-            name: What the list of authenticators shows, ``+49 *** 12``, say.
+            name: What the list of authenticators shows, e.g. ``+49 *** 12``.
 
         Returns:
             The factor; its ``code()`` is what the user reads, ``approve()`` and ``deny()`` answer a push message.
 
         Raises:
-            KeyError: There is no such user.
+            KeyError: The user does not exist.
         """
-        self.state.users[user_id].mfa_required = True
-        factor = Factor(user_id=user_id, kind=kind, clock=self.state.clock, name=name)
-        self.state.factors.add(factor)
+        self._state.users[user_id].mfa_required = True
+        factor = Factor(user_id=user_id, kind=kind, clock=self._state.clock, name=name)
+        self._state.factors.add(factor)
         return factor
 
     def delete_user(self, user_id: str) -> None:
@@ -199,10 +200,10 @@ class Registration:
             user_id: The id in the tenant.
 
         Raises:
-            KeyError: There is no such user.
+            KeyError: The user does not exist.
         """
-        self.state.users.remove(user_id)
-        self.state.refresh_tokens.revoke(user_id)
+        self._state.users.remove(user_id)
+        self._state.refresh_tokens.revoke(user_id)
 
     def add_connection(self, name: str, *, strategy: str = "auth0") -> Connection:
         """Register a connection. Until there is one, Actions may name any; afterwards only those.
@@ -212,7 +213,7 @@ class Registration:
             strategy: ``"auth0"`` for a database, else Auth0's name of the kind; it begins the ids of its users.
         """
         connection = Connection(name=name, strategy=strategy)
-        self.state.users.add_connection(connection)
+        self._state.users.add_connection(connection)
         return connection
 
     def add_organization(
@@ -240,7 +241,7 @@ class Registration:
             members=None if members is None else frozenset(members),
             metadata=dict(metadata or {}),
         )
-        self.state.organizations.add(organization)
+        self._state.organizations.add(organization)
         return organization
 
     def add_api(
@@ -272,7 +273,7 @@ class Registration:
             skip_consent=skip_consent,
             proof_of_possession=proof_of_possession,
         )
-        self.state.apis.add(api)
+        self._state.apis.add(api)
         return api
 
     def action(self, subject_token_type: str, *, secrets: Mapping[str, str] | None = None) -> Callable[[F], F]:
@@ -290,7 +291,7 @@ class Registration:
 
         def register(function: F) -> F:
             made = make_action(subject_token_type, function, secrets or {})
-            self.state.actions[subject_token_type] = made
+            self._state.actions[subject_token_type] = made
             return function
 
         return register
@@ -309,7 +310,7 @@ class Registration:
             user_id: The user, who is added when there is none.
             actor: Who acts for the user, or None.
         """
-        if user_id not in self.state.users:
+        if user_id not in self._state.users:
             self.add_user(user_id)
 
         def exchange(_event: Any, api: Any) -> None:
@@ -321,6 +322,6 @@ class Registration:
 
 
 def check_host_name(domain: str) -> None:
-    """Raise a `ValueError` for what is no host name."""
+    """Raise a `ValueError` for anything but a host name."""
     if not domain or set(domain) & set("/@?# "):
-        raise ValueError(f"domain is a host name, not {domain!r}")
+        raise ValueError(f"domain must be a host name, not {domain!r}")

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from auth0_cte.testing.endpoints.discovery import serve_configuration, serve_jwks
-from auth0_cte.testing.endpoints.dpop import DPoP
-from auth0_cte.testing.endpoints.exchange import GRANT_TYPE, TOKEN_EXCHANGE
-from auth0_cte.testing.endpoints.logout import serve_logout, serve_oidc_logout
-from auth0_cte.testing.endpoints.mfa import MFA_GRANTS, serve_authenticators, serve_challenge
-from auth0_cte.testing.endpoints.rate_limits import RateLimiting
-from auth0_cte.testing.endpoints.refresh import GRANT_TYPE as REFRESH_GRANT_TYPE
-from auth0_cte.testing.endpoints.refresh import REFRESH_TOKEN
-from auth0_cte.testing.endpoints.token_endpoint import serve_token
-from auth0_cte.testing.endpoints.userinfo import serve_userinfo
-from auth0_cte.testing.issued.sessions import Sessions
-from auth0_cte.testing.issued.tokens import ID_TOKEN_LIFETIME, TokenGrant, issue_id_token
-from auth0_cte.testing.router import answer
-from auth0_cte.testing.setup import Registration, check_host_name
+from auth0_cte.testing.endpoints.backchannel_logout import BackchannelLogout
+from auth0_cte.testing.issued.tokens import ID_TOKEN_LIFETIME, TokenGrant
+from auth0_cte.testing.registry.apis import Apis
+from auth0_cte.testing.registry.rate_limits import RateLimits
+from auth0_cte.testing.router import Router
+from auth0_cte.testing.setup import Setup, check_host_name
 from auth0_cte.testing.state import TenantState
 from auth0_cte.testing.wire.messages import TenantRequest
-from auth0_cte.testing.wire.script import Scripting
+from auth0_cte.testing.wire.script import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,18 +25,55 @@ if TYPE_CHECKING:
     from requests import Session
 
     from auth0_cte.auth_server.server_client import ServerClient
-    from auth0_cte.testing.endpoints.session_transfer import TransferredSession
+    from auth0_cte.testing.actions.runner import ActionFunction
+    from auth0_cte.testing.issued.session_transfers import TransferredSession
     from auth0_cte.testing.journal import Journal, LogEntry
     from auth0_cte.testing.registry.applications import Application
+    from auth0_cte.testing.registry.attack_protection import AttackProtection
+    from auth0_cte.testing.registry.dpop_settings import DPoPSettings
     from auth0_cte.testing.registry.users import User
+    from auth0_cte.testing.session_settings import SessionSettings
     from auth0_cte.testing.wire.in_process import TenantAdapter
     from auth0_cte.testing.wire.messages import Headers, Reply
     from auth0_cte.testing.wire.server import TenantServer
 
 __all__ = ["LocalTenant"]
 
+F = TypeVar("F", bound="ActionFunction")
+P = ParamSpec("P")
+R = TypeVar("R")
+Part = TypeVar("Part")
 
-class LocalTenant(Registration, RateLimiting, Scripting, Sessions, DPoP):
+
+def _by(
+    part: Callable[[LocalTenant], Part], method: Callable[Concatenate[Part, P], R]
+) -> Callable[Concatenate[LocalTenant, P], R]:
+    """Make a method of one of the tenant's parts the tenant's own."""
+
+    @wraps(method)
+    def call(self: LocalTenant, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(part(self), *args, **kwargs)
+
+    return call
+
+
+def _setup(tenant: LocalTenant) -> Setup:
+    return tenant.setup
+
+
+def _script(tenant: LocalTenant) -> Script:
+    return tenant.state.script
+
+
+def _rate_limits(tenant: LocalTenant) -> RateLimits:
+    return tenant.state.rate_limits
+
+
+def _backchannel(tenant: LocalTenant) -> BackchannelLogout:
+    return tenant.backchannel_logout
+
+
+class LocalTenant:
     """An Auth0 tenant that lives in this process: discovery, keys, Custom Token Exchange, and what sessions need.
 
     It is reached in process (`client`, `session`, `adapter`) or over a loopback port (`serve`); its issuer is the
@@ -58,7 +88,10 @@ class LocalTenant(Registration, RateLimiting, Scripting, Sessions, DPoP):
         default_audience: The API of requests that name none, or None.
 
     Attributes:
-        state: All that the tenant holds, for code that adds endpoints, grants or ways to authenticate.
+        state: What is configured and what was issued.
+        router: What answers, for code that adds endpoints or grants.
+        setup: What registers users, applications, APIs and Actions; its methods are the tenant's, too.
+        backchannel_logout: What makes and sends logout tokens, likewise.
         clock: The clock.
         client_id: The default application.
         client_secret: Its secret.
@@ -75,21 +108,13 @@ class LocalTenant(Registration, RateLimiting, Scripting, Sessions, DPoP):
         default_audience: str | None = None,
     ) -> None:
         check_host_name(domain)
-        super().__init__(TenantState(domain=domain, clock=clock, default_audience=default_audience))
+        self.state: TenantState = TenantState(domain=domain, clock=clock, apis=Apis(default_audience))
+        self.router: Router = Router(self.state)
+        self.setup: Setup = Setup(self.state)
+        self.backchannel_logout: BackchannelLogout = BackchannelLogout(self.state, client_id)
         self.clock: Callable[[], float] = clock
         self._sleep = sleep
         self.state.issuers.add(self.issuer)
-        self.state.endpoints["/.well-known/openid-configuration"] = {"GET": serve_configuration}
-        self.state.endpoints["/.well-known/jwks.json"] = {"GET": serve_jwks}
-        self.state.endpoints["/oauth/token"] = {"POST": serve_token}
-        self.state.endpoints["/userinfo"] = {"GET": serve_userinfo, "POST": serve_userinfo}
-        self.state.endpoints["/v2/logout"] = {"GET": serve_logout}
-        self.state.endpoints["/oidc/logout"] = {"GET": serve_oidc_logout, "POST": serve_oidc_logout}
-        self.state.endpoints["/mfa/authenticators"] = {"GET": serve_authenticators}
-        self.state.endpoints["/mfa/challenge"] = {"POST": serve_challenge}
-        self.state.grants[GRANT_TYPE] = TOKEN_EXCHANGE
-        self.state.grants[REFRESH_GRANT_TYPE] = REFRESH_TOKEN
-        self.state.grants.update(MFA_GRANTS)
         self._servers: list[TenantServer] = []
         default = self.add_application(client_id, client_secret, name="Local application")
         self.client_id: str = default.client_id
@@ -117,13 +142,29 @@ class LocalTenant(Registration, RateLimiting, Scripting, Sessions, DPoP):
         return f"https://{self.domain}/"
 
     @property
-    def default_audience(self) -> str | None:
-        """The API of requests that name none; the userinfo endpoint when None. Can be set."""
-        return self.state.default_audience
+    def apis(self) -> Apis:
+        """The APIs, and the default one: ``tenant.apis.default_audience = "https://api.acme.example"``."""
+        return self.state.apis
 
-    @default_audience.setter
-    def default_audience(self, audience: str | None) -> None:
-        self.state.default_audience = audience
+    @property
+    def sessions(self) -> SessionSettings:
+        """What can be set about refresh tokens, ID tokens and logout: ``tenant.sessions.refresh_token_leeway = 5``."""
+        return self.state.sessions
+
+    @property
+    def dpop(self) -> DPoPSettings:
+        """What is required of DPoP proofs: ``tenant.dpop.nonce_required = True``."""
+        return self.state.dpop
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        """The limits on exchanges: ``tenant.rate_limits.limit_exchanges(4)``."""
+        return self.state.rate_limits
+
+    @property
+    def attack_protection(self) -> AttackProtection:
+        """The limit on rejected subject tokens: ``tenant.attack_protection.max_attempts = 3``."""
+        return self.state.attack_protection
 
     @property
     def users(self) -> Mapping[str, User]:
@@ -148,12 +189,59 @@ class LocalTenant(Registration, RateLimiting, Scripting, Sessions, DPoP):
     @property
     def rejects(self) -> dict[str, int]:
         """How many rejected subject tokens count at this moment, by IP address; ten block it."""
-        return self.state.rejects.snapshot()
+        return self.state.attack_protection.snapshot()
 
     @property
     def refresh_tokens(self) -> Mapping[str, TokenGrant]:
         """What was granted, by the refresh tokens that were issued for it and not used up or revoked."""
         return self.state.refresh_tokens
+
+    @property
+    def client_authorities(self) -> set[str]:
+        """The certificates (PEM) that clients' ones are trusted by in the TLS handshake."""
+        return self.state.client_authorities
+
+    @property
+    def mtls_aliases(self) -> dict[str, str]:
+        """The base URLs for clients with certificates, by the usual ones."""
+        return self.state.mtls_aliases
+
+    add_application: Final = _by(_setup, Setup.add_application)
+    add_custom_domain: Final = _by(_setup, Setup.add_custom_domain)
+    add_user: Final = _by(_setup, Setup.add_user)
+    delete_user: Final = _by(_setup, Setup.delete_user)
+    enroll_factor: Final = _by(_setup, Setup.enroll_factor)
+    add_connection: Final = _by(_setup, Setup.add_connection)
+    add_organization: Final = _by(_setup, Setup.add_organization)
+    add_api: Final = _by(_setup, Setup.add_api)
+    accept: Final = _by(_setup, Setup.accept)
+    limit_exchanges: Final = _by(_rate_limits, RateLimits.limit_exchanges)
+    limit_clients: Final = _by(_rate_limits, RateLimits.limit_clients)
+    fail_next: Final = _by(_script, Script.fail_next)
+    fail_next_with_rate_limit: Final = _by(_script, Script.fail_next_with_rate_limit)
+    fail_next_with_rate_policy: Final = _by(_script, Script.fail_next_with_rate_policy)
+    logout_token: Final = _by(_backchannel, BackchannelLogout.logout_token)
+    send_backchannel_logout: Final = _by(_backchannel, BackchannelLogout.send_backchannel_logout)
+
+    def action(self, subject_token_type: str, *, secrets: Mapping[str, str] | None = None) -> Callable[[F], F]:
+        """Decorate the Action of a Custom Token Exchange profile: a function of ``event`` and ``api``.
+
+        Args:
+            subject_token_type: The profile's type; see `Setup.action`.
+            secrets: What the Action sees as ``event.secrets``.
+        """
+        return self.setup.action(subject_token_type, secrets=secrets)
+
+    def revoke_refresh_tokens(self, user_id: str | None = None) -> int:
+        """Revoke the refresh tokens of a user, or all of them.
+
+        Args:
+            user_id: The user; everybody when None.
+
+        Returns:
+            How many tokens were revoked.
+        """
+        return self.state.refresh_tokens.revoke(user_id)
 
     def id_token(
         self, user_id: str, *, client_id: str | None = None, lifetime: int = ID_TOKEN_LIFETIME, **claims: Any
@@ -167,14 +255,14 @@ class LocalTenant(Registration, RateLimiting, Scripting, Sessions, DPoP):
             **claims: Further claims, which win.
 
         Raises:
-            KeyError: There is no such user or application.
+            KeyError: The user or the application does not exist.
         """
         application = self.state.applications.get(client_id or self.client_id)
         if application is None:
             raise KeyError(client_id)
         api = self.state.apis.find(None, self.issuer)
         grant = TokenGrant(issuer=self.issuer, application=application, user=self.users[user_id], api=api, scopes=())
-        return issue_id_token(self.state, grant, lifetime=lifetime, more=claims)
+        return self.state.tokens.id_token(grant, lifetime=lifetime, more=claims)
 
     def redeem_session_transfer_token(self, token: str, *, ip: str = "127.0.0.1") -> TransferredSession:
         """Use a session transfer token up, as ``/authorize`` does; a failed attempt does so, too.
@@ -210,7 +298,7 @@ class LocalTenant(Registration, RateLimiting, Scripting, Sessions, DPoP):
         """Answer a request, whichever way it came.
 
         Args:
-            method: ``"POST"``, say.
+            method: The HTTP method, e.g. ``"POST"``.
             base_url: Scheme and host as the client addressed them, without a trailing slash.
             target: Path and query.
             headers: The header fields.
@@ -230,7 +318,7 @@ class LocalTenant(Registration, RateLimiting, Scripting, Sessions, DPoP):
             body=body,
             client_certificate=client_certificate,
         )
-        return answer(self.state, request)
+        return self.router.answer(request)
 
     def adapter(self, *, ip: str = "127.0.0.1") -> TenantAdapter:
         """Make a transport adapter for a `requests.Session`.

@@ -29,7 +29,7 @@ class Gate:
 
     def __init__(self, tenant: LocalTenant) -> None:
         self._arrived, self._opened = threading.Event(), threading.Event()
-        self._endpoint = tenant.state.endpoints["/oauth/token"]
+        self._endpoint = tenant.router.endpoints["/oauth/token"]
         self._answer: Any = self._endpoint["POST"]
 
     def shut(self) -> None:

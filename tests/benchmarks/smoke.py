@@ -14,6 +14,7 @@ BENCHMARKS: Final = {
     "session": ("--rounds", "1", "--calls", "3"),
     "concurrency": ("--rounds", "1", "--at-most", "4"),
     "reuse": ("--calls", "4"),
+    "local_tenant": ("--rounds", "1"),
 }
 
 

@@ -99,7 +99,7 @@ def test_an_actor_that_was_sent_and_is_not_confirmed_is_told(scope: str | None, 
 @pytest.mark.parametrize("make", [options, with_actor])
 def test_garbage_for_an_actor_is_no_actor(make: Callable[..., dict[str, Any]], act: Any, tenant: LocalTenant) -> None:
     """An act claim that is no chain fails the ID token: act is None, and said to be unverified."""
-    tenant.id_token_claims = {"act": act}
+    tenant.sessions.id_token_claims = {"act": act}
     response = tenant.client().custom_token_exchange(make(scope="openid"))
     assert (None, None, False) == (response.act, response.claims, response.act_verified)
     assert isinstance(response.act_error, IdTokenError)
@@ -112,9 +112,9 @@ def test_six_levels_are_refused(tenant: LocalTenant) -> None:
     chain: dict[str, Any] = {"sub": "0"}
     for number in range(1, 5):
         chain = {"sub": str(number), "act": chain}
-    tenant.id_token_claims = {"act": chain}
+    tenant.sessions.id_token_claims = {"act": chain}
     assert 5 == len(tenant.client().custom_token_exchange(options(scope="openid")).delegation_chain())
-    tenant.id_token_claims = {"act": {"sub": "5", "act": chain}}
+    tenant.sessions.id_token_claims = {"act": {"sub": "5", "act": chain}}
     assert tenant.client().custom_token_exchange(options(scope="openid")).act_verified is False
 
 
@@ -123,7 +123,7 @@ def test_a_login_with_an_actor_that_nothing_confirms_is_refused(
     claims: dict[str, Any], code: str, tenant: LocalTenant
 ) -> None:
     """A session that ought to be delegated never passes for the user's own."""
-    tenant.id_token_claims = claims
+    tenant.sessions.id_token_claims = claims
     jar: dict[str, str] = {}
     with pytest.raises(IdTokenError) as caught:
         tenant.client(secret=SECRET).login_with_custom_token_exchange(with_actor(), {"cookies": jar})

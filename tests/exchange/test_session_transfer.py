@@ -169,7 +169,7 @@ def test_an_expired_session_without_refresh_token_has_no_actor(tenant: LocalTena
 def test_a_refresh_without_id_token_gives_no_actor(tenant: LocalTenant, clock: FakeClock) -> None:
     """When the refresh brings no ID token, there is no actor."""
     client, store_options = logged_in(tenant)
-    tenant.refresh_id_token = False
+    tenant.sessions.refresh_id_token = False
     clock.advance(36_031)
     with pytest.raises(CustomTokenExchangeError) as caught:
         request(client, store_options)

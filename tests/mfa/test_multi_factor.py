@@ -199,7 +199,7 @@ def test_the_organization_of_the_login_is_checked(tenant: LocalTenant) -> None:
     factor = tenant.enroll_factor("auth0|eve", "otp")
     client = tenant.client(secret=SECRET)
     error = interrupted(client, {}, organization="org_acme")
-    tenant.id_token_claims = lambda _user_id, _application: {"org_id": "org_other"}
+    tenant.sessions.id_token_claims = lambda _user_id, _application: {"org_id": "org_other"}
     jar: dict[str, str] = {}
     with pytest.raises(OrganizationError):
         client.resume_login(str(error.pending_login), {"cookies": jar}, otp=factor.code())

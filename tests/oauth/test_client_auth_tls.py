@@ -113,7 +113,7 @@ def test_every_grant_presents_the_certificate(
 
 def test_proofs_are_for_the_alias(tenant: LocalTenant, certificate: Path, connect: NewClient) -> None:
     """A DPoP proof names the URL that the request goes to, also with nonces."""
-    tenant.dpop_nonce_required = True
+    tenant.dpop.nonce_required = True
     client = connect(client_auth=MutualTls(certificate), dpop=DPoPKey.generate())
     assert client.custom_token_exchange(OPTIONS).dpop_bound
 

@@ -84,13 +84,13 @@ def test_exchange_login_and_refresh(
     alg: str, nonces: bool, tenant: LocalTenant, server: TenantServer, clock: FakeClock, connect: NewClient
 ) -> None:
     """Each carries a fresh proof without ``ath``, and its access token is bound to the key; one nonce serves all."""
-    tenant.dpop_nonce_required = nonces
+    tenant.dpop.nonce_required = nonces
     key, store, jar = DPoPKey.generate(alg), MemoryStateStore(), {"cookies": dict[str, str]()}
     client = connect(key, state_store=store)
     exchanged = client.custom_token_exchange(OPTIONS)
     session = client.login_with_custom_token_exchange(OPTIONS, jar).session
     clock.advance(86_400)
-    tenant.dpop_nonce_lifetime = 200_000
+    tenant.dpop.nonce_lifetime = 200_000
     refreshed = client.get_access_token(jar)
 
     assert ("DPoP", True, key.thumbprint) == (exchanged.token_type, exchanged.dpop_bound, exchanged.dpop_thumbprint)
@@ -110,7 +110,7 @@ def test_exchange_login_and_refresh(
 
 def test_the_subject_token_is_sent_twice_for_a_nonce_alone(tenant: LocalTenant, connect: NewClient) -> None:
     """The first call learns the nonce by a refusal, which did not reach the Action; the next ones know it."""
-    tenant.dpop_nonce_required = True
+    tenant.dpop.nonce_required = True
     seen: list[str] = []
 
     @tenant.action(TYPE)
@@ -129,22 +129,22 @@ def test_the_subject_token_is_sent_twice_for_a_nonce_alone(tenant: LocalTenant, 
 
 def test_rotated_nonces_cost_one_more_request(tenant: LocalTenant, connect: NewClient) -> None:
     """A nonce that a success brought is used next; one that the tenant has replaced is asked for once."""
-    tenant.dpop_nonce_required = True
+    tenant.dpop.nonce_required = True
     client = connect(DPoPKey.generate())
     client.custom_token_exchange(OPTIONS)
-    tenant.rotate_dpop_nonce(keep_old=True)
+    tenant.dpop.rotate_nonce(keep_old=True)
     client.custom_token_exchange(OPTIONS)
-    tenant.rotate_dpop_nonce(keep_old=True)
+    tenant.dpop.rotate_nonce(keep_old=True)
     client.custom_token_exchange(OPTIONS)
     assert 4 == len(tenant.token_requests)
-    tenant.rotate_dpop_nonce()
+    tenant.dpop.rotate_nonce()
     client.custom_token_exchange(OPTIONS)
     assert 6 == len(tenant.token_requests)
 
 
 def test_threads_share_nonces_and_no_identifier(tenant: LocalTenant, server: TenantServer) -> None:
     """Twenty threads: each proof has a ``jti`` of its own, and once a nonce is known nobody asks for one."""
-    tenant.dpop_nonce_required = True
+    tenant.dpop.nonce_required = True
     with server.client(dpop=DPoPKey.generate()) as client, ThreadPoolExecutor(20) as pool:
         client.custom_token_exchange(OPTIONS)
         done = list(pool.map(lambda _: client.custom_token_exchange(OPTIONS).dpop_bound, range(100)))
@@ -300,7 +300,7 @@ def test_the_servers_algorithms_are_heeded(metadata: Any, alg: str, name: str, r
 
 def test_a_proof_that_must_fail_costs_no_token(tenant: LocalTenant, connect: NewClient) -> None:
     """A key whose algorithm the server does not take is refused before anything is sent."""
-    tenant.dpop_algorithms = ["ES256"]
+    tenant.dpop.algorithms = ["ES256"]
     with pytest.raises(ConfigurationError, match="takes DPoP proofs by ES256, and the key is for RS256"):
         connect(DPoPKey.generate("RS256")).custom_token_exchange(OPTIONS)
     assert [] == tenant.token_requests

@@ -25,7 +25,7 @@ from auth0_cte import (
 from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.oauth.rate_limit.bucket import LocalBucket, Pace, Turn
 from auth0_cte.testing import LocalTenant
-from auth0_cte.testing.endpoints.rate_limits import Refill
+from auth0_cte.testing.registry.rate_limits import Refill
 from tests.oauth.driving import OPTIONS, drive
 from tests.raw_server import TOKENS, RawServer, reply, send
 from tests.virtual_time import VirtualTime

@@ -111,7 +111,7 @@ def test_a_reply_without_id_token_keeps_the_old_one(
     client, jar = make_client(tenant), new_jar()
     log_in(client, jar)
     before = client.get_session({"cookies": jar})
-    tenant.refresh_id_token = False
+    tenant.sessions.refresh_id_token = False
     clock.advance(86_400)
     client.get_access_token({"cookies": jar})
     after = client.get_session({"cookies": jar})

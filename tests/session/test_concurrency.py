@@ -40,7 +40,7 @@ T = TypeVar("T")
 def short_lived(tenant: LocalTenant) -> LocalTenant:
     """The tenant, with access tokens that live ten minutes."""
     tenant.add_api(API, token_lifetime=LIFETIME)
-    tenant.default_audience = API
+    tenant.apis.default_audience = API
     return tenant
 
 

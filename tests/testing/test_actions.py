@@ -110,7 +110,7 @@ def test_event_has_the_actor_token(tenant: LocalTenant) -> None:
 
 def test_unknown_event_member() -> None:
     """A member that does not exist is an AttributeError that tells what there is."""
-    with pytest.raises(AttributeError, match="there is no 'colour', only 'a'"):
+    with pytest.raises(AttributeError, match="'colour' does not exist, only 'a'"):
         _ = Record(a=1).colour
 
 
@@ -227,8 +227,8 @@ BEYOND = {
     "actor levels": lambda api: api.authentication.set_actor({"sub": "0", "act": LEVELS}),
     "actor properties": lambda api: api.authentication.set_actor({"sub": "0", **dict.fromkeys("abcdef", 1)}),
     "actor without sub": lambda api: api.authentication.set_actor({"name": "agent"}),
-    "actor that is no object": lambda api: api.authentication.set_actor("agent"),
-    "actor that is no JSON": lambda api: api.authentication.set_actor({"sub": "0", "set": {1}}),
+    "actor that is not an object": lambda api: api.authentication.set_actor("agent"),
+    "actor that is not JSON": lambda api: api.authentication.set_actor({"sub": "0", "set": {1}}),
     "cached value": lambda api: api.cache.set("key", "v" * 4097),
     "cached number": lambda api: api.cache.set("key", 5),
     "cache lifetime": lambda api: api.cache.set("key", "value", {"ttl": 86_400_001}),

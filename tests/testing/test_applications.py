@@ -102,7 +102,7 @@ def test_public_application_has_no_secret(tenant: LocalTenant) -> None:
 
 def test_unknown_algorithm(tenant: LocalTenant) -> None:
     """An ID token algorithm that the tenant does not have is refused."""
-    with pytest.raises(ValueError, match="id_token_alg is one of RS256, PS256, ES256, HS256"):
+    with pytest.raises(ValueError, match="id_token_alg must be one of RS256, PS256, ES256, HS256"):
         tenant.add_application("web", id_token_alg="none")
 
 

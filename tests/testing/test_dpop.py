@@ -86,7 +86,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "htu": ({"htu": "https://acme.auth0.local/userinfo"}, "htu is another URL"),
     "another host": ({"htu": "https://evil.example/oauth/token"}, "htu is another URL"),
     "http": ({"htu": "http://acme.auth0.local/oauth/token"}, "htu is another URL"),
-    "no htu": ({"htu": None}, "htu is no URL"),
+    "no htu": ({"htu": None}, "htu is not a URL"),
     "no iat": ({"iat": None}, "iat is missing"),
     "iat is text": ({"iat": "now"}, "iat is missing"),
     "iat is true": ({"iat": True}, "iat is missing"),
@@ -108,11 +108,11 @@ def test_a_bad_proof_is_refused(changes: dict[str, Any], fault: str, tenant: Loc
 
 def test_algorithms_can_be_chosen(tenant: LocalTenant) -> None:
     """The metadata list the algorithms, and no other is accepted."""
-    tenant.dpop_algorithms = ["RS256"]
+    tenant.dpop.algorithms = ["RS256"]
     with tenant.session() as session:
         metadata = session.get(f"{tenant.issuer}.well-known/openid-configuration").json()
 
-    assert ["RS256"] == metadata["dpop_signing_alg_values_supported"] == list(tenant.dpop_algorithms)
+    assert ["RS256"] == metadata["dpop_signing_alg_values_supported"] == list(tenant.dpop.algorithms)
     assert "alg is not supported" in ask(tenant, proof(tenant)).text
 
 
@@ -142,22 +142,22 @@ def test_nonces_are_demanded_and_rotate(tenant: LocalTenant) -> None:
     """Without the nonce of the moment: 400 and the header. The last but one is good still, an older one is not."""
     clock = tenant.clock
     assert isinstance(clock, FakeClock)
-    tenant.dpop_nonce_required = True
+    tenant.dpop.nonce_required = True
     refused = ask(tenant, proof(tenant))
     assert (400, "use_dpop_nonce") == (refused.status_code, refused.json()["error"])
     first = refused.headers["dpop-nonce"]
     accepted = ask(tenant, proof(tenant, nonce=first))
     assert (200, first) == (accepted.status_code, accepted.headers["dpop-nonce"])
 
-    clock.advance(tenant.dpop_nonce_lifetime)
+    clock.advance(tenant.dpop.nonce_lifetime)
     second = ask(tenant, proof(tenant, nonce=first))
     assert 200 == second.status_code
     assert first != second.headers["dpop-nonce"]
-    clock.advance(tenant.dpop_nonce_lifetime)
+    clock.advance(tenant.dpop.nonce_lifetime)
     assert "use_dpop_nonce" == ask(tenant, proof(tenant, nonce=first)).json()["error"]
     assert "use_dpop_nonce" == ask(tenant, proof(tenant, nonce="made up")).json()["error"]
-    tenant.dpop_nonce_lifetime = 10
-    assert (True, 10) == (tenant.dpop_nonce_required, tenant.dpop_nonce_lifetime)
+    tenant.dpop.nonce_lifetime = 10
+    assert (True, 10) == (tenant.dpop.nonce_required, tenant.dpop.nonce_lifetime)
 
 
 def test_who_needs_what(tenant: LocalTenant) -> None:
@@ -203,7 +203,7 @@ def test_userinfo_wants_the_proof_of_a_bound_token(tenant: LocalTenant) -> None:
     ):
         assert 401 == refused.status_code
         assert refused.headers["www-authenticate"].startswith("DPoP error=")
-    tenant.dpop_nonce_required = True
+    tenant.dpop.nonce_required = True
     asked = get("DPoP", key.proof("GET", url, access_token=token))
     assert 'DPoP error="use_dpop_nonce"' == asked.headers["www-authenticate"]
     proved = key.proof("GET", url, access_token=token, nonce=asked.headers["dpop-nonce"])

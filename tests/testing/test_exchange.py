@@ -163,7 +163,7 @@ def test_scope_is_told_when_it_differs(tenant: LocalTenant) -> None:
 
 def test_default_audience(tenant: LocalTenant) -> None:
     """A request without an audience gets the tenant's default one."""
-    tenant.default_audience = "https://default.acme.example"
+    tenant.apis.default_audience = "https://default.acme.example"
 
     token = ask(tenant).json()["access_token"]
     assert "https://default.acme.example" == claims_of(tenant, token)["aud"]
@@ -291,12 +291,12 @@ def test_unknown_organization(tenant: LocalTenant) -> None:
 
 
 def test_organization_membership(tenant: LocalTenant) -> None:
-    """A user who is no member of the organization is refused, and only the log says why."""
+    """A user who is not a member of the organization is refused, and only the log says why."""
     tenant.add_organization("org_123", name="acme", members=["auth0|john"])
     reply = ask(tenant, organization="org_123")
 
     assert (400, "Invalid organization.") == (reply.status_code, reply.json()["error_description"])
-    assert "the user 'auth0|jane' is no member of the organization 'org_123'" == tenant.logs[-1].description
+    assert "the user 'auth0|jane' is not a member of the organization 'org_123'" == tenant.logs[-1].description
 
 
 def test_success_is_logged(tenant: LocalTenant) -> None:

@@ -209,7 +209,7 @@ def test_oidc_logout_with_hs256(tenant: LocalTenant) -> None:
 def test_metadata_of_logout(tenant: LocalTenant) -> None:
     """The metadata names the end session endpoint, unless that is withdrawn, and back-channel logout."""
     published = get(tenant, ".well-known/openid-configuration").json()
-    tenant.rp_initiated_logout = False
+    tenant.sessions.rp_initiated_logout = False
     withdrawn = get(tenant, ".well-known/openid-configuration").json()
 
     assert f"{tenant.issuer}oidc/logout" == published["end_session_endpoint"]

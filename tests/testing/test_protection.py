@@ -49,6 +49,23 @@ def test_ten_rejects_are_allowed(tenant: LocalTenant) -> None:
     assert [400] * 10 + [429] == forge(tenant, 11)
 
 
+def test_attack_protection_can_be_set(tenant: LocalTenant, clock: FakeClock) -> None:
+    """The attempts, and how fast they come back, can be set (Management API, suspicious IP throttling)."""
+    tenant.attack_protection.max_attempts = 2
+    tenant.attack_protection.seconds_per_attempt = 5
+
+    assert [400, 400, 429] == forge(tenant, 3)
+    clock.advance(5)
+    assert [400, 429] == forge(tenant, 2)
+
+
+def test_attack_protection_can_be_off(tenant: LocalTenant) -> None:
+    """Without attack protection no address is blocked."""
+    tenant.attack_protection.enabled = False
+
+    assert [400] * 12 == forge(tenant, 12)
+
+
 def test_block_has_the_documented_text(tenant: LocalTenant) -> None:
     """A blocked address gets too_many_attempts, whatever it sends."""
     forge(tenant, 10)

@@ -69,7 +69,7 @@ def test_replies_tell_of_the_limit(tenant: LocalTenant, clock: FakeClock) -> Non
 
 
 def test_a_limit_can_be_lifted(tenant: LocalTenant) -> None:
-    """None is no limit."""
+    """None lifts the limit."""
     tenant.limit_exchanges(per_second=1)
     tenant.limit_exchanges(None)
     assert [200] * 3 == statuses(tenant, 3)

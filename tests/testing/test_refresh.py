@@ -68,7 +68,7 @@ def test_refreshed_access_token(tenant: LocalTenant, clock: FakeClock) -> None:
 def test_refreshed_id_token(tenant: LocalTenant, clock: FakeClock) -> None:
     """The new ID token keeps subject, session, organization and further claims, and has new times."""
     tenant.add_organization("org_123", name="acme")
-    tenant.id_token_claims = {"auth_time": 1_700_000_000, "amr": ["pwd"]}
+    tenant.sessions.id_token_claims = {"auth_time": 1_700_000_000, "amr": ["pwd"]}
     first = login(tenant, organization="org_123")
     clock.advance(500)
     second = refresh(tenant, first["refresh_token"]).json()
@@ -92,7 +92,7 @@ def test_id_token_can_be_switched_off(tenant: LocalTenant) -> None:
     without_openid = login(tenant, scope="offline_access")["refresh_token"]
     with_openid = login(tenant)["refresh_token"]
     replies = [refresh(tenant, without_openid).json()]
-    tenant.refresh_id_token = False
+    tenant.sessions.refresh_id_token = False
     replies.append(refresh(tenant, with_openid).json())
 
     assert [False, False] == ["id_token" in reply for reply in replies]
@@ -120,7 +120,7 @@ def test_reuse_revokes_the_family(tenant: LocalTenant) -> None:
 
 def test_leeway(tenant: LocalTenant, clock: FakeClock) -> None:
     """Within the leeway a used token brings a further one; afterwards it costs the family."""
-    tenant.refresh_token_leeway = 10
+    tenant.sessions.refresh_token_leeway = 10
     old = login(tenant)["refresh_token"]
     refresh(tenant, old)
     clock.advance(9)
@@ -132,7 +132,7 @@ def test_leeway(tenant: LocalTenant, clock: FakeClock) -> None:
 
 def test_leeway_is_for_the_token_before_the_newest(tenant: LocalTenant) -> None:
     """A token two generations old costs the family in spite of the leeway."""
-    tenant.refresh_token_leeway = 10
+    tenant.sessions.refresh_token_leeway = 10
     first = login(tenant)["refresh_token"]
     second = refresh(tenant, first).json()["refresh_token"]
     third = refresh(tenant, second).json()["refresh_token"]
@@ -141,8 +141,8 @@ def test_leeway_is_for_the_token_before_the_newest(tenant: LocalTenant) -> None:
 
 
 def test_without_rotation_the_token_stays(tenant: LocalTenant) -> None:
-    """Without rotation no refresh token comes back, and the old one serves on."""
-    tenant.rotate_refresh_tokens = False
+    """Without rotation no refresh token comes back, and the old one stays valid."""
+    tenant.sessions.rotate_refresh_tokens = False
     token = login(tenant)["refresh_token"]
     replies = [refresh(tenant, token) for _ in range(3)]
 
@@ -181,7 +181,7 @@ def test_missing_token(tenant: LocalTenant) -> None:
 
 
 def test_token_of_another_application(tenant: LocalTenant) -> None:
-    """A token serves the application that it was issued to, alone, and survives another one's attempt."""
+    """A token is for the application that it was issued to, alone, and survives another one's attempt."""
     tenant.add_application("other", "other-secret")
     token = login(tenant)["refresh_token"]
     stolen = refresh(tenant, token, client_id="other", client_secret="other-secret")
@@ -201,7 +201,7 @@ def test_client_must_authenticate(tenant: LocalTenant) -> None:
 
 def test_token_lifetime(tenant: LocalTenant, clock: FakeClock) -> None:
     """A refresh token expires so long after the login, rotated or not."""
-    tenant.refresh_token_lifetime = 100
+    tenant.sessions.refresh_token_lifetime = 100
     token = login(tenant)["refresh_token"]
     clock.advance(99)
     rotated = refresh(tenant, token)
@@ -220,7 +220,7 @@ def test_tokens_live_for_ever_by_default(tenant: LocalTenant, clock: FakeClock) 
 
 
 def test_blocked_user(tenant: LocalTenant) -> None:
-    """A blocked user's token is refused, and serves again when the user is unblocked."""
+    """A blocked user's token is refused, and works again when the user is unblocked."""
     token = login(tenant)["refresh_token"]
     tenant.users["auth0|jane"].blocked = True
     blocked = refresh(tenant, token)
@@ -350,7 +350,7 @@ def test_refresh_by_another_address(tenant: LocalTenant) -> None:
 
 def test_revoking_a_users_tokens(tenant: LocalTenant) -> None:
     """The tokens of one user can be revoked, wherever rotation has brought them; or everybody's."""
-    tenant.refresh_token_leeway = 10
+    tenant.sessions.refresh_token_leeway = 10
     rotated = login(tenant)["refresh_token"]
     token = refresh(tenant, rotated).json()["refresh_token"]
     tenant.accept(TYPE, "auth0|john")

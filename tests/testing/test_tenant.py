@@ -43,7 +43,7 @@ def test_domain_is_free_to_choose() -> None:
 @pytest.mark.parametrize("domain", ["", "https://acme.auth0.local", "acme.auth0.local/", "a@b"])
 def test_domain_is_a_host_name(domain: str) -> None:
     """Anything but a host name is refused."""
-    with pytest.raises(ValueError, match="domain is a host name"):
+    with pytest.raises(ValueError, match="domain must be a host name"):
         LocalTenant(domain)
 
 
@@ -109,6 +109,34 @@ def test_rotation_can_revoke_old_keys(tenant: LocalTenant) -> None:
         keys.select(Jws.parse(old).header)
 
 
+def test_tenants_have_kids_of_their_own() -> None:
+    """Two tenants of a process publish different kids, so that neither takes the other's tokens."""
+    tenants = [LocalTenant(), LocalTenant()]
+    for made in tenants:
+        made.accept(TYPE, "auth0|jane")
+    kids = {Jws.parse(ask(made).json()["access_token"]).header["kid"] for made in tenants}
+
+    assert 2 == len(kids)
+    with pytest.raises(NoKeyError):
+        claims_of(tenants[0], ask(tenants[1]).json()["access_token"])
+
+
+def test_keys_are_made_once_a_process() -> None:
+    """A further tenant uses the RSA keys that are there already; each of its own algorithms and rotations another."""
+
+    def moduli(made: LocalTenant) -> list[str]:
+        with made.session() as session:
+            return [key["n"] for key in session.get(f"{made.issuer}.well-known/jwks.json").json()["keys"]]
+
+    first, second = LocalTenant(), LocalTenant()
+    for made in (first, second):
+        made.add_application("psychic", id_token_alg="PS256")
+        made.rotate_keys()
+
+    assert moduli(first) == moduli(second)
+    assert 4 == len(set(moduli(first)))
+
+
 def test_requests_are_recorded(tenant: LocalTenant) -> None:
     """Every request is recorded as it arrived."""
     ask(tenant, subject_token="t", role=["a", "b"], headers={"X-Trace": "7"})
@@ -145,8 +173,8 @@ def test_query_is_apart_from_the_path(tenant: LocalTenant) -> None:
 
 
 def test_a_further_grant_is_one_entry(tenant: LocalTenant) -> None:
-    """Endpoints are added by path and method."""
-    tenant.state.endpoints["/ping"] = {"GET": lambda _state, request: _echo(request)}
+    """Endpoints are added to the router by path and method."""
+    tenant.router.endpoints["/ping"] = {"GET": lambda _state, request: _echo(request)}
     with tenant.session() as session:
         assert "/ping" == session.get(f"{tenant.issuer}ping").json()["path"]
 

@@ -108,7 +108,7 @@ def test_audiences_of_an_access_token(tenant: LocalTenant) -> None:
 
 def test_further_claims(tenant: LocalTenant) -> None:
     """Further claims are in ID tokens alone, win over the tenant's own, and take one away when None."""
-    tenant.id_token_claims = {"roles": ["admin"], "email": "other@acme.example", "sid": None}
+    tenant.sessions.id_token_claims = {"roles": ["admin"], "email": "other@acme.example", "sid": None}
     body = ask(tenant, scope="openid email").json()
 
     claims = claims_of(tenant, body["id_token"])
@@ -124,13 +124,13 @@ def test_further_claims_by_a_function(tenant: LocalTenant) -> None:
         calls.append((user_id, application.client_id))
         return {"big": "x" * 5000 * len(calls)}
 
-    tenant.id_token_claims = claims
+    tenant.sessions.id_token_claims = claims
     first = ask(tenant, scope="openid offline_access").json()
     second = refresh(tenant, first["refresh_token"]).json()
 
     assert [("auth0|jane", "local-client")] * 2 == calls
     assert [5000, 10000] == [len(claims_of(tenant, each["id_token"])["big"]) for each in (first, second)]
-    assert tenant.id_token_claims is claims
+    assert tenant.sessions.id_token_claims is claims
 
 
 def test_session_expiry(tenant: LocalTenant, clock: FakeClock) -> None:
@@ -149,7 +149,15 @@ def test_session_expiry(tenant: LocalTenant, clock: FakeClock) -> None:
 
 def test_settings_at_first(tenant: LocalTenant) -> None:
     """At first refresh tokens rotate without leeway and never expire, and nothing is added to ID tokens."""
-    settings: list[Any] = [tenant.rotate_refresh_tokens, tenant.refresh_id_token, tenant.rp_initiated_logout]
-    settings += [tenant.refresh_token_leeway, tenant.refresh_token_lifetime, tenant.id_token_claims]
+    settings: list[Any] = [
+        tenant.sessions.rotate_refresh_tokens,
+        tenant.sessions.refresh_id_token,
+        tenant.sessions.rp_initiated_logout,
+    ]
+    settings += [
+        tenant.sessions.refresh_token_leeway,
+        tenant.sessions.refresh_token_lifetime,
+        tenant.sessions.id_token_claims,
+    ]
 
     assert [True, True, True, 0, None, {}] == settings

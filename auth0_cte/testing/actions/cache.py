@@ -49,7 +49,7 @@ class ActionCache:
             return self._entries.get(key)
 
     def set(self, key: str, entry: CacheEntry) -> bool:
-        """Keep an entry; False when there is no room for it."""
+        """Keep an entry; False when the cache is full."""
         with self._lock:
             self._drop_expired()
             if key not in self._entries and len(self._entries) >= MAX_ENTRIES:

@@ -27,7 +27,7 @@ class Record(dict[str, Any]):
         snake = snake_case(name)
         if snake in self:
             return self[snake]
-        raise AttributeError(f"there is no {name!r}, only {', '.join(map(repr, self)) or 'nothing'}")
+        raise AttributeError(f"{name!r} does not exist, only {', '.join(map(repr, self)) or 'nothing'}")
 
 
 def record(value: Any) -> Any:

@@ -17,7 +17,7 @@ from auth0_cte.token_types import lint_token_type
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from auth0_cte.testing.state import TenantState
+    from auth0_cte.testing.actions.cache import ActionCache
 
 __all__ = ["Action", "ActionFunction", "make_action", "run_action"]
 
@@ -56,13 +56,14 @@ def make_action(subject_token_type: str, function: ActionFunction, secrets: Mapp
     return Action(function, dict(secrets))
 
 
-def run_action(state: TenantState, action: Action, event: Mapping[str, Any]) -> Commands:
+def run_action(action: Action, event: Mapping[str, Any], cache: ActionCache, clock: Callable[[], float]) -> Commands:
     """Run an Action.
 
     Args:
-        state: The tenant.
         action: The Action.
         event: Its ``event``, without the secrets.
+        cache: What Actions keep from one exchange to the next.
+        clock: Returns Unix seconds.
 
     Returns:
         What it asked for.
@@ -71,14 +72,14 @@ def run_action(state: TenantState, action: Action, event: Mapping[str, Any]) -> 
         RefusalError: It failed, or took too long; both are a ``server_error``.
     """
     commands = Commands()
-    api = ActionApi(commands, state.action_cache)
-    begun = state.clock()
+    api = ActionApi(commands, cache)
+    begun = clock()
     try:
         action.function(Record(record(event), secrets=record(action.secrets)), api)
     except Exception as error:  # noqa: BLE001 - an Action is somebody's code
         detail = f"the Action threw {type(error).__name__}: {error}"
         raise _failure(detail, "".join(traceback.format_exception(error))) from None
-    if state.clock() - begun > MAX_SECONDS:
+    if clock() - begun > MAX_SECONDS:
         raise _failure(f"the Action ran for more than {MAX_SECONDS} seconds")
     return commands
 

@@ -8,6 +8,8 @@ from auth0_cte.testing.registry.keys import ID_TOKEN_ALGORITHMS
 from auth0_cte.testing.wire.messages import json_reply
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from auth0_cte.testing.state import TenantState
     from auth0_cte.testing.wire.messages import Reply, TenantRequest
 
@@ -25,14 +27,20 @@ _PATHS: Final = {
 _ALIASED: Final = ("token_endpoint", "mfa_challenge_endpoint", "userinfo_endpoint", "revocation_endpoint")
 
 
-def serve_configuration(state: TenantState, request: TenantRequest) -> Reply:
-    """Answer with the metadata. It names more endpoints than are served here, as a client would expect of Auth0."""
+def serve_configuration(grants: Iterable[str], state: TenantState, request: TenantRequest) -> Reply:
+    """Answer with the metadata. It names more endpoints than are served here, as a client would expect of Auth0.
+
+    Args:
+        grants: The ``grant_type`` values that the token endpoint takes.
+        state: The tenant.
+        request: The request.
+    """
     metadata: dict[str, Any] = {
         "issuer": request.issuer,
         **{name: f"{request.issuer}{path}" for name, path in _PATHS.items()},
         "scopes_supported": ["openid", "profile", "offline_access", "name", "email", "phone", "address"],
         "response_types_supported": ["code", "id_token", "code id_token"],
-        "grant_types_supported": sorted(state.grants),
+        "grant_types_supported": sorted(grants),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGORITHMS),
         "token_endpoint_auth_methods_supported": sorted(
@@ -46,7 +54,7 @@ def serve_configuration(state: TenantState, request: TenantRequest) -> Reply:
     alias = state.mtls_aliases.get(request.base_url)
     if alias is not None:
         metadata["mtls_endpoint_aliases"] = {name: f"{alias}/{_PATHS[name]}" for name in _ALIASED}
-    if state.session_settings.rp_initiated_logout:
+    if state.sessions.rp_initiated_logout:
         metadata["end_session_endpoint"] = f"{request.issuer}oidc/logout"
     return json_reply(metadata, headers=_CACHEABLE)
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
 from auth0_cte.testing.endpoints.dpop import nonce_headers, verify_proof
+from auth0_cte.testing.endpoints.grants.call import TokenCall, caller_ip
 from auth0_cte.testing.journal import LogEntry
 from auth0_cte.testing.registry.applications import authenticate
 from auth0_cte.testing.wire.messages import RefusalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from auth0_cte.testing.endpoints.grants.call import Grant, Outcome
     from auth0_cte.testing.registry.applications import Application
     from auth0_cte.testing.state import TenantState
     from auth0_cte.testing.wire.messages import Reply, TenantRequest
 
-__all__ = ["Grant", "Outcome", "TokenCall", "serve_token"]
+__all__ = ["serve_token"]
 
 _NO_STORE: Final = {"cache-control": "no-store", "pragma": "no-cache"}
 _LOGGED: Final = (
@@ -27,77 +29,27 @@ _LOGGED: Final = (
 )
 
 
-@frozen(kw_only=True)
-class Outcome:
-    """What a grant that succeeded leads to.
+def serve_token(grants: Mapping[str, Grant], state: TenantState, request: TenantRequest) -> Reply:
+    """Answer a token request (RFC 6749 section 3.2).
 
     Args:
-        reply: The reply.
-        user_id: Whom the tokens are about.
-        description: What the tenant log says.
-        details: What the tenant log tells beyond that.
-    """
-
-    reply: Reply
-    user_id: str | None
-    description: str
-    details: Mapping[str, Any] = field(factory=dict)
-
-
-@frozen(kw_only=True)
-class TokenCall:
-    """A request of an application that has authenticated.
-
-    Args:
+        grants: The grants by ``grant_type``.
         state: The tenant.
         request: The request.
-        application: The application.
-        jkt: The thumbprint of the key of its DPoP proof, which was checked; None without a proof.
     """
-
-    state: TenantState
-    request: TenantRequest
-    application: Application
-    jkt: str | None = None
-
-    @property
-    def ip(self) -> str:
-        """The address that attack protection counts."""
-        return _caller_ip(self.application, self.request)
-
-
-@frozen(kw_only=True)
-class Grant:
-    """A grant of the token endpoint.
-
-    Args:
-        handle: Answers the requests of applications that may use it.
-        is_enabled: Tells whether an application may.
-        success_log: The type of the log entry of a success.
-        failure_log: The type of the log entry of a failure.
-    """
-
-    handle: Callable[[TokenCall], Outcome]
-    is_enabled: Callable[[Application], bool]
-    success_log: str
-    failure_log: str
-
-
-def serve_token(state: TenantState, request: TenantRequest) -> Reply:
-    """Answer a token request (RFC 6749 section 3.2)."""
     try:
-        grant = _grant(state, request)
+        grant = _grant(grants, request)
     except RefusalError as refusal:
         return refusal.reply().with_headers(_NO_STORE)
     nonce = nonce_headers(state) if "dpop" in request.headers else {}
     return _serve_grant(state, request, grant).with_headers({**_NO_STORE, **nonce})
 
 
-def _grant(state: TenantState, request: TenantRequest) -> Grant:
+def _grant(grants: Mapping[str, Grant], request: TenantRequest) -> Grant:
     name = request.required("grant_type")
-    if name not in state.grants:
+    if name not in grants:
         raise RefusalError(400, "unsupported_grant_type", f"Unsupported grant type: {name}")
-    return state.grants[name]
+    return grants[name]
 
 
 def _serve_grant(state: TenantState, request: TenantRequest, grant: Grant) -> Reply:
@@ -132,13 +84,8 @@ def _entry(
         "client_id": application.client_id if application else named if isinstance(named, str) else None,
         "client_name": application.name if application else None,
         "user_id": user_id,
-        "ip": _caller_ip(application, request) if application else request.ip,
+        "ip": caller_ip(application, request) if application else request.ip,
         "hostname": request.hostname,
         "user_agent": request.headers.get("user-agent"),
         "details": {**{key: request.form[key] for key in _LOGGED if key in request.form}, **details},
     }
-
-
-def _caller_ip(application: Application, request: TenantRequest) -> str:
-    forwarded = request.headers.get("auth0-forwarded-for", "").strip()
-    return forwarded if forwarded and application.trust_forwarded_for else request.ip

@@ -55,7 +55,7 @@ def _verify(state: TenantState, request: TenantRequest) -> dict[str, Any]:
 def _check_possession(
     state: TenantState, request: TenantRequest, scheme: str, token: str, bound_to: str | None
 ) -> None:
-    """Check that whoever sends a bound token has its key (RFC 9449 section 7)."""
+    """Check that the sender of a bound token has its key (RFC 9449 section 7)."""
     try:
         thumbprint = verify_proof(state, request, access_token=token)
     except RefusalError as refusal:

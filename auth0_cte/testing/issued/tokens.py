@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from auth0_cte.testing.registry.apis import Api
     from auth0_cte.testing.registry.applications import Application
+    from auth0_cte.testing.registry.keys import KeyRing
     from auth0_cte.testing.registry.organizations import Organization
     from auth0_cte.testing.registry.users import User
-    from auth0_cte.testing.state import TenantState
+    from auth0_cte.testing.session_settings import SessionSettings
 
-__all__ = ["TokenGrant", "issue_access_token", "issue_id_token", "issue_tokens", "user_claims"]
+__all__ = ["ID_TOKEN_LIFETIME", "TokenGrant", "TokenIssuer", "user_claims"]
 
 ID_TOKEN_LIFETIME: Final = 36000
 """How long an ID token lives, in seconds; Auth0's default."""
@@ -71,18 +72,65 @@ class TokenGrant:
         return claims
 
 
-def issue_access_token(state: TenantState, grant: TokenGrant) -> str:
-    """Sign an access token: Auth0's own profile of a JWT, or RFC 9068, as the API says."""
-    claims = grant.common_claims(int(state.clock()), grant.api.token_lifetime)
-    claims["aud"] = _audience(grant)
-    if grant.scopes:
-        claims["scope"] = " ".join(grant.scopes)
-    if grant.jkt is not None:
-        claims["cnf"] = {"jkt": grant.jkt}
-    if grant.api.token_dialect == "rfc9068_profile":
-        claims |= {"client_id": grant.application.client_id, "jti": secrets.token_urlsafe(16)}
-        return state.keys.current().sign(claims, header={"typ": "at+jwt"})
-    return state.keys.current().sign({**claims, "azp": grant.application.client_id}, header={"typ": "JWT"})
+@frozen
+class TokenIssuer:
+    """Signs tokens, with what the tenant adds to all of them.
+
+    Args:
+        keys: The signing keys.
+        clock: Returns Unix seconds.
+        sessions: What can be set about ID tokens.
+    """
+
+    keys: KeyRing
+    clock: Callable[[], float]
+    sessions: SessionSettings
+
+    def access_token(self, grant: TokenGrant) -> str:
+        """Sign an access token: Auth0's own profile of a JWT, or RFC 9068, as the API says."""
+        claims = grant.common_claims(int(self.clock()), grant.api.token_lifetime)
+        claims["aud"] = _audience(grant)
+        if grant.scopes:
+            claims["scope"] = " ".join(grant.scopes)
+        if grant.jkt is not None:
+            claims["cnf"] = {"jkt": grant.jkt}
+        if grant.api.token_dialect == "rfc9068_profile":
+            claims |= {"client_id": grant.application.client_id, "jti": secrets.token_urlsafe(16)}
+            return self.keys.current().sign(claims, header={"typ": "at+jwt"})
+        return self.keys.current().sign({**claims, "azp": grant.application.client_id}, header={"typ": "JWT"})
+
+    def id_token(
+        self, grant: TokenGrant, *, lifetime: int = ID_TOKEN_LIFETIME, more: Mapping[str, Any] | None = None
+    ) -> str:
+        """Sign an ID token (OpenID Connect Core 1.0, section 2).
+
+        Args:
+            grant: What was granted; its scopes choose the user's claims.
+            lifetime: How long it lives, in seconds; negative for one that has expired.
+            more: Further claims, which win.
+        """
+        claims = grant.common_claims(int(self.clock()), lifetime)
+        claims |= {"aud": grant.application.client_id, "sid": grant.sid, **user_claims(grant.user, grant.scopes)}
+        if grant.user.session_expiry is not None:
+            claims["session_expiry"] = grant.user.session_expiry
+        added = {**claims, **self.sessions.claims_for(grant.user.user_id, grant.application)}
+        claims = {**{name: value for name, value in added.items() if value is not None}, **(more or {})}
+        return self.keys.id_token_key(grant.application).sign(claims, header={"typ": "JWT"})
+
+    def reply(self, grant: TokenGrant, requested: Sequence[str], *, id_token: bool = True) -> dict[str, Any]:
+        """Make the body of a successful reply (RFC 6749 section 5.1), without a refresh token.
+
+        Args:
+            grant: What was granted.
+            requested: The scopes that the request named.
+            id_token: Whether there is an ID token, provided that the scopes have ``openid``.
+        """
+        body: dict[str, Any] = {"access_token": self.access_token(grant)}
+        if id_token and "openid" in grant.scopes:
+            body["id_token"] = self.id_token(grant)
+        if set(grant.scopes) != set(requested):
+            body["scope"] = " ".join(grant.scopes)
+        return {**body, "expires_in": grant.api.token_lifetime, "token_type": "Bearer" if grant.jkt is None else "DPoP"}
 
 
 def _audience(grant: TokenGrant) -> str | list[str]:
@@ -93,26 +141,6 @@ def _audience(grant: TokenGrant) -> str | list[str]:
     return [grant.api.identifier, userinfo]
 
 
-def issue_id_token(
-    state: TenantState, grant: TokenGrant, *, lifetime: int = ID_TOKEN_LIFETIME, more: Mapping[str, Any] | None = None
-) -> str:
-    """Sign an ID token (OpenID Connect Core 1.0, section 2), with what the tenant adds to all of them.
-
-    Args:
-        state: The tenant.
-        grant: What was granted; its scopes choose the user's claims.
-        lifetime: How long it lives, in seconds; negative for one that has expired.
-        more: Further claims, which win.
-    """
-    claims = grant.common_claims(int(state.clock()), lifetime)
-    claims |= {"aud": grant.application.client_id, "sid": grant.sid, **user_claims(grant.user, grant.scopes)}
-    if grant.user.session_expiry is not None:
-        claims["session_expiry"] = grant.user.session_expiry
-    added = {**claims, **state.session_settings.claims_for(grant.user.user_id, grant.application)}
-    claims = {**{name: value for name, value in added.items() if value is not None}, **(more or {})}
-    return state.keys.id_token_key(grant.application).sign(claims, header={"typ": "JWT"})
-
-
 def user_claims(user: User, scopes: Sequence[str]) -> dict[str, Any]:
     """Return the claims about a user that scopes ask for (OpenID Connect Core 1.0, section 5.4)."""
     attributes = dict(user.attributes)
@@ -120,22 +148,3 @@ def user_claims(user: User, scopes: Sequence[str]) -> dict[str, Any]:
         attributes.setdefault("phone_number_verified", attributes["phone_verified"])
     names = [name for scope in scopes for name in _CLAIMS.get(scope, ())]
     return {name: attributes[name] for name in names if name in attributes}
-
-
-def issue_tokens(
-    state: TenantState, grant: TokenGrant, requested: Sequence[str], *, id_token: bool = True
-) -> dict[str, Any]:
-    """Make the body of a successful reply (RFC 6749 section 5.1), without a refresh token.
-
-    Args:
-        state: The tenant.
-        grant: What was granted.
-        requested: The scopes that the request named.
-        id_token: Whether there is an ID token, provided that the scopes have ``openid``.
-    """
-    body: dict[str, Any] = {"access_token": issue_access_token(state, grant)}
-    if id_token and "openid" in grant.scopes:
-        body["id_token"] = issue_id_token(state, grant)
-    if set(grant.scopes) != set(requested):
-        body["scope"] = " ".join(grant.scopes)
-    return {**body, "expires_in": grant.api.token_lifetime, "token_type": "Bearer" if grant.jkt is None else "DPoP"}

@@ -13,7 +13,7 @@ from auth0_cte.testing.wire.messages import RefusalError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auth0_cte.testing.endpoints.dpop import ProofOfPossession
+    from auth0_cte.testing.registry.dpop_settings import ProofOfPossession
 
 __all__ = ["OIDC_SCOPES", "Api", "Apis", "TokenDialect"]
 
@@ -54,9 +54,15 @@ class Api:
 
 
 class Apis:
-    """The APIs of a tenant. Until one is registered, every absolute URI is an API that takes any scope."""
+    """The APIs of a tenant. Until one is registered, every absolute URI is an API that takes any scope.
 
-    def __init__(self) -> None:
+    Args:
+        default_audience: The API of requests that name none, or None for the userinfo endpoint; it can be set:
+            ``tenant.apis.default_audience = "https://api.acme.example"``.
+    """
+
+    def __init__(self, default_audience: str | None = None) -> None:
+        self.default_audience: str | None = default_audience
         self._lock = threading.Lock()
         self._apis: dict[str, Api] = {}
 
@@ -69,7 +75,7 @@ class Apis:
         """Return the API of an audience; without one, the tenant's own userinfo endpoint, as at Auth0.
 
         Raises:
-            RefusalError: There is no such API.
+            RefusalError: The API does not exist.
         """
         userinfo = f"{issuer}userinfo"
         if audience is None or audience == userinfo:

@@ -25,7 +25,7 @@ def read_certificates(certificates: Iterable[str | os.PathLike[str]]) -> tuple[b
         Their DER bytes.
 
     Raises:
-        ValueError: There is no certificate.
+        ValueError: The text or file does not hold a certificate.
     """
     return tuple(ssl.PEM_cert_to_DER_cert(_pem(each)) for each in certificates)
 

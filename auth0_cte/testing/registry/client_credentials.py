@@ -121,7 +121,7 @@ def _payload(request: TenantRequest) -> dict[str, Any]:
     try:
         return loads_object(Jws.parse(request.required("client_assertion")).payload)
     except (JoseError, ValueError):
-        raise _refusal("it is no JSON Web Token") from None
+        raise _refusal("it is not a JSON Web Token") from None
 
 
 def _verified(application: Application, request: TenantRequest) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _fault(claims: dict[str, Any], client_id: str, request: TenantRequest) -> st
     now, jti = request.date, claims.get("jti")
     expires_at, issued_at, begins_at = claims.get("exp"), claims.get("iat", now), claims.get("nbf", now)
     if not (_is_time(expires_at) and _is_time(issued_at) and _is_time(begins_at)):
-        return "exp is missing, or a time is no number"
+        return "exp is missing, or a time is not a number"
     checks = {
         "iss is not the client": claims.get("iss") == client_id,
         "aud is not the issuer, with one slash behind": claims.get("aud") == request.issuer,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from typing import TYPE_CHECKING, Any, Final
+
+from attrs import evolve
 
 from auth0_cte.jose import KeySet, SigningKey, VerificationKey
 
@@ -15,15 +18,39 @@ __all__ = ["ID_TOKEN_ALGORITHMS", "KeyRing"]
 ID_TOKEN_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "HS256")
 """What an application's ID tokens can be signed with; Auth0 has all but ES256."""
 
+_RSA: Final = ("RS256", "PS256")
 
-class KeyRing:
-    """The keys of a tenant, one for each algorithm in use, and those that rotation left behind.
 
-    RSA keys take about a tenth of a second to make, so they are made when something is signed or published.
+class _RsaPool:
+    """The RSA keys of this process: they take about a tenth of a second to make, so all tenants share them.
+
+    The kid tells whose key it is. A tenant never takes one twice, so that what it signed is told apart.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._keys: list[SigningKey] = []
+
+    def key(self, index: int) -> SigningKey:
+        """Return a key by its number, from 0."""
+        with self._lock:
+            while len(self._keys) <= index:
+                self._keys.append(SigningKey.generate("RS256"))
+            return self._keys[index]
+
+
+_pool: Final = _RsaPool()
+
+
+class KeyRing:
+    """The keys of a tenant, one for each algorithm in use, and those that rotation left behind.
+
+    They are made, or taken from the pool of the process, when something is signed or published.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = 0
         self._algorithms = ["RS256"]
         self._current: dict[str, SigningKey] = {}
         self._previous: list[SigningKey] = []
@@ -65,5 +92,12 @@ class KeyRing:
 
     def _key(self, algorithm: str) -> SigningKey:
         if algorithm not in self._current:
-            self._current[algorithm] = SigningKey.generate(algorithm)
+            self._current[algorithm] = self._next(algorithm)
         return self._current[algorithm]
+
+    def _next(self, algorithm: str) -> SigningKey:
+        kid = secrets.token_urlsafe(16)
+        if algorithm not in _RSA:
+            return SigningKey.generate(algorithm, kid=kid)
+        self._taken += 1
+        return evolve(_pool.key(self._taken - 1), alg=algorithm, kid=kid)

@@ -27,7 +27,7 @@ class Connection:
 
     Args:
         name: Its name.
-        strategy: ``"auth0"`` for a database, else Auth0's name of the kind, ``"samlp"`` or ``"google-oauth2"``, say.
+        strategy: ``"auth0"`` for a database, else Auth0's name of the kind, e.g. ``"samlp"`` or ``"google-oauth2"``.
     """
 
     name: str
@@ -108,7 +108,7 @@ class Users(Mapping[str, User]):
         """Delete a user.
 
         Raises:
-            KeyError: There is no such user.
+            KeyError: The user does not exist.
         """
         with self._lock:
             del self._users[user_id]
@@ -122,7 +122,7 @@ class Users(Mapping[str, User]):
         """Return a user who may log in.
 
         Raises:
-            RefusalError: There is no such user, or the user is blocked.
+            RefusalError: The user does not exist or is blocked.
         """
         with self._lock:
             user = self._users.get(user_id)
@@ -143,7 +143,7 @@ class Users(Mapping[str, User]):
             RefusalError: The connection or the user does not exist, the user is blocked, or an immutable attribute
                 differs.
         """
-        # verify_email steers the mail at creation and is no part of the profile.
+        # verify_email steers the mail at creation and does not belong to the profile.
         profile = {name: value for name, value in attributes.items() if name not in ("user_id", "verify_email")}
         given = {name: value for name, value in profile.items() if value is not None}
         with self._lock:

@@ -17,8 +17,8 @@ from auth0_cte.testing.wire.messages import Headers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from auth0_cte.testing.tenant import LocalTenant
     from auth0_cte.testing.wire.messages import Reply
+    from auth0_cte.testing.wire.served import AnswersRequests
 
 __all__ = ["TenantAdapter"]
 
@@ -34,7 +34,7 @@ class TenantAdapter(BaseAdapter):
         sleep: Called with the seconds of a scripted delay.
     """
 
-    def __init__(self, tenant: LocalTenant, *, ip: str, sleep: Callable[[float], None]) -> None:
+    def __init__(self, tenant: AnswersRequests, *, ip: str, sleep: Callable[[float], None]) -> None:
         super().__init__()
         self._tenant, self._ip, self._sleep = tenant, ip, sleep
 

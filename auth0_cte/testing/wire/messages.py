@@ -49,7 +49,7 @@ class TenantRequest:
     """A request that arrived.
 
     Args:
-        method: ``"POST"``, say.
+        method: The HTTP method, e.g. ``"POST"``.
         path: The path, without the query.
         base_url: Scheme and host as the client addressed them, without a trailing slash.
         ip: The address of the connection's other end.

@@ -15,9 +15,9 @@ from attrs import frozen
 from auth0_cte.testing.wire.messages import Fault, Reply
 
 if TYPE_CHECKING:
-    from auth0_cte.testing.state import TenantState
+    from collections.abc import Callable
 
-__all__ = ["Script", "Scripted", "Scripting"]
+__all__ = ["Script", "Scripted"]
 
 _ERRORS = {401: "access_denied", 403: "unauthorized_client", 429: "too_many_requests", 503: "temporarily_unavailable"}
 
@@ -30,7 +30,7 @@ class Scripted:
         reply: The reply; None when the tenant answers as ever.
         delay: Seconds before the reply.
         fault: How the connection breaks, or None.
-        grant_type: The grant of the request; None for any, and for what is no token request.
+        grant_type: The grant of the request; None for any, and for other requests.
     """
 
     reply: Reply | None = None
@@ -40,9 +40,14 @@ class Scripted:
 
 
 class Script:
-    """A queue of events for each path; safe among threads."""
+    """A queue of events for each path; safe among threads.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Returns Unix seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._queues: dict[str, deque[Scripted]] = {}
 
@@ -59,12 +64,6 @@ class Script:
             if event is not None:
                 queue.remove(event)
             return event
-
-
-class Scripting:
-    """The part of `LocalTenant` that scripts replies."""
-
-    state: TenantState
 
     def fail_next(
         self,
@@ -96,7 +95,7 @@ class Scripting:
             content_type: The type of the body; JSON's when None.
             times: How many requests.
             path: The path of the requests.
-            grant_type: The grant of the token requests, ``"refresh_token"``, say; any when None.
+            grant_type: The grant of the token requests, e.g. ``"refresh_token"``; any when None.
             delay: Seconds that pass before the reply.
             fault: ``"close"`` ends the connection without a reply, ``"reset"`` does so rudely, ``"half_body"`` ends
                 it in the middle of the body.
@@ -108,7 +107,7 @@ class Scripting:
                 body = _error_body(status or 500, error, description)
             reply = _reply(status or 500, body, content_type, headers or {})
         event = Scripted(reply=reply, delay=delay, fault=fault, grant_type=grant_type)
-        self.state.script.add(path, event, times)
+        self.add(path, event, times)
 
     def fail_next_with_rate_limit(self, limit: int = 4, *, reset_in: float = 1.0, times: int = 1) -> None:
         """Answer the next exchanges as the tenant's rate limit would (Auth0, "Rate Limit Policy").
@@ -121,7 +120,7 @@ class Scripting:
         headers = {
             "x-ratelimit-limit": str(limit),
             "x-ratelimit-remaining": "0",
-            "x-ratelimit-reset": str(math.ceil(self.state.clock() + reset_in)),
+            "x-ratelimit-reset": str(math.ceil(self._clock() + reset_in)),
         }
         self.fail_next(429, "too_many_requests", "Global limit has been reached", headers=headers, times=times)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from auth0_cte.auth_server.server_client import ServerClient
-    from auth0_cte.testing.tenant import LocalTenant
+    from auth0_cte.testing.wire.served import ServedTenant
 
 __all__ = ["TenantServer"]
 
@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         lines = [f"HTTP/1.1 {reply.status} {reply.reason}", *(f"{name}: {value}" for name, value in fields.items())]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        # In one piece, lest the body wait for the acknowledgement of the headers.
+        # In one piece, so that the body does not wait for the acknowledgement of the headers.
         self.wfile.write(head + (b"" if self.command == "HEAD" else body))
 
 
@@ -102,7 +102,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, tenant: LocalTenant, ssl_context: ssl.SSLContext | None, alias_of: str | None = None) -> None:
+    def __init__(self, tenant: ServedTenant, ssl_context: ssl.SSLContext | None, alias_of: str | None = None) -> None:
         self.tenant, self.ssl_context, self.alias_of = tenant, ssl_context, alias_of
         self._trusted: set[str] = set()
         self.scheme = "http" if ssl_context is None else "https"
@@ -132,7 +132,7 @@ class _Server(ThreadingHTTPServer):
 
     def _trust_new_clients(self, context: ssl.SSLContext) -> None:
         # Applications are registered while the server runs, too.
-        for authority in self.tenant.state.client_authorities - self._trusted:
+        for authority in self.tenant.client_authorities - self._trusted:
             context.load_verify_locations(cadata=authority)
             self._trusted.add(authority)
 
@@ -142,7 +142,7 @@ class _Server(ThreadingHTTPServer):
         )
         self.accepted += 1  # before a client can see its reply; only the accepting thread is here
         thread.start()
-        # Threads that ended are dropped now, not by themselves: whoever closes the server must be able to wait for
+        # Threads that ended are dropped now, not by themselves: closing the server must be able to wait for
         # the last one.
         self._open = {each: by for each, by in self._open.items() if by.is_alive()} | {request: thread}
 
@@ -156,7 +156,7 @@ class _Server(ThreadingHTTPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that goes away, or does not trust the certificate, is no event.
+        # A client that goes away, or does not trust the certificate, is not worth a message.
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -208,7 +208,7 @@ class TenantServer:
         ConfigurationError: TLS is asked for, and trustme is not installed.
     """
 
-    def __init__(self, tenant: LocalTenant, *, tls: bool = False, mutual_tls: bool = False) -> None:
+    def __init__(self, tenant: ServedTenant, *, tls: bool = False, mutual_tls: bool = False) -> None:
         self._tenant = tenant
         self._directory: Path | None = None
         self.ca_bundle: str | None = None
@@ -218,7 +218,7 @@ class TenantServer:
         if mutual_tls:
             alias = _Server(tenant, asking, alias_of=self._server.authority)
             self._running.append(_Running(alias))
-            tenant.state.mtls_aliases[self.url] = f"https://{alias.authority}"
+            tenant.mtls_aliases[self.url] = f"https://{alias.authority}"
 
     def __enter__(self) -> Self:
         return self

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from auth0_cte.testing.endpoints.dpop import bound
-from auth0_cte.testing.endpoints.requirements import ask_for_more
-from auth0_cte.testing.endpoints.token_endpoint import Grant, Outcome
+from auth0_cte.testing.endpoints.grants.binding import bound
+from auth0_cte.testing.endpoints.grants.call import Grant, Outcome
+from auth0_cte.testing.endpoints.grants.requirements import ask_for_more
 from auth0_cte.testing.issued.refresh_tokens import invalid_refresh_token
-from auth0_cte.testing.issued.tokens import issue_tokens
 from auth0_cte.testing.registry.apis import OIDC_SCOPES
 from auth0_cte.testing.wire.messages import RefusalError, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auth0_cte.testing.endpoints.token_endpoint import TokenCall
+    from auth0_cte.testing.endpoints.grants.call import TokenCall
     from auth0_cte.testing.issued.tokens import TokenGrant
     from auth0_cte.testing.registry.apis import Api
     from auth0_cte.testing.registry.users import User
@@ -36,8 +35,8 @@ def _refresh(call: TokenCall) -> Outcome:
     grant = bound(call, _renewed(call, held, requested))
     ask_for_more(state, grant, requested or held.scopes)
     # Used up last, so that a refusal does not cost it.
-    rotated = state.refresh_tokens.rotate(token, client_id) if state.session_settings.rotate_refresh_tokens else None
-    body = issue_tokens(state, grant, requested or held.scopes, id_token=state.session_settings.refresh_id_token)
+    rotated = state.refresh_tokens.rotate(token, client_id) if state.sessions.rotate_refresh_tokens else None
+    body = state.tokens.reply(grant, requested or held.scopes, id_token=state.sessions.refresh_id_token)
     if rotated is not None:
         body["refresh_token"] = rotated
     return Outcome(
@@ -78,7 +77,7 @@ def _user(call: TokenCall, held: TokenGrant) -> User:
     if held.organization is not None:
         organization = call.state.organizations.find(held.organization.id)
         if not organization.has_member(user_id):
-            detail = f"the user {user_id!r} is no member of the organization {organization.id!r} any more"
+            detail = f"the user {user_id!r} is no longer a member of the organization {organization.id!r}"
             raise invalid_refresh_token(detail, user_id)
     return user
 

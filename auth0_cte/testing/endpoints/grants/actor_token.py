@@ -27,7 +27,7 @@ def verify_actor_token(state: TenantState, token: str, application: Application)
         The user that it is about.
 
     Raises:
-        RefusalError: It is no unexpired ID token of this tenant, signed with RS256 or PS256, of an existing user.
+        RefusalError: It must be an unexpired ID token of this tenant, signed with RS256 or PS256, of an existing user.
     """
     try:
         jws = Jws.parse(token)
@@ -37,7 +37,7 @@ def verify_actor_token(state: TenantState, token: str, application: Application)
     except JoseError as error:
         raise _refusal(str(error)) from None
     if jws.header.get("typ", "JWT").lower() != "jwt":
-        raise _refusal("it is no ID token")
+        raise _refusal("it is not an ID token")
     fault = _fault(state, claims, application.client_id)
     if fault is not None:
         raise _refusal(fault)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from attrs import define
+from attrs import define, field
 
 from auth0_cte.testing.wire.messages import RefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RejectCounter"]
+__all__ = ["AttackProtection"]
 
-MAX_REJECTS: Final = 10
-SECONDS_PER_ATTEMPT: Final = 600
 BLOCKED: Final = (
     "We have detected suspicious login behavior and further attempts will be blocked. Please contact the administrator."
 )
@@ -27,17 +25,25 @@ class _Count:
     since: float  # when the last attempt was given back, or the first reject came
 
 
-class RejectCounter:
-    """Counts rejected subject tokens by IP address: ten are allowed, and one more for every ten minutes.
+@define(eq=False)
+class AttackProtection:
+    """Counts rejected subject tokens by IP address. Safe among threads.
+
+    Changes apply from the next request on: ``tenant.attack_protection.max_attempts = 3``.
 
     Args:
         clock: Returns Unix seconds.
+        enabled: Whether an address is blocked at all.
+        max_attempts: Rejected tokens until an address is blocked.
+        seconds_per_attempt: How long it takes until a blocked address has one more attempt.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._counts: dict[str, _Count] = {}
+    _clock: Callable[[], float] = field(repr=False)
+    enabled: bool = field(default=True, kw_only=True)
+    max_attempts: int = field(default=10, kw_only=True)
+    seconds_per_attempt: float = field(default=600, kw_only=True)
+    _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    _counts: dict[str, _Count] = field(factory=dict, init=False, repr=False)
 
     def check(self, ip: str) -> None:
         """Let a request pass.
@@ -45,8 +51,8 @@ class RejectCounter:
         Raises:
             RefusalError: Its address has used up its attempts.
         """
-        if self.snapshot().get(ip, 0) >= MAX_REJECTS:
-            detail = f"{ip} is blocked after {MAX_REJECTS} invalid subject tokens"
+        if self.enabled and self.snapshot().get(ip, 0) >= self.max_attempts:
+            detail = f"{ip} is blocked after {self.max_attempts} invalid subject tokens"
             raise RefusalError(429, "too_many_attempts", BLOCKED, detail=detail)
 
     def add(self, ip: str) -> None:
@@ -54,7 +60,7 @@ class RejectCounter:
         with self._lock:
             self._give_back()
             count = self._counts.setdefault(ip, _Count(0, self._clock()))
-            count.rejects = min(count.rejects + 1, MAX_REJECTS)
+            count.rejects = min(count.rejects + 1, self.max_attempts)
 
     def snapshot(self) -> dict[str, int]:
         """Return the rejects that count at this moment, by IP address."""
@@ -70,8 +76,8 @@ class RejectCounter:
     def _give_back(self) -> None:
         now = self._clock()
         for ip, count in list(self._counts.items()):
-            regained = max(0, int((now - count.since) // SECONDS_PER_ATTEMPT))
+            regained = max(0, int((now - count.since) // self.seconds_per_attempt))
             count.rejects -= regained
-            count.since += regained * SECONDS_PER_ATTEMPT
+            count.since += regained * self.seconds_per_attempt
             if count.rejects <= 0:
                 del self._counts[ip]

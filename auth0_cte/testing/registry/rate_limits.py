@@ -11,17 +11,14 @@ import math
 import threading
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from auth0_cte.testing.wire.messages import RefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from auth0_cte.testing.endpoints.token_endpoint import Outcome, TokenCall
-    from auth0_cte.testing.state import TenantState
-
-__all__ = ["RateLimiting", "RateLimits", "Refill", "limited"]
+__all__ = ["RateLimits", "Refill"]
 
 Refill: TypeAlias = Literal["steady", "window"]
 """How a bucket is refilled: bit by bit, or at once when a window of time begins."""
@@ -84,13 +81,37 @@ class RateLimits:
         self._policy: tuple[int, float] | None = None
         self._clients: dict[str, _Bucket] = {}
 
-    def set_tenant(self, limit: int | None, refill: Refill) -> None:
-        """Set the limit on all exchanges in a second, or lift it."""
-        with self._lock:
-            self._tenant = None if limit is None else _Bucket(limit, 1.0, refill)
+    def limit_exchanges(self, per_second: int | None, *, refill: Refill = "steady") -> None:
+        """Limit the tenant's exchanges, as a subscription does: 4 a second with B2B Pro, 15 with Enterprise.
 
-    def set_policy(self, quota: int | None, seconds: float) -> None:
-        """Set the limit on the exchanges of each application, or lift it."""
+        Replies tell of it in ``x-ratelimit-limit``, ``-remaining`` and ``-reset``; what is over it gets 429.
+
+        Args:
+            per_second: Exchanges in a second, and at once after a rest; None for no limit.
+            refill: Whether the bucket refills steadily, or at once with each second from the first exchange on.
+
+        Raises:
+            ValueError: The limit is below one.
+        """
+        if per_second is not None and per_second < 1:
+            raise ValueError("per_second must be a number from 1, or None")
+        with self._lock:
+            self._tenant = None if per_second is None else _Bucket(per_second, 1.0, refill)
+
+    def limit_clients(self, quota: int | None, *, seconds: float = 1.0) -> None:
+        """Limit the exchanges of each application, as a custom rate limit policy does.
+
+        Replies tell of it in ``Auth0-RateLimit``; what is over it gets 429 with ``Retry-After``.
+
+        Args:
+            quota: Exchanges of an application in the window; None for no limit.
+            seconds: The window.
+
+        Raises:
+            ValueError: The quota is below one, or the window not above zero.
+        """
+        if (quota is not None and quota < 1) or seconds <= 0:
+            raise ValueError("quota must be a number from 1, or None, and seconds must be above zero")
         with self._lock:
             self._policy = None if quota is None else (quota, seconds)
             self._clients.clear()
@@ -131,62 +152,3 @@ class RateLimits:
             headers["retry-after"] = str(math.ceil(count.next_at - now))
             raise RefusalError(429, "too_many_requests", POLICY_LIMIT, headers=headers)
         return headers
-
-
-def limited(handle: Callable[[TokenCall], Outcome]) -> Callable[[TokenCall], Outcome]:
-    """Have a grant count against the limits, and its replies tell of them."""
-
-    def within_limits(call: TokenCall) -> Outcome:
-        limits = call.state.rate_limits
-        headers = limits.take_tenant()
-        try:
-            headers |= limits.take_client(call.application.client_id)
-            outcome = handle(call)
-        except RefusalError as refusal:
-            refusal.headers = {**headers, **refusal.headers}
-            raise
-        return evolve(outcome, reply=outcome.reply.with_headers(headers))
-
-    return within_limits
-
-
-class RateLimiting:
-    """The part of `LocalTenant` that sets limits.
-
-    Args:
-        state: What the tenant holds.
-    """
-
-    state: TenantState
-
-    def limit_exchanges(self, per_second: int | None, *, refill: Refill = "steady") -> None:
-        """Limit the tenant's exchanges, as a subscription does: 4 a second with B2B Pro, 15 with Enterprise.
-
-        Replies tell of it in ``x-ratelimit-limit``, ``-remaining`` and ``-reset``; what is over it gets 429.
-
-        Args:
-            per_second: Exchanges in a second, and at once after a rest; None for no limit.
-            refill: Whether the bucket refills steadily, or at once with each second from the first exchange on.
-
-        Raises:
-            ValueError: The limit is below one.
-        """
-        if per_second is not None and per_second < 1:
-            raise ValueError("per_second is a number from 1, or None")
-        self.state.rate_limits.set_tenant(per_second, refill)
-
-    def limit_clients(self, quota: int | None, *, seconds: float = 1.0) -> None:
-        """Limit the exchanges of each application, as a custom rate limit policy does.
-
-        Replies tell of it in ``Auth0-RateLimit``; what is over it gets 429 with ``Retry-After``.
-
-        Args:
-            quota: Exchanges of an application in the window; None for no limit.
-            seconds: The window.
-
-        Raises:
-            ValueError: The quota is below one, or the window not above zero.
-        """
-        if (quota is not None and quota < 1) or seconds <= 0:
-            raise ValueError("quota is a number from 1, or None, and seconds is above zero")
-        self.state.rate_limits.set_policy(quota, seconds)

@@ -11,21 +11,21 @@ from attrs import frozen
 
 from auth0_cte.testing.actions.api import UserById
 from auth0_cte.testing.actions.runner import run_action
-from auth0_cte.testing.endpoints.actor_token import verify_actor_token
-from auth0_cte.testing.endpoints.dpop import bound, require_binding
-from auth0_cte.testing.endpoints.on_behalf_of import exchange_on_behalf_of, is_on_behalf_of
-from auth0_cte.testing.endpoints.rate_limits import limited
-from auth0_cte.testing.endpoints.requirements import ask_for_more
-from auth0_cte.testing.endpoints.session_transfer import is_session_transfer, session_transfer_api, transfer
-from auth0_cte.testing.endpoints.token_endpoint import Grant, Outcome
-from auth0_cte.testing.issued.tokens import TokenGrant, issue_tokens
+from auth0_cte.testing.endpoints.grants.actor_token import verify_actor_token
+from auth0_cte.testing.endpoints.grants.binding import bound, require_binding
+from auth0_cte.testing.endpoints.grants.call import Grant, Outcome
+from auth0_cte.testing.endpoints.grants.limited import limited
+from auth0_cte.testing.endpoints.grants.on_behalf_of import exchange_on_behalf_of, is_on_behalf_of
+from auth0_cte.testing.endpoints.grants.requirements import ask_for_more
+from auth0_cte.testing.endpoints.grants.session_transfer import is_session_transfer, session_transfer_api, transfer
+from auth0_cte.testing.issued.tokens import TokenGrant
 from auth0_cte.testing.wire.messages import RefusalError, json_reply
 from auth0_cte.token_types import ACCESS_TOKEN, ID_TOKEN
 
 if TYPE_CHECKING:
     from auth0_cte.testing.actions.api import Commands
     from auth0_cte.testing.actions.runner import Action
-    from auth0_cte.testing.endpoints.token_endpoint import TokenCall
+    from auth0_cte.testing.endpoints.grants.call import TokenCall
     from auth0_cte.testing.registry.apis import Api
     from auth0_cte.testing.registry.organizations import Organization
     from auth0_cte.testing.registry.users import User
@@ -54,13 +54,13 @@ class _Asked:
 
 def _exchange(call: TokenCall) -> Outcome:
     state = call.state
-    state.rejects.check(call.ip)
+    state.attack_protection.check(call.ip)
     if is_on_behalf_of(call):
         return exchange_on_behalf_of(call)
     action = _profile(call)
     asked = _read(call)
     require_binding(call, asked.api)
-    commands = run_action(state, action, _event(call, asked))
+    commands = run_action(action, _event(call, asked), state.action_cache, state.clock)
     _obey_denials(call, commands)
     organization = _organization(state, asked, commands)
     grant = TokenGrant(
@@ -76,7 +76,7 @@ def _exchange(call: TokenCall) -> Outcome:
     ask_for_more(state, grant, asked.scopes)
     if is_session_transfer(grant.api):
         return transfer(call, grant)
-    body = {**issue_tokens(state, grant, asked.scopes), "issued_token_type": ACCESS_TOKEN}
+    body = {**state.tokens.reply(grant, asked.scopes), "issued_token_type": ACCESS_TOKEN}
     if "offline_access" in grant.scopes:
         body["refresh_token"] = state.refresh_tokens.issue(grant)
     return Outcome(
@@ -114,7 +114,7 @@ def _read(call: TokenCall) -> _Asked:
         scopes=tuple((request.one("scope") or "").split()),
         organization=state.organizations.find(organization) if organization else None,
         api=session_transfer_api(state, audience)
-        or state.apis.find(audience or state.default_audience, request.issuer),
+        or state.apis.find(audience or state.apis.default_audience, request.issuer),
         actor_user=verify_actor_token(state, actor_token or "", call.application) if is_ours else None,
     )
 
@@ -167,7 +167,7 @@ def _transaction_event(asked: _Asked) -> dict[str, Any]:
 
 def _obey_denials(call: TokenCall, commands: Commands) -> None:
     if any(denial.invalid_subject_token for denial in commands.denials):
-        call.state.rejects.add(call.ip)
+        call.state.attack_protection.add(call.ip)
     if commands.denials:
         denial = commands.denials[0]
         detail = f"the Action denied: {denial.reason}"
@@ -196,7 +196,7 @@ def _user(state: TenantState, commands: Commands, organization: Organization | N
             chosen.connection, chosen.attributes, create=chosen.create, replace=chosen.replace
         )
     if organization is not None and not organization.has_member(user.user_id):
-        detail = f"the user {user.user_id!r} is no member of the organization {organization.id!r}"
+        detail = f"the user {user.user_id!r} is not a member of the organization {organization.id!r}"
         raise RefusalError(400, "invalid_request", "Invalid organization.", detail=detail, user_id=user.user_id)
     state.users.merge_metadata(user, commands.app_metadata, commands.user_metadata)
     return user

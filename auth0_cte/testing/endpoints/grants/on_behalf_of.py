@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.jose import JoseError, Jws
-from auth0_cte.testing.endpoints.dpop import bound
-from auth0_cte.testing.endpoints.requirements import ask_for_more
-from auth0_cte.testing.endpoints.token_endpoint import Outcome
-from auth0_cte.testing.issued.tokens import TokenGrant, issue_tokens
+from auth0_cte.testing.endpoints.grants.binding import bound
+from auth0_cte.testing.endpoints.grants.call import Outcome
+from auth0_cte.testing.endpoints.grants.requirements import ask_for_more
+from auth0_cte.testing.issued.tokens import TokenGrant
 from auth0_cte.testing.registry.apis import OIDC_SCOPES
 from auth0_cte.testing.wire.messages import RefusalError, json_reply
 from auth0_cte.token_types import ACCESS_TOKEN
@@ -19,7 +19,7 @@ from auth0_cte.token_types import ACCESS_TOKEN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from auth0_cte.testing.endpoints.token_endpoint import TokenCall
+    from auth0_cte.testing.endpoints.grants.call import TokenCall
     from auth0_cte.testing.registry.organizations import Organization
     from auth0_cte.testing.registry.users import User
     from auth0_cte.testing.state import TenantState
@@ -39,7 +39,7 @@ def exchange_on_behalf_of(call: TokenCall) -> Outcome:
     """Issue the access token of another API, without ID token and refresh token.
 
     Raises:
-        RefusalError: The application is a public one, the subject token is no good, or its chain of actors is full.
+        RefusalError: The application is a public one, the subject token is invalid, or its chain of actors is full.
     """
     state, request, application = call.state, call.request, call.application
     if application.auth_method == "none":
@@ -58,7 +58,7 @@ def exchange_on_behalf_of(call: TokenCall) -> Outcome:
     )
     grant = bound(call, grant)
     ask_for_more(state, grant, requested)
-    body = {**issue_tokens(state, grant, requested, id_token=False), "issued_token_type": ACCESS_TOKEN}
+    body = {**state.tokens.reply(grant, requested, id_token=False), "issued_token_type": ACCESS_TOKEN}
     return Outcome(
         reply=json_reply(body),
         user_id=grant.user.user_id,
@@ -80,7 +80,7 @@ def _verify(state: TenantState, token: str, own_api: str | None) -> dict[str, An
     if claims.get("exp", 0) <= state.clock():
         raise _refusal("it has expired")
     if _client(claims) is None:
-        raise _refusal("it is no access token")
+        raise _refusal("it is not an access token")
     if own_api is not None and own_api not in audiences:
         raise _refusal("it is for another API than the application's own")
     return claims

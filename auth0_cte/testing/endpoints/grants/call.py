@@ -1,0 +1,78 @@
+"""What the token endpoint hands to a grant, and what it gets back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from auth0_cte.testing.registry.applications import Application
+    from auth0_cte.testing.state import TenantState
+    from auth0_cte.testing.wire.messages import Reply, TenantRequest
+
+__all__ = ["Grant", "Outcome", "TokenCall", "caller_ip"]
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What a grant that succeeded leads to.
+
+    Args:
+        reply: The reply.
+        user_id: Whom the tokens are about.
+        description: What the tenant log says.
+        details: What the tenant log tells beyond that.
+    """
+
+    reply: Reply
+    user_id: str | None
+    description: str
+    details: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class TokenCall:
+    """A request of an application that has authenticated.
+
+    Args:
+        state: The tenant.
+        request: The request.
+        application: The application.
+        jkt: The thumbprint of the key of its DPoP proof, which was checked; None without a proof.
+    """
+
+    state: TenantState
+    request: TenantRequest
+    application: Application
+    jkt: str | None = None
+
+    @property
+    def ip(self) -> str:
+        """The address that attack protection counts."""
+        return caller_ip(self.application, self.request)
+
+
+@frozen(kw_only=True)
+class Grant:
+    """A grant of the token endpoint.
+
+    Args:
+        handle: Answers the requests of applications that may use it.
+        is_enabled: Tells whether an application may.
+        success_log: The type of the log entry of a success.
+        failure_log: The type of the log entry of a failure.
+    """
+
+    handle: Callable[[TokenCall], Outcome]
+    is_enabled: Callable[[Application], bool]
+    success_log: str
+    failure_log: str
+
+
+def caller_ip(application: Application, request: TenantRequest) -> str:
+    """Return the address that attack protection counts: of the caller, or what it says if it is trusted."""
+    forwarded = request.headers.get("auth0-forwarded-for", "").strip()
+    return forwarded if forwarded and application.trust_forwarded_for else request.ip
