@@ -555,9 +555,8 @@ def test_an_interrupt_is_not_swallowed(raw_server: RawServer) -> None:
     """Ctrl-C during an exchange is a KeyboardInterrupt, and the client serves on."""
 
     def interrupt(_request: Arrived, _connection: socket.socket) -> None:
-        signal.pthread_kill(
-            threading.main_thread().ident or 0, signal.SIGINT
-        )  # no reply follows: the wait itself is interrupted
+        # No reply follows: the wait for it is interrupted.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     raw_server.scripts = [interrupt, send(reply(TOKENS))]
     with ServerClient(raw_server.url, "c", "s") as client:  # in the main thread, where interrupts arrive
