@@ -121,3 +121,30 @@ def postgres_server() -> Iterator[PostgresServer]:
     """A real PostgreSQL, for all tests of this process that do not kill it."""
     with start_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def _mortal_redis() -> Iterator[RedisServer]:
+    with start_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _mortal_postgres() -> Iterator[PostgresServer]:
+    with start_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def mortal_redis(_mortal_redis: RedisServer) -> RedisServer:
+    """A real Redis for one test at a time, empty, to be killed and frozen."""
+    _mortal_redis.revive()
+    _mortal_redis.empty()
+    return _mortal_redis
+
+
+@pytest.fixture
+def mortal_postgres(_mortal_postgres: PostgresServer) -> PostgresServer:
+    """A real PostgreSQL for one test at a time, with the tables of others in it, to be killed and frozen."""
+    _mortal_postgres.revive()
+    return _mortal_postgres

@@ -80,6 +80,13 @@ class Server:
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGCONT)
 
+    def revive(self) -> None:
+        """Have it run, whatever was done to it before."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+        else:
+            self.thaw()
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -104,11 +111,18 @@ class RedisServer(Server):
 
     def is_ready(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(64).startswith(b"+PONG")
+            return self._ask("PING").startswith(b"+PONG")
         except OSError:
             return False
+
+    def empty(self) -> None:
+        """Forget everything that was ever written."""
+        assert self._ask("FLUSHALL").startswith(b"+OK")
+
+    def _ask(self, command: str) -> bytes:
+        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+            connection.sendall(f"{command}\r\n".encode())
+            return connection.recv(64)
 
 
 class PostgresServer(Server):

@@ -27,7 +27,7 @@ from auth0_cte import (
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.exchange.test_cache import ONE_SHOT, wait_for_waiters
 from tests.exchanges import DEADLINE, LIFETIME, TYPE, Gate, at_once, exchanges, make_tenant, options, shown_by, sub_of
-from tests.services import RedisServer, start_redis
+from tests.services import RedisServer
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
 OLD_SECRET = "the-secret-of-more-than-thirty-two-bytes-before"
@@ -444,20 +444,13 @@ def test_a_response_that_is_too_large_is_not_kept(cache: RedisExchangeCache, raw
     assert [] == entries(cache, "exchange-lock")
 
 
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """A Redis that no other test uses."""
-    with start_redis() as server:
-        yield server
-
-
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
-def test_without_redis_nothing_is_sent(fault: str, own_redis: RedisServer, tenant: LocalTenant) -> None:
+def test_without_redis_nothing_is_sent(fault: str, mortal_redis: RedisServer, tenant: LocalTenant) -> None:
     """While Redis is away an exchange is refused before the token is sent; afterwards it goes on."""
-    with open_cache(own_redis.url, timeout=0.5) as cache:
+    with open_cache(mortal_redis.url, timeout=0.5) as cache:
         client = tenant.client(exchange_cache=cache)
         kept = client.custom_token_exchange(options()).access_token
-        getattr(own_redis, fault)()
+        getattr(mortal_redis, fault)()
         for call in (
             lambda: client.custom_token_exchange(options("auth0|1")),
             lambda: client.forget_exchanged_token("t"),
@@ -472,35 +465,35 @@ def test_without_redis_nothing_is_sent(fault: str, own_redis: RedisServer, tenan
             assert caught.value.__cause__ is not None
             assert "exchange_cache" in caught.value.hint
         assert 1 == exchanges(tenant)
-        own_redis.start() if fault == "kill" else own_redis.thaw()
+        mortal_redis.start() if fault == "kill" else mortal_redis.thaw()
         assert kept == client.custom_token_exchange(options()).access_token
 
 
 def test_without_redis_one_can_go_on(
-    own_redis: RedisServer, tenant: LocalTenant, caplog: pytest.LogCaptureFixture
+    mortal_redis: RedisServer, tenant: LocalTenant, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With fail_open exchanges are made without the cache, a warning each; threads go on sharing theirs."""
-    with open_cache(own_redis.url, timeout=0.5, fail_open=True) as cache:
+    with open_cache(mortal_redis.url, timeout=0.5, fail_open=True) as cache:
         client = tenant.client(exchange_cache=cache)
-        own_redis.kill()
+        mortal_redis.kill()
         assert not client.custom_token_exchange(options()).from_cache
         assert not client.forget_exchanged_token("t")
         cache.clear()
         assert 3 == caplog.text.count("cannot be used: ConnectionError; going on without it")
-        own_redis.start()
+        mortal_redis.start()
         assert [False, True] == [client.custom_token_exchange(options()).from_cache for _ in range(2)]
     assert 2 == exchanges(tenant)
 
 
-def test_what_was_bought_is_not_lost(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_was_bought_is_not_lost(mortal_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     """When Redis goes away during the exchange, the caller gets the tokens, and the log a warning."""
     gate = Gate()
     tenant = make_tenant(sleep=gate)
     tenant.fail_next(delay=1, path="/oauth/token")
-    with open_cache(own_redis.url, timeout=0.5) as cache, ThreadPoolExecutor(1) as pool:
+    with open_cache(mortal_redis.url, timeout=0.5) as cache, ThreadPoolExecutor(1) as pool:
         future = pool.submit(tenant.client(exchange_cache=cache).custom_token_exchange, options())
         assert gate.reached.wait(DEADLINE)
-        own_redis.kill()
+        mortal_redis.kill()
         gate.opened.set()
         assert "auth0|0" == sub_of(future.result(DEADLINE).access_token)
     assert "could not be noted in the cache" in caplog.text

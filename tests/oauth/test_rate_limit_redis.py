@@ -24,7 +24,7 @@ from auth0_cte import (
 from auth0_cte.oauth.rate_limit.bucket import Pace
 from auth0_cte.oauth.rate_limit.redis_bucket import RedisBucket
 from auth0_cte.testing import LocalTenant
-from tests.services import RedisServer, start_redis
+from tests.services import RedisServer
 
 OPTIONS: dict[str, Any] = {"subject_token": "a-token", "subject_token_type": "urn:acme:mcp-token"}
 PACE = Pace(interval=10.0, burst=1)
@@ -115,15 +115,15 @@ def test_an_idle_bucket_is_forgotten(bucket: RedisBucket, client: redis.Redis) -
     assert all(0 < int(client.pttl(key)) <= 3_600_000 for key in bucket._keys)
 
 
-def test_without_redis_nothing_is_sent(tenant: LocalTenant) -> None:
+def test_without_redis_nothing_is_sent(mortal_redis: RedisServer, tenant: LocalTenant) -> None:
     """While Redis is down an exchange fails, typed, before its token is spent; back again, all is well."""
-    with start_redis() as server, redis.Redis.from_url(server.url, socket_timeout=1) as connection:
+    with redis.Redis.from_url(mortal_redis.url, socket_timeout=1) as connection:
         with tenant.client(rate_limit=RateLimit("100/s", redis=connection)) as client:
             client.custom_token_exchange(OPTIONS)
-            server.kill()
+            mortal_redis.kill()
             with pytest.raises(CustomTokenExchangeError) as caught:
                 client.custom_token_exchange(OPTIONS)
-            server.start()
+            mortal_redis.start()
             client.custom_token_exchange(OPTIONS)
     error = caught.value
     assert ("RATE_LIMIT_UNAVAILABLE", True, False) == (error.code, error.is_retryable, error.may_have_reached_server)
@@ -131,13 +131,15 @@ def test_without_redis_nothing_is_sent(tenant: LocalTenant) -> None:
     assert 2 == len(tenant.token_requests)
 
 
-def test_an_answer_survives_redis(tenant: LocalTenant, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_answer_survives_redis(
+    mortal_redis: RedisServer, tenant: LocalTenant, caplog: pytest.LogCaptureFixture
+) -> None:
     """When Redis dies while the token is under way, the answer is returned; what it taught is lost, with a warning."""
-    with start_redis() as server, redis.Redis.from_url(server.url, socket_timeout=1) as connection:
+    with redis.Redis.from_url(mortal_redis.url, socket_timeout=1) as connection:
 
         @tenant.action("urn:acme:killing")
         def kill(_event: Any, api: Any) -> None:
-            server.kill()
+            mortal_redis.kill()
             api.authentication.setUserById("auth0|ada")
 
         tenant.limit_exchanges(per_second=1)
@@ -146,11 +148,11 @@ def test_an_answer_survives_redis(tenant: LocalTenant, caplog: pytest.LogCapture
     assert "could not be told" in caplog.text
 
 
-def test_a_429_survives_redis(tenant: LocalTenant) -> None:
+def test_a_429_survives_redis(mortal_redis: RedisServer, tenant: LocalTenant) -> None:
     """When Redis is down after a 429, the 429 is what is raised."""
-    with start_redis() as server, redis.Redis.from_url(server.url, socket_timeout=1) as connection:
+    with redis.Redis.from_url(mortal_redis.url, socket_timeout=1) as connection:
         shared = RateLimit("100/s", redis=connection)
-        retry = RetryPolicy(sleep=lambda _: server.kill())
+        retry = RetryPolicy(sleep=lambda _: mortal_redis.kill())
         with tenant.client(rate_limit=shared, retry=retry) as client:
             tenant.fail_next_with_rate_limit()
             with pytest.raises(CustomTokenExchangeError) as caught:

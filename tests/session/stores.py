@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import sqlalchemy as sa
 
 from auth0_cte.django import DjangoCacheStateStore
@@ -73,11 +74,29 @@ def django_store(kind: str, unique: str, request: pytest.FixtureRequest) -> Iter
     backend = f"django.core.cache.backends.{backends[kind]}"
     location = request.getfixturevalue("redis_server").url if kind == "redis" else unique
     cache: dict[str, Any] = {"BACKEND": backend, "LOCATION": location}
-    cache["OPTIONS"] = {} if kind == "redis" else {"MAX_ENTRIES": 10_000}
-    with override_settings(CACHES={"default": cache}):
-        if kind == "db":
-            call_command("createcachetable", verbosity=0)
-        yield (_ClosingStore if kind == "db" else DjangoCacheStateStore)(prefix=unique)
+    with _closing_pools() as pool_class:
+        cache["OPTIONS"] = {"pool_class": pool_class} if kind == "redis" else {"MAX_ENTRIES": 10_000}
+        with override_settings(CACHES={"default": cache}):
+            if kind == "db":
+                call_command("createcachetable", verbosity=0)
+            yield (_ClosingStore if kind == "db" else DjangoCacheStateStore)(prefix=unique)
+
+
+@contextmanager
+def _closing_pools() -> Iterator[type[redis.ConnectionPool]]:
+    """Make a class of connection pools that are closed in the end: Django, with a cache a thread, leaves them open."""
+    made: list[redis.ConnectionPool] = []
+
+    class Pool(redis.ConnectionPool):
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            made.append(self)
+
+    try:
+        yield Pool
+    finally:
+        for pool in made:
+            pool.disconnect()
 
 
 @contextmanager
@@ -86,9 +105,11 @@ def redis_cache_store(url: str, prefix: str) -> Iterator[DjangoCacheStateStore]:
     from django.test import override_settings
 
     configure_django()
-    cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url}
-    with override_settings(CACHES={"default": cache}):
-        yield DjangoCacheStateStore(prefix=prefix)
+    backend = "django.core.cache.backends.redis.RedisCache"
+    with _closing_pools() as pool_class:
+        cache = {"BACKEND": backend, "LOCATION": url, "OPTIONS": {"pool_class": pool_class}}
+        with override_settings(CACHES={"default": cache}):
+            yield DjangoCacheStateStore(prefix=prefix)
 
 
 @contextmanager

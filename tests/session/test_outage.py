@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from attrs import define, field, frozen
 from auth0_cte import ServerClient, SessionError
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import LocalTenant
-from tests.services import Server, start_postgres, start_redis
+from tests.services import RedisServer, Server
 from tests.session.clients import MakeClient
 from tests.session.stores import redis_cache_store, redis_store, sql_store
 from tests.session.test_login import new_jar, options
@@ -25,6 +26,8 @@ LONGEST_CALL = 10.0
 """Two attempts of a second, and whatever a busy machine adds: it tells a call that ends from one that hangs."""
 
 Jar = dict[str, str]
+
+_numbers = itertools.count()
 
 
 @frozen
@@ -119,22 +122,23 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def own_server(kind: str) -> Iterator[Server]:
-    """A server that no other test uses."""
-    with start_postgres() if kind == "postgresql" else start_redis() as server:
-        yield server
+def own_server(kind: str, request: pytest.FixtureRequest) -> Server:
+    """A server that no other test uses at the same time."""
+    server: Server = request.getfixturevalue("mortal_postgres" if kind == "postgresql" else "mortal_redis")
+    return server
 
 
 @pytest.fixture
 def own_store(kind: str, own_server: Server) -> Iterator[StateStore]:
     url: str = own_server.url  # type: ignore[attr-defined]
+    name = f"outage{next(_numbers)}"
     with ExitStack() as stack:
         if kind == "django-redis":
-            yield stack.enter_context(redis_cache_store(url, "outage"))
+            yield stack.enter_context(redis_cache_store(url, name))
         elif kind == "redis":
-            yield stack.enter_context(redis_store(url, "{outage}", timeout=1.0))
+            yield stack.enter_context(redis_store(url, f"{{{name}}}", timeout=1.0))
         else:
-            yield stack.enter_context(sql_store(url))
+            yield stack.enter_context(sql_store(url, name))
 
 
 def check_refusals(client: ServerClient, tenant: LocalTenant, jar: Jar) -> None:
@@ -197,18 +201,18 @@ def test_a_server_that_dies_and_comes_back(
     assert {} == running.jars["auth0|0"]
 
 
-def test_a_redis_that_hangs(tenant: LocalTenant, make_client: MakeClient) -> None:
+def test_a_redis_that_hangs(mortal_redis: RedisServer, tenant: LocalTenant, make_client: MakeClient) -> None:
     """While Redis is frozen no call hangs: each fails within its time-outs; when it thaws, all sessions are there."""
-    with start_redis() as server, redis_store(server.url, "{frozen}", timeout=1.0) as store:
+    with redis_store(mortal_redis.url, f"{{frozen{next(_numbers)}}}", timeout=1.0) as store:
         client = make_client(tenant, store)
         with load(client) as running:
             running.wait_for(succeeded)
-            server.freeze()
+            mortal_redis.freeze()
             try:
                 running.wait_for(failed, times=1)
                 check_refusals(client, tenant, running.jars["auth0|0"])
             finally:
-                server.thaw()
+                mortal_redis.thaw()
             running.wait_for(succeeded)
         check_outcomes(running)
         for user, jar in running.jars.items():
