@@ -86,6 +86,10 @@ class RawServer:
         self._start(self._accept)
         return self
 
+    def wait_for_close(self) -> None:
+        """Wait until the newest connection has ended: its FIN or RST is at the peer by then."""
+        self._threads[-1].join(10)
+
     def stop_listening(self) -> None:
         """Refuse connections from now on."""
         with suppress(OSError):

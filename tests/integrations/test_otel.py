@@ -6,7 +6,8 @@ from typing import Any
 
 import anyio
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
@@ -18,6 +19,19 @@ from tests.raw_server import TOKENS, RawServer, reply, send
 SECRET = "s3cr3t-c4n4ry"
 TYPE = "urn:acme:mcp-token"
 OPTIONS: dict[str, Any] = {"subject_token": SECRET, "subject_token_type": TYPE}
+
+
+class Unended(SpanProcessor):
+    """Counts the spans that have been started and not ended."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        self.count += 1
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.count -= 1
 
 
 @pytest.fixture
@@ -166,11 +180,13 @@ def test_nothing_is_left_open(raw_server: RawServer, provider: TracerProvider, e
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
+    unended = Unended()
+    provider.add_span_processor(unended)
     raw_server.scripts = [send(reply("", "503 No", ["Retry-After: 1"]))]
     arguments = make(raw_server, provider, retry=RetryPolicy(sleep=interrupt))
     with ServerClient(**arguments) as client, pytest.raises(KeyboardInterrupt):
         client.custom_token_exchange(OPTIONS)
-    assert {} == arguments["on_event"]._open
+    assert 0 == unended.count
     assert not get_current_span().is_recording()
     exchange = exporter.get_finished_spans()[-1]
     assert "KeyboardInterrupt" == (exchange.attributes or {})["error.type"]

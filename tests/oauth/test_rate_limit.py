@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import threading
@@ -26,9 +27,10 @@ from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.oauth.rate_limit.bucket import LocalBucket, Pace, Turn
 from auth0_cte.testing import LocalTenant
 from auth0_cte.testing.registry.rate_limits import Refill
+from tests.forks import check_fork
 from tests.oauth.driving import OPTIONS, drive
 from tests.raw_server import TOKENS, RawServer, reply, send
-from tests.virtual_time import VirtualTime
+from tests.virtual_time import DEADLINE, VirtualTime
 
 TENANT = "https://tenant.auth0.com/"
 PACE = Pace(interval=1.0, burst=1)
@@ -233,7 +235,27 @@ def test_a_429_has_everybody_wait(evidence: dict[str, Any], expected: float, now
     assert [expected, expected + 0.25] == take(taught, now, 2, seconds=100)
 
 
-def test_threads_are_served_in_the_order_they_came(now: Now) -> None:
+def test_threads_are_served_in_the_order_they_came() -> None:
+    """Each thread comes when the one before waits: they leave one after another, in that order, as turns come."""
+    now = VirtualTime(0.0)
+    shared = RateLimit("2/s", headroom=0.0, monotonic=now, sleep=now.sleep)
+    numbers = itertools.count()
+    come = [threading.Event() for _ in range(51)]
+    come[0].set()
+    served: list[tuple[int, float]] = []
+
+    def work() -> None:
+        number = next(numbers)
+        assert come[number].wait(DEADLINE)
+        shared.take(TENANT, Deadline(60, now), announce=lambda _seconds: come[number + 1].set())
+        come[number + 1].set()  # the first does not wait
+        served.append((number, now()))
+
+    now.run(50, work)
+    assert [(number, number / 2) for number in range(50)] == served
+
+
+def test_no_two_threads_get_the_same_turn(now: Now) -> None:
     """However many threads take turns, no two get the same one, and none is left out."""
     bucket = LocalBucket(Pace(interval=0.5, burst=1), now)
     turns: list[Turn] = []
@@ -314,29 +336,33 @@ def test_a_refresh_takes_no_turn(tenant: LocalTenant) -> None:
 async def test_waiting_for_a_turn_is_cancelled_at_once(tenant: LocalTenant) -> None:
     """In the mirror, who waits can be cancelled, spends nothing, and gives the turn back."""
     shared = RateLimit("1/h")
-    waits: list[float] = []
     async with AsyncServerClient.from_sync(tenant.client(rate_limit=shared, timeout=8000)) as client:
         await client.custom_token_exchange(OPTIONS)
         with anyio.move_on_after(0.2) as scope:
             await client.custom_token_exchange(OPTIONS)
-        waits.append(shared._bucket(tenant.issuer).reserve(8000).wait)
+        with pytest.raises(RateLimitError) as caught:
+            shared.take(tenant.issuer, Deadline(10))
     assert scope.cancelled_caught
     assert 1 == len(tenant.token_requests)
-    assert 3000 < waits[0] < 4000
+    assert caught.value.retry_after is not None
+    assert 3000 < caught.value.retry_after < 4000
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_takes_turns(now: Now) -> None:
-    """A lock that another thread held at the fork does not stop the child."""
-    shared = limit(now)
-    take(shared, now, 1)
-    bucket = shared._bucket(TENANT)
-    assert isinstance(bucket, LocalBucket)
-    with bucket._lock, shared._lock:
-        pid = os.fork()
-        if pid == 0:
-            os._exit(0 if take(shared, now, 1) == [0.25] else 1)
-    assert 0 == os.waitpid(pid, 0)[1]
+    """Locks that another thread held at the fork do not stop the child, at this tenant or another one."""
+
+    def make() -> RateLimit:
+        shared = limit(now)
+        take(shared, now, 1)
+        return shared
+
+    def work(shared: RateLimit) -> bool:
+        own = take(shared, now, 1)
+        shared.take("https://other.auth0.com/", Deadline(60, now))
+        return [0.25] == own
+
+    check_fork(make, work)
 
 
 @pytest.mark.parametrize(("refill", "seconds"), [("steady", 30.0), ("window", 20.0)])

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from auth0_cte import (
     TransportError,
     TransportTimeoutError,
 )
+from auth0_cte.foundation.deadline import waited
 from tests.raw_server import TOKENS, Arrived, RawServer, Script, reply, send
 
 SECRET = "s3cr3t-c4n4ry"
@@ -321,25 +323,22 @@ def test_a_refused_connection_is_retried_and_never_reached_the_server(new_client
     assert isinstance(caught.value, TransportError)
 
 
-def test_a_connection_refused_at_the_post_is_retried(raw_server: RawServer, raw_client: ServerClient) -> None:
+def test_a_connection_refused_at_the_post_is_retried(new_client: type[ServerClient]) -> None:
     """When the server is gone between discovery and exchange and comes back, the token is sent once, in the end."""
-    raw_client.custom_token_exchange(OPTIONS)
-    port = int(raw_server.url.rpartition(":")[2])
-    raw_client.close()
-    raw_server.__exit__(None, None, None)
-    revived: list[RawServer] = []
+    with ExitStack() as stack:
+        revived: list[RawServer] = []
 
-    def revive(_seconds: float) -> None:
-        revived.append(RawServer(port=port).__enter__())
+        def revive(_seconds: float) -> None:
+            revived.append(stack.enter_context(RawServer(port=port)))
 
-    object.__setattr__(raw_client._token_endpoint.retry, "sleep", revive)
-    try:
-        raw_client.custom_token_exchange(OPTIONS)
-        assert 1 == len(revived[0].arrived)
-    finally:
-        raw_client.close()
-        for server in revived:
-            server.__exit__(None, None, None)
+        with RawServer() as server:
+            port = int(server.url.rpartition(":")[2])
+            client = stack.enter_context(new_client(server.url, "c", "s", retry=RetryPolicy(sleep=revive)))
+            client.custom_token_exchange(OPTIONS)
+            client.close()
+        client.custom_token_exchange(OPTIONS)
+        client.close()
+        assert [1] == [len(each.arrived) for each in revived]
 
 
 def test_a_connection_that_the_server_closed_is_replaced(raw_server: RawServer, raw_client: ServerClient) -> None:
@@ -347,13 +346,8 @@ def test_a_connection_that_the_server_closed_is_replaced(raw_server: RawServer, 
     raw_server.scripts = [then_close(send(reply(TOKENS)))]
     for _ in range(3):
         raw_client.custom_token_exchange(OPTIONS)
-        _wait_for_close(raw_server)
+        raw_server.wait_for_close()
     assert [1, 2, 3] == [request.connection for request in raw_server.arrived]
-
-
-def _wait_for_close(server: RawServer) -> None:
-    # The FIN of a loopback peer is there as soon as its shutdown returned; the serving thread ends after that.
-    server._threads[-1].join(5)
 
 
 def test_connections_are_reused(raw_server: RawServer, raw_client: ServerClient) -> None:
@@ -403,9 +397,10 @@ def test_waiting_for_a_connection_ends_with_the_deadline(raw_server: RawServer) 
         first = threading.Thread(target=client.custom_token_exchange, args=(OPTIONS,))
         first.start()
         busy.wait(5)
-        client._timeout = 0.2
+        waited.set(2.8)  # the second call has a fifth of a second left of its three
         with pytest.raises(ExchangeTimeoutError, match="pool_size") as caught:
             client.custom_token_exchange(OPTIONS)
+        waited.set(0)
         done.set()
         first.join(10)
     assert not caught.value.may_have_reached_server

@@ -370,7 +370,7 @@ def test_a_stale_connection_is_replaced_before_the_token_is_written(end: Script,
     with ServerClient(raw_server.url, "c", "s") as client:
         for _ in range(3):
             client.custom_token_exchange(OPTIONS)
-            raw_server._threads[-1].join(5)  # the peer's FIN or RST is there once its thread has ended
+            raw_server.wait_for_close()
     assert [1, 2, 3] == [request.connection for request in raw_server.arrived]
 
 
