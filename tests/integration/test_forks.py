@@ -11,8 +11,8 @@ from attrs import frozen
 
 from auth0_cte import DPoPKey, ExchangeCache, MemoryStateStore, RateLimit, RetryBudget, RetryPolicy, ServerClient
 from auth0_cte.requests_auth import ExchangeAuth
-from auth0_cte.testing import LocalTenant
-from tests.exchanges import API, make_tenant, options
+from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import API, LIFETIME, make_tenant, options
 from tests.forks import check_fork
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -27,6 +27,7 @@ class Program:
     tenant: LocalTenant
     client: ServerClient
     auth: ExchangeAuth
+    clock: FakeClock
     jar: dict[str, str]
 
     def run(self) -> bool:
@@ -37,6 +38,7 @@ class Program:
         login = options("auth0|1", scope="openid offline_access")
         self.client.login_with_custom_token_exchange(login, {"cookies": self.jar})
         self.client.get_access_token({"cookies": self.jar}, audience="https://other.example")
+        self.clock.advance(LIFETIME)  # so that the token for requests is replaced
         request = self.auth(requests.Request("GET", f"{API}/things").prepare())
         self.client.forget_exchanged_token(exchanged.access_token)
         seen = (self.client.get_user({"cookies": self.jar}) or {})["sub"]
@@ -44,7 +46,8 @@ class Program:
 
 
 def make_program(**more: Any) -> Program:
-    tenant = make_tenant()
+    clock = FakeClock()
+    tenant = make_tenant(clock=clock)
     tenant.add_api("https://other.example")
     settings = {
         "secret": SECRET,
@@ -55,7 +58,7 @@ def make_program(**more: Any) -> Program:
         **more,
     }
     client = tenant.client(**settings)
-    program = Program(tenant, client, ExchangeAuth(client, options(lambda: "auth0|2"), origin=API), {})
+    program = Program(tenant, client, ExchangeAuth(client, options(lambda: "auth0|2"), origin=API), clock, {})
     assert program.run()
     return program
 
