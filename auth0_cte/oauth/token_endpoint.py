@@ -100,11 +100,12 @@ class TokenEndpoint:
             attempt += 1
             watch.begin(attempt)
             turns.take(deadline, watch.waiting, failure)
+            parameters = list(form)  # authenticated anew each time: an assertion is good for one request
             try:
                 with watch:
-                    reply = self._send(issuer, url, (form, headers), deadline, proofs)
+                    reply = self._send(issuer, url, (parameters, headers), deadline, proofs)
                     watch.answered(reply)
-                    payload = self._read(reply, form)
+                    payload = self._read(reply, parameters)
             except Auth0CTEError as error:
                 failure = error
                 turns.refused(error)
@@ -140,9 +141,7 @@ class TokenEndpoint:
         deadline: Deadline,
         proofs: Proofs,
     ) -> Reply:
-        # Authenticated anew each time: an assertion or a proof is good for one request.
-        form, headers = content
-        parameters = list(form)
+        parameters, headers = content
         complete = {**self.headers, "Content-Type": FORM, **(headers or {})}
         self.client_auth.apply(self.client_id, issuer, parameters, complete)
         proofs.prove(url, complete)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import gzip
 import json
 import traceback
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
+import requests
 import responses
 
 from auth0_cte import (
     CustomTokenExchangeError,
     CustomTokenExchangeOptions,
     MfaRequiredError,
+    PrivateKeyJwt,
     RateLimitError,
     ServerClient,
 )
+from auth0_cte.jose import SigningKey
 from tests.conftest import TOKEN_ENDPOINT
 
 SECRET = "s3cr3t-c4n4ry"
@@ -149,6 +154,27 @@ def test_a_full_reply_is_read(client: ServerClient, wire: responses.RequestsMock
     assert "again" not in repr(response)
 
 
+def test_an_empty_scope_is_none_at_all(client: ServerClient, wire: responses.RequestsMock) -> None:
+    """A server that grants no scope may say so by an empty text, which is told as it is."""
+    wire.post(TOKEN_ENDPOINT, json=GOOD | {"scope": ""})
+    assert client.custom_token_exchange(OPTIONS).scope == ""
+
+
+@pytest.mark.parametrize(("length", "accepted"), [(1024 * 1024, True), (1024 * 1024 + 1, False)])
+def test_a_reply_of_one_mebibyte_is_the_longest(
+    length: int, accepted: bool, client: ServerClient, wire: responses.RequestsMock
+) -> None:
+    """A good reply, padded to the limit, is read; one byte more is refused."""
+    body = json.dumps(GOOD).encode()
+    wire.post(TOKEN_ENDPOINT, body=body + b" " * (length - len(body)), content_type="application/json")
+    if accepted:
+        assert "an-access-token" == client.custom_token_exchange(OPTIONS).access_token
+        return
+    with pytest.raises(CustomTokenExchangeError) as caught:
+        client.custom_token_exchange(OPTIONS)
+    assert "INVALID_RESPONSE" == caught.value.code
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code", "message"),
     [
@@ -201,6 +227,68 @@ def test_an_echoed_token_is_redacted(client: ServerClient, wire: responses.Reque
     assert len(caught.value.message) <= 512
 
 
+@pytest.fixture
+def echoing(wire: responses.RequestsMock) -> dict[str, str]:
+    """A server that repeats what it was sent, of which the fixture is the parameters."""
+    sent: dict[str, str] = {}
+
+    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        sent.update(parse_qsl(str(request.body)))
+        description = " | ".join(reversed(sent.values()))  # what authenticates stands last, and is not cut off
+        return 400, {}, json.dumps({"error": "no", "error_description": description})
+
+    wire.add_callback("POST", TOKEN_ENDPOINT, answer)
+    return sent
+
+
+def pem() -> str:
+    return str(SigningKey.generate().jwk.export_to_pem(private_key=True, password=None).decode())
+
+
+CALLS: dict[str, tuple[Callable[[ServerClient], Any], dict[str, Any]]] = {
+    "subject_token": (lambda client: client.custom_token_exchange(OPTIONS), {}),
+    "actor_token": (
+        lambda client: client.custom_token_exchange({**SIX, "actor_token": SECRET, "actor_token_type": "urn:x:y"}),
+        {},
+    ),
+    "client_secret": (lambda client: client.custom_token_exchange(SIX), {"client_secret": SECRET}),
+    "client_assertion": (
+        lambda client: client.custom_token_exchange(SIX),
+        {"client_secret": None, "client_auth": lambda: PrivateKeyJwt(pem(), "RS256")},
+    ),
+    "refresh_token": (lambda client: client.refresh_exchanged_token(SECRET), {}),
+    "mfa_token": (lambda client: client.complete_mfa(SECRET, otp="123456"), {}),
+}
+SIX: Any = {"subject_token": "sixsix", "subject_token_type": "urn:acme:mcp-token"}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_secret_that_a_server_echoes_gets_into_a_message(
+    name: str, echoing: dict[str, str], new_client: type[ServerClient]
+) -> None:
+    """The tokens and credentials of every grant are blanked out, one of six characters too."""
+    call, settings = CALLS[name]
+    made = {key: value() if callable(value) else value for key, value in settings.items()}
+    credentials = {"domain": "tenant.auth0.com", "client_id": "c", "client_secret": "the-secret"}
+    with new_client(**{**credentials, **made}) as client:
+        with pytest.raises(CustomTokenExchangeError) as caught:
+            call(client)
+    assert echoing[name]
+    shown = _everything(caught.value)
+    assert "[redacted]" in caught.value.message
+    assert [] == [each for each in (echoing[name], "the-secret", "sixsix") if each in shown]
+
+
+def test_a_token_too_short_to_be_a_secret_does_not_blank_the_message(
+    echoing: dict[str, str], client: ServerClient
+) -> None:
+    """Five characters stand in ordinary words, which must stay readable."""
+    with pytest.raises(CustomTokenExchangeError) as caught:
+        client.custom_token_exchange({**SIX, "subject_token": "token"})
+    assert "urn:ietf:params:oauth:grant-type:token-exchange" in caught.value.message
+    assert "token" == echoing["subject_token"]
+
+
 def test_mfa_required_is_its_own_error(client: ServerClient, wire: responses.RequestsMock) -> None:
     """mfa_required carries the token that continues, and keeps it out of every text."""
     wire.post(
@@ -242,6 +330,8 @@ def test_mfa_required_is_its_own_error(client: ServerClient, wire: responses.Req
         ),
         (None, {"Retry-After": "Mon, 12 Jan 1970 13:47:00 GMT"}, {"retry_after": 20.0}),
         (None, {"Retry-After": "never"}, {"retry_after": None}),
+        (None, {"x-ratelimit-limit": "4"}, {"retry_after": None, "limit": 4, "reset_at": None}),
+        (None, {"Auth0-RateLimit": "client;q=10;r=0"}, {"retry_after": None, "limit": 10, "reset_at": None}),
         (None, {"Retry-After": "-5"}, {"retry_after": None}),
     ],
 )
