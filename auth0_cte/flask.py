@@ -1,36 +1,41 @@
-"""The door for Flask: no request or response to pass, the cookies go out with whatever response the view returns.
+"""The integration of Flask: no request or response to pass, the cookies go out with whatever response leaves.
 
 auth0 = Auth0CTE(app)
 
 @app.post("/login")
 def login():
-auth0.login_with_custom_token_exchange({"subject_token": ..., "subject_token_type": ...})
-return redirect("/")
+    auth0.login({"subject_token": ..., "subject_token_type": ...})
+    return redirect("/")
 
 @app.get("/me")
 @requires_session
 def me():
-return {"name": current_user["name"]}
+    return {"name": current_user["name"]}
 """
 
 from __future__ import annotations
 
 import os
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from flask import Blueprint, abort, current_app, g, request
+from flask import Blueprint, abort, current_app, has_request_context, redirect, request, request_started, url_for
+from werkzeug.datastructures import Headers
+from werkzeug.http import dump_cookie
 from werkzeug.local import LocalProxy
 
 from auth0_cte.auth_server.backchannel import answer_logout_request
+from auth0_cte.auth_server.integration import accepts_html, answer_of, is_admitted, login_location
 from auth0_cte.auth_server.server_client import ServerClient
 from auth0_cte.auth_server.settings import options_from_names
-from auth0_cte.session.carrier import StagedCarrier
+from auth0_cte.error import ConfigurationError
+from auth0_cte.session.web_carrier import StagedCarrier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from flask import Flask, Response
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from flask import Flask
 
     from auth0_cte.auth_types import (
         CustomTokenExchangeOptions,
@@ -38,14 +43,14 @@ if TYPE_CHECKING:
         Session,
         TokenExchangeResponse,
     )
+    from auth0_cte.error import Auth0CTEError
 
-__all__ = ["Auth0CTE", "current_session", "current_user", "requires_session"]
+__all__ = ["Auth0CTE", "current_session", "current_user", "handle_error", "requires_session"]
 
 EXTENSION: Final = "auth0_cte"
-_CARRIER: Final = "_auth0_cte_carrier"
+BACKCHANNEL_LOGOUT: Final = "auth0_cte.backchannel_logout"
 
-P = ParamSpec("P")
-R = TypeVar("R")
+V = TypeVar("V", bound="Callable[..., Any]")
 
 
 class Auth0CTE:
@@ -66,8 +71,8 @@ class Auth0CTE:
     def init_app(self, app: Flask) -> None:
         """Set an application up.
 
-        The session's cookies are set after each request. ``/backchannel-logout`` is there unless
-        ``AUTH0_BACKCHANNEL_LOGOUT`` is False in the configuration.
+        The session's cookies are set on every response, error pages included. ``/backchannel-logout`` is there unless
+        ``AUTH0_BACKCHANNEL_LOGOUT`` is False in the configuration; Flask-WTF does not ask it for a CSRF token.
 
         Raises:
             ConfigurationError: Settings are missing or cannot work; all that are missing are listed.
@@ -76,15 +81,20 @@ class Auth0CTE:
         if client is None:
             client = ServerClient(**options_from_names(self._options, {**os.environ, **app.config}))
         app.extensions[EXTENSION] = client
-        app.after_request(_flush)
+        request_started.connect(_begin, app)
+        app.wsgi_app = partial(_serve, app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
         if app.config.get("AUTH0_BACKCHANNEL_LOGOUT", True):
             app.register_blueprint(_make_blueprint())
 
     @property
     def client(self) -> ServerClient:
         """The client of the current application."""
-        client: ServerClient = current_app.extensions[EXTENSION]
-        return client
+        return _client()
+
+    @property
+    def store_options(self) -> dict[str, Any]:
+        """The ``store_options`` of the current request, for any method of the client."""
+        return _store_options()
 
     def custom_token_exchange(
         self, options: CustomTokenExchangeOptions | Mapping[str, Any], *, use_cache: bool = True
@@ -92,11 +102,24 @@ class Auth0CTE:
         """Exchange a token, as `ServerClient.custom_token_exchange` does."""
         return self.client.custom_token_exchange(options, _store_options(), use_cache=use_cache)
 
+    def login(self, options: CustomTokenExchangeOptions | Mapping[str, Any]) -> LoginWithCustomTokenExchangeResult:
+        """Log the user in, as `ServerClient.login_with_custom_token_exchange` does."""
+        return self.client.login_with_custom_token_exchange(options, _store_options())
+
     def login_with_custom_token_exchange(
         self, options: CustomTokenExchangeOptions | Mapping[str, Any]
     ) -> LoginWithCustomTokenExchangeResult:
-        """Log the user in, as `ServerClient.login_with_custom_token_exchange` does."""
-        return self.client.login_with_custom_token_exchange(options, _store_options())
+        """Log the user in: `login` by the client's own name for it."""
+        return self.login(options)
+
+    def resume_login(self, pending_login: str, **answer: Any) -> LoginWithCustomTokenExchangeResult:
+        """Finish a login that required a second factor, as `ServerClient.resume_login` does.
+
+        Args:
+            pending_login: From the `MfaRequiredError`.
+            **answer: ``otp``, ``oob_code`` and ``binding_code``, or ``recovery_code``.
+        """
+        return self.client.resume_login(pending_login, _store_options(), **answer)
 
     def get_session(self) -> Session | None:
         """Return the session of the current request, or None."""
@@ -106,33 +129,64 @@ class Auth0CTE:
         """Return the verified claims of the current user, or None."""
         return self.client.get_user(_store_options())
 
-    def get_access_token(self, audience: str | None = None, scope: str | None = None) -> str:
+    def get_access_token(self, audience: str | None = None, scope: str | None = None, **options: Any) -> str:
         """Return a valid access token of the session, as `ServerClient.get_access_token` does."""
-        return self.client.get_access_token(_store_options(), audience, scope)
+        return self.client.get_access_token(store_options=_store_options(), audience=audience, scope=scope, **options)
 
-    def logout(self, return_to: str | None = None) -> str:
-        """End the session, and return the URL that ends it at Auth0, to redirect the browser to."""
-        return self.client.logout(_store_options(), return_to)
+    def logout(self, return_to: str | None = None, **options: Any) -> str:
+        """End the session, and return the URL that ends it at Auth0, to redirect the browser to.
+
+        Args:
+            return_to: Where Auth0 sends the browser then; an absolute URL that the application allows.
+            **options: Further arguments of `ServerClient.logout`.
+        """
+        return self.client.logout(store_options=_store_options(), return_to=return_to, **options)
+
+
+def _client() -> ServerClient:
+    client: ServerClient | None = current_app.extensions.get(EXTENSION)
+    if client is None:
+        raise ConfigurationError("Auth0CTE is not set up for this application: call Auth0CTE(app), or init_app(app)")
+    return client
 
 
 def _store_options() -> dict[str, Any]:
-    carrier = g.get(_CARRIER)
-    if carrier is None:
-        carrier = StagedCarrier(request)
-        setattr(g, _CARRIER, carrier)
-    return {"request": request, "carrier": carrier}
+    return {"request": request, "carrier": StagedCarrier.of(request)}
 
 
-def _flush(response: Response) -> Response:
-    carrier: StagedCarrier | None = g.pop(_CARRIER, None)
-    if carrier is not None:
-        carrier.flush(response)
-    return response
+def _begin(app: Flask, **_: Any) -> None:
+    """Give a request its carrier before any view or hook runs, for calls of the client with the request alone."""
+    StagedCarrier.of(request)
+    csrf = app.extensions.get("csrf")
+    if csrf is not None and request.endpoint == BACKCHANNEL_LOGOUT and hasattr(csrf, "exempt"):
+        csrf.exempt(app.view_functions[BACKCHANNEL_LOGOUT])  # Auth0's server has no form of ours
+
+
+def _serve(wsgi_app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Set the cookies where the response leaves: behind all hooks, also of error pages, and not later."""
+
+    def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+        if has_request_context():
+            outgoing = _Outgoing(headers)
+            StagedCarrier.of(request).flush(outgoing)
+            headers = outgoing.headers.to_wsgi_list()
+        return start_response(status, headers, *error)
+
+    return wsgi_app(environ, start)
+
+
+class _Outgoing:
+    """The headers of a response that leaves."""
+
+    def __init__(self, headers: list[tuple[str, str]]) -> None:
+        self.headers = Headers(headers)
+
+    def set_cookie(self, name: str, **arguments: Any) -> None:
+        self.headers.add("Set-Cookie", dump_cookie(name, **arguments))
 
 
 def _find_session() -> Session | None:
-    client: ServerClient = current_app.extensions[EXTENSION]
-    return client.get_session(_store_options())
+    return _client().get_session(_store_options())
 
 
 def _find_user() -> Mapping[str, Any] | None:
@@ -146,14 +200,59 @@ current_user: Mapping[str, Any] = LocalProxy(_find_user)  # type: ignore[assignm
 """The verified claims of the current user; false when nobody is logged in."""
 
 
-def requires_session(view: Callable[P, R]) -> Callable[P, R]:
-    """Answer 401 unless somebody is logged in."""
+def handle_error(error: Auth0CTEError) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Answer a failed call with its code as JSON: ``app.register_error_handler(Auth0CTEError, handle_error)``.
+
+    401 when nobody is logged in any more, 403 when Auth0 refused, 429, and 502 to 504 when Auth0 or the store cannot be
+    reached; the message goes to the log. What is a fault of the application itself stays an exception.
+    """
+    answer = answer_of(error)
+    if answer is None:
+        raise error
+    return dict(answer.body), answer.status, dict(answer.headers)
+
+
+@overload
+def requires_session(view: V) -> V: ...
+
+
+@overload
+def requires_session(
+    view: None = None,
+    *,
+    login_url: str | None = None,
+    redirect_field_name: str = "next",
+    max_age: float | None = None,
+) -> Callable[[V], V]: ...
+
+
+def requires_session(
+    view: Any = None,
+    *,
+    login_url: str | None = None,
+    redirect_field_name: str = "next",
+    max_age: float | None = None,
+) -> Any:
+    """Answer 401 unless somebody is logged in, or redirect browsers to the login page.
+
+    Args:
+        view: The view, with or without ``async``.
+        login_url: The login page: a path, URL or name of an endpoint. All clients whose ``Accept`` header does not
+            rule ``text/html`` out are redirected there.
+        redirect_field_name: The parameter that tells the login page where to go then.
+        max_age: Only admit users who authenticated within the last so many seconds.
+    """
+    if view is None:
+        return partial(requires_session, login_url=login_url, redirect_field_name=redirect_field_name, max_age=max_age)
 
     @wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        if _find_session() is None:
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if is_admitted(_find_session(), max_age, _client().clock):
+            return current_app.ensure_sync(view)(*args, **kwargs)
+        if login_url is None or not accepts_html(request.headers.get("Accept")):
             abort(401)
-        return view(*args, **kwargs)
+        page = login_url if "/" in login_url else url_for(login_url)
+        return redirect(login_location(page, request.url, redirect_field_name))
 
     return guarded
 
@@ -163,8 +262,7 @@ def _make_blueprint() -> Blueprint:
 
     @blueprint.post("/backchannel-logout")
     def backchannel_logout() -> tuple[str, int, dict[str, str]]:
-        client: ServerClient = current_app.extensions[EXTENSION]
-        status = answer_logout_request(client, request.form.get("logout_token"), {"request": request})
+        status = answer_logout_request(_client(), request.form.get("logout_token"), {"request": request})
         return "", status, {"Cache-Control": "no-store"}
 
     return blueprint

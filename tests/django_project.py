@@ -14,7 +14,7 @@ from django.urls import include, path
 from django.utils.decorators import method_decorator
 from django.views import View
 
-from auth0_cte import MemoryStateStore
+from auth0_cte import MemoryStateStore, SessionError
 from auth0_cte.django import requires_session
 from auth0_cte.testing import LocalTenant
 from tests.integration.apps import configure_django
@@ -119,8 +119,12 @@ def login_streaming(request: Any) -> StreamingHttpResponse:
     request.auth0.login(options("big"))
 
     def parts() -> Iterator[str]:
-        yield "a"
-        yield "late" if request.auth0.store_options["carrier"].can_write else "b"
+        yield "begun"
+        for work in (lambda: request.auth0.login(options("eve")), request.auth0.logout):
+            try:
+                work()
+            except SessionError as error:
+                yield f" {error.code}"
 
     return StreamingHttpResponse(parts())
 

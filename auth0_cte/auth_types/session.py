@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, field, frozen
+from attrs import Factory, asdict, field, frozen
 
 from auth0_cte.auth_types.actor import Actor, chain_of
 
@@ -60,6 +60,8 @@ class Session(Mapping[str, Any]):
             in every delegated session.
         dpop_thumbprint: The thumbprint of the DPoP key that the tokens were asked for with; None without. The refresh
             token of a public client is bound to that key.
+        authenticated_at: When the user proved who they are, in Unix seconds: the claim ``auth_time`` of the login's ID
+            token, or the time of the login. No refresh moves it.
         extra: What a sibling SDK keeps in the session besides; carried along.
     """
 
@@ -75,6 +77,7 @@ class Session(Mapping[str, Any]):
     default_scope: str = ""
     refresh_token_withheld: bool = False
     dpop_thumbprint: str | None = None
+    authenticated_at: int = field(default=Factory(lambda self: self.created_at, takes_self=True))
     extra: Mapping[str, Any] = field(factory=dict, repr=False)
 
     @property

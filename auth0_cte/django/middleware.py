@@ -8,7 +8,6 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from auth0_cte.django import users
 from auth0_cte.django.request import RequestAuth0
-from auth0_cte.session.carrier import REQUEST_CARRIER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,7 +47,5 @@ class Auth0CTEMiddleware:
 
 def _begin(request: Any) -> RequestAuth0:
     auth0 = request.auth0 = RequestAuth0(request)
-    # For calls of the client with the request alone.
-    setattr(request, REQUEST_CARRIER, auth0.store_options["carrier"])
     users.follow(request)
     return auth0

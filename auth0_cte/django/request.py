@@ -6,12 +6,11 @@ from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.asyncio import async_unsafe
-from django.utils.cache import patch_vary_headers
 
 from auth0_cte.django import users
 from auth0_cte.django.clients import get_async_client, get_client
 from auth0_cte.error import ConfigurationError
-from auth0_cte.session.carrier import StagedCarrier
+from auth0_cte.session.web_carrier import StagedCarrier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,25 +35,6 @@ _refuse_in_event_loop: Final[Any] = async_unsafe(
 )(lambda: None)
 
 
-class _RequestCarrier(StagedCarrier):
-    """Knows whether cookies were looked at, and whether it is too late to set any."""
-
-    was_read = False
-    was_sent = False
-
-    @property
-    def can_write(self) -> bool:
-        return not self.was_sent
-
-    def cookies(self) -> Mapping[str, str]:
-        self.was_read = True
-        return super().cookies()
-
-    def flush(self, response: Any) -> None:
-        super().flush(response)
-        self.was_sent = True
-
-
 class RequestAuth0:
     """What ``request.auth0`` is.
 
@@ -67,7 +47,7 @@ class RequestAuth0:
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
-        self._carrier = _RequestCarrier(request)
+        self._carrier = StagedCarrier.of(request)
         self._found: tuple[Mapping[str, str], Session | None] | None = None
 
     @property
@@ -202,8 +182,6 @@ class RequestAuth0:
     def finish(self, response: HttpResponseBase) -> HttpResponseBase:
         """Set the cookies on the response that leaves; for the middleware."""
         self._carrier.flush(response)
-        if self._carrier.was_read:
-            patch_vary_headers(response, ("Cookie",))
         return response
 
     def _remembered(self) -> tuple[Mapping[str, str], Session | None] | None:

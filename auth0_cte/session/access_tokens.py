@@ -125,6 +125,7 @@ class AccessTokens:
         if self.sessions.store.stateless:
             # The new refresh token could not be kept: the one that we have must not be spent.
             self.sessions.require_writable(carrier)
+        self.sessions.forget(carrier)
         name = self._name(loaded)
         try:
             renewed = self._flights.do(

@@ -1,27 +1,21 @@
-"""Cookies in and cookies out, over the requests and responses of Flask, Django and Starlette."""
+"""Cookies in and cookies out: what a session asks of a request and its response."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import define, field
 
-from auth0_cte.foundation.urls import is_loopback
-from auth0_cte.oauth.domain import resolver_context
+from auth0_cte.error import ConfigurationError, SessionError
+from auth0_cte.session.web_carrier import WebCarrier, is_request, kind_of, staged_carrier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import MutableMapping
 
     from auth0_cte.session.settings import CookieSettings
 
-__all__ = ["REQUEST_CARRIER", "SCOPE_STATE", "Carrier", "DictCarrier", "StagedCarrier", "WebCarrier", "carrier_of"]
-
-SCOPE_STATE: Final = "auth0_cte"
-"""Where the middleware for Starlette keeps what belongs to a request, within ``scope["state"]``."""
-REQUEST_CARRIER: Final = "_auth0_cte_carrier"
-"""Where the middleware for Django keeps the carrier of a request."""
-_STAGED: Final = "_auth0_cte_staged_cookies"
+__all__ = ["Carrier", "DictCarrier", "carrier_of", "require_writable"]
 
 
 class Carrier(Protocol):
@@ -29,12 +23,12 @@ class Carrier(Protocol):
 
     @property
     def can_write(self) -> bool:
-        """Whether cookies can be set; without a response they cannot."""
+        """Whether cookies can be set; without a response, or when it has begun, they cannot."""
         ...
 
     @property
     def is_secure(self) -> bool:
-        """Whether the browser will take, and bring back, cookies with the attribute ``Secure``."""
+        """Whether cookies are set with the attribute ``Secure``."""
         ...
 
     def cookies(self) -> Mapping[str, str]:
@@ -42,7 +36,7 @@ class Carrier(Protocol):
         ...
 
     def set_cookie(self, name: str, value: str, max_age: int, settings: CookieSettings) -> None:
-        """Have the browser keep a cookie for ``max_age`` seconds; 0 deletes it."""
+        """Set a cookie for ``max_age`` seconds; 0 deletes it."""
 
 
 @define
@@ -65,107 +59,29 @@ class DictCarrier:
             self.jar.pop(name, None)
 
 
-class WebCarrier:
-    """Carries cookies by a framework's request and response objects.
+def require_writable(carrier: Carrier, settings: CookieSettings) -> None:
+    """Refuse what has to set cookies, before anything is spent, where they could not be set.
 
-    Args:
-        request: A request of Flask (Werkzeug), Django or Starlette.
-        response: A response of the same framework, or None to read only.
+    Raises:
+        SessionError: There is no response, or it has begun.
+        ConfigurationError: The framework cannot set such cookies.
     """
-
-    def __init__(self, request: Any, response: Any = None) -> None:
-        # Flask's request is a proxy; what is staged belongs to the request behind it.
-        self._request = request._get_current_object() if hasattr(request, "_get_current_object") else request  # noqa: SLF001
-        self._response = response
-
-    @property
-    def can_write(self) -> bool:
-        """Whether there is a response."""
-        return self._response is not None
-
-    @property
-    def is_secure(self) -> bool:
-        """False for plain http to this machine, where browsers drop Secure cookies or keep them back."""
-        url = resolver_context({"request": self._request}).request_url or ""
-        parts = urlsplit(url)
-        return not (parts.scheme == "http" and is_loopback(parts.hostname or ""))
-
-    def cookies(self) -> Mapping[str, str]:
-        """Return the request's cookies, and what was staged in the course of it."""
-        found = getattr(self._request, "COOKIES", None)
-        cookies: Mapping[str, str] = self._request.cookies if found is None else found
-        staged: dict[str, str | None] = getattr(self._request, _STAGED, {})
-        merged = {name: value for name, value in {**cookies, **staged}.items() if value is not None}
-        return merged if staged else cookies
-
-    def set_cookie(self, name: str, value: str, max_age: int, settings: CookieSettings) -> None:
-        """Set the cookie on the response, once: an earlier one of that name is withdrawn."""
-        self._stage(name, value if max_age > 0 else None)
-        self._write(name, value, max_age, settings)
-        if hasattr(self._response, "raw_headers"):
-            from auth0_cte.session.undelivered import watch
-
-            watch(self._response)
-
-    def _write(self, name: str, value: str, max_age: int, settings: CookieSettings) -> None:
-        _withdraw(self._response, name)
-        attributes = settings.attributes(is_secure=self.is_secure)
-        # Deleted portably: Django's delete_cookie takes no secure, and browsers want the same attributes.
-        self._response.set_cookie(name, value if max_age > 0 else "", max_age=max_age, **attributes)
-        self._response.headers["Cache-Control"] = "no-store, private"
-        _vary_on_cookie(self._response.headers)
-
-    def _stage(self, name: str, value: str | None) -> None:
-        staged: dict[str, str | None] = getattr(self._request, _STAGED, None) or {}
-        staged[name] = value
-        setattr(self._request, _STAGED, staged)
-
-
-class StagedCarrier(WebCarrier):
-    """Keeps what is to be written until the response is there: for integrations that see it leave.
-
-    Args:
-        request: A request of Flask (Werkzeug), Django or Starlette.
-    """
-
-    def __init__(self, request: Any) -> None:
-        super().__init__(request)
-        self._pending: dict[str, tuple[str, int, CookieSettings]] = {}
-
-    @property
-    def can_write(self) -> bool:
-        """True: the response will come."""
-        return True
-
-    def set_cookie(self, name: str, value: str, max_age: int, settings: CookieSettings) -> None:
-        """Note a cookie for the response."""
-        self._stage(name, value if max_age > 0 else None)
-        self._pending[name] = (value, max_age, settings)
-
-    def flush(self, response: Any) -> None:
-        """Set on the response what was noted, each cookie once."""
-        self._response = response
-        for name, (value, max_age, settings) in self._pending.items():
-            self._write(name, value, max_age, settings)
-        self._pending.clear()
-
-
-def _withdraw(response: Any, name: str) -> None:
-    # Werkzeug and Starlette would send both; Django's cookies are a dict anyway.
-    start = f"{name}="
-    if hasattr(response, "raw_headers"):
-        prefix = start.encode("latin-1")
-        kept = [each for each in response.raw_headers if not (each[0] == b"set-cookie" and each[1].startswith(prefix))]
-        response.raw_headers[:] = kept
-    elif hasattr(response.headers, "getlist"):
-        kept = [each for each in response.headers.getlist("Set-Cookie") if not each.startswith(start)]
-        response.headers.setlist("Set-Cookie", kept)
-
-
-def _vary_on_cookie(headers: Any) -> None:
-    present = headers.get("Vary", "")
-    if "cookie" not in present.lower() and present != "*":
-        headers["Vary"] = f"{present}, Cookie" if present else "Cookie"
+    if getattr(carrier, "was_sent", False):
+        raise SessionError(
+            "the response has begun, so the session cookie cannot be set any more",
+            code="RESPONSE_SENT",
+            _hint="Nothing was sent to Auth0. Log in, log out and refresh before the response begins, not in a "
+            "streamed body, a background task, or a websocket that was accepted.",
+        )
+    if not carrier.can_write:
+        raise SessionError(
+            'no response to set the session cookie on: pass store_options={"request": …, "response": …}',
+            code="RESPONSE_MISSING",
+        )
+    if isinstance(carrier, WebCarrier):
+        carrier.check(settings)
+    # Asked now, because Django refuses requests for unknown hosts here: before a token is spent, not after.
+    _ = carrier.is_secure
 
 
 def carrier_of(store_options: Mapping[str, Any] | None) -> Carrier | None:
@@ -176,25 +92,25 @@ def carrier_of(store_options: Mapping[str, Any] | None) -> Carrier | None:
 
     Returns:
         The carrier, or None when the options name neither a request, nor a dict, nor a carrier.
+
+    Raises:
+        ConfigurationError: They are not such a dict.
     """
-    options = store_options or {}
-    if options.get("carrier") is not None:
-        carrier: Carrier = options["carrier"]
+    if store_options is None:
+        return None
+    # A request of Starlette is a mapping, too.
+    if not isinstance(store_options, Mapping) or is_request(store_options):
+        raise ConfigurationError(
+            f"store_options must be a dict, not a {kind_of(store_options)}: "
+            'store_options={"request": request, "response": response}'
+        )
+    if store_options.get("carrier") is not None:
+        carrier: Carrier = store_options["carrier"]
         return carrier
-    if options.get("cookies") is not None:
-        return DictCarrier(options["cookies"])
-    request = options.get("request")
+    if store_options.get("cookies") is not None:
+        return DictCarrier(store_options["cookies"])
+    request = store_options.get("request")
     if request is None:
         return None
-    # The middleware sees every response leave; one that is passed may be dropped on the way (see `delivery`).
-    staged: Carrier | None = _staged_by_middleware(request)
-    return staged or WebCarrier(request, options.get("response"))
-
-
-def _staged_by_middleware(request: Any) -> Carrier | None:
-    carrier: Carrier | None = getattr(request, REQUEST_CARRIER, None)
-    if carrier is not None:
-        return carrier
-    scope = getattr(request, "scope", None)
-    state = scope.get("state", {}).get(SCOPE_STATE) if isinstance(scope, dict) else None
-    return None if state is None else state.carrier
+    # The integration sees every response leave; one that is passed may be dropped on the way (see `undelivered`).
+    return staged_carrier(request) or WebCarrier(request, store_options.get("response"))

@@ -11,9 +11,10 @@ from attrs import evolve, field, frozen
 from auth0_cte.error import SessionError
 from auth0_cte.foundation.concurrency import TTLCache
 from auth0_cte.jose import JoseError, Sealer
-from auth0_cte.session.carrier import Carrier, DictCarrier, WebCarrier, carrier_of
+from auth0_cte.session.carrier import Carrier, DictCarrier, carrier_of, require_writable
 from auth0_cte.session.serialization import from_state_data, to_state_data
 from auth0_cte.session.stores.contract import Owner, file_name
+from auth0_cte.session.web_carrier import StagedCarrier, WebCarrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,13 +103,7 @@ class SessionManager:
 
     def require_writable(self, carrier: Carrier) -> None:
         """Raise a `SessionError` unless the carrier can set cookies."""
-        if not carrier.can_write:
-            raise SessionError(
-                'no response to set the session cookie on: pass store_options={"request": …, "response": …}',
-                code="RESPONSE_MISSING",
-            )
-        # Asked now, because Django refuses requests for unknown hosts here: before a token is spent, not after.
-        _ = carrier.is_secure
+        require_writable(carrier, self.settings.cookie)
 
     def start(self, carrier: Carrier, session: Session, issuer: str) -> None:
         """Write a new session under a new id; whatever session there was is gone.
@@ -126,8 +121,22 @@ class SessionManager:
             self.store.delete(before)
 
     def load(self, carrier: Carrier) -> Loaded | None:
-        """Return the session that the carrier's cookies stand for; None for whatever is not exactly one of ours."""
-        loaded = self.load_cookie(self._read_cookies(carrier))
+        """Return the session that the carrier's cookies stand for; None for whatever is not exactly one of ours.
+
+        Within a request of an integration it is looked up once, so that all who ask see the same.
+        """
+        cookie = self._read_cookies(carrier)
+        if not isinstance(carrier, StagedCarrier):
+            return self._load(carrier, cookie)
+        return carrier.once((id(self), cookie), lambda: self._load(carrier, cookie))
+
+    def forget(self, carrier: Carrier) -> None:
+        """Have `load` look the session up again, after it was changed."""
+        if isinstance(carrier, StagedCarrier):
+            carrier.forget()
+
+    def _load(self, carrier: Carrier, cookie: str) -> Loaded | None:
+        loaded = self.load_cookie(cookie)
         if loaded is not None:
             self._touch(carrier, loaded)
         return loaded

@@ -97,6 +97,7 @@ def from_login(
         default_scope=response.scope if response.scope is not None else scope,
         refresh_token_withheld=response.refresh_token_withheld,
         dpop_thumbprint=dpop_thumbprint,
+        authenticated_at=_authenticated_at(claims, int(now)),
     )
 
 
@@ -147,6 +148,13 @@ def _ceiling(claims: Mapping[str, Any]) -> int | None:
     return value
 
 
+def _authenticated_at(claims: Mapping[str, Any], created_at: int) -> int:
+    value = claims.get("auth_time")
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        return created_at
+    return min(value, created_at)  # clocks differ
+
+
 def to_state_data(session: Session) -> dict[str, Any]:
     """Return the dict that auth0-server-python keeps for a session; what is ours alone is in ``internal``."""
     internal: dict[str, Any] = {"sid": session.sid, "created_at": session.created_at}
@@ -156,6 +164,8 @@ def to_state_data(session: Session) -> dict[str, Any]:
         internal["refresh_token_withheld"] = True
     if session.dpop_thumbprint is not None:
         internal["dpop_jkt"] = session.dpop_thumbprint
+    if session.authenticated_at != session.created_at:
+        internal["authenticated_at"] = session.authenticated_at
     return {
         **session.extra,
         "user": dict(session.user),
@@ -212,6 +222,7 @@ def _from_state_data(data: Mapping[str, Any]) -> Session:
     ceiling = internal.get("session_expires_at")
     # A sibling's session does not say what the login asked for; its first tokens are the login's.
     first = token_sets[0] if token_sets else TokenSet(audience=DEFAULT_AUDIENCE, access_token="")
+    created_at = int(internal["created_at"])
     return Session(
         user=user,
         id_token=data.get("id_token"),
@@ -219,11 +230,12 @@ def _from_state_data(data: Mapping[str, Any]) -> Session:
         token_sets=token_sets,
         domain=data.get("domain"),
         sid=str(internal["sid"]),
-        created_at=int(internal["created_at"]),
+        created_at=created_at,
         expires_at=None if ceiling is None else int(ceiling),
         default_audience=internal.get("default_audience") or first.audience,
         default_scope=str(internal.get("default_scope", first.scope) or ""),
         refresh_token_withheld=internal.get("refresh_token_withheld") is True,
         dpop_thumbprint=internal.get("dpop_jkt"),
+        authenticated_at=int(internal.get("authenticated_at") or _authenticated_at(user, created_at)),
         extra={name: value for name, value in data.items() if name not in _OWN_MEMBERS},
     )

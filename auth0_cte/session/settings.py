@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -10,34 +11,53 @@ from auth0_cte.error import ConfigurationError
 
 __all__ = ["CookieSettings", "SessionSettings"]
 
+logger: Final = logging.getLogger("auth0_cte")
+
 SAME_SITE: Final = ("Lax", "Strict", "None")
+EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
+"""The ``Expires`` of a deleted cookie, for browsers that do not know Max-Age or whose clock is wrong."""
+
+
+def _capitalized(value: str) -> str:
+    return value.capitalize() if isinstance(value, str) else value
 
 
 @frozen(kw_only=True)
 class CookieSettings:
-    """The attributes of session cookies; HttpOnly they always are.
+    """The attributes of session cookies. They are always HttpOnly.
 
     Args:
         domain: The attribute ``Domain``; None keeps the cookie to the very host.
         path: The attribute ``Path``.
         secure: The attribute ``Secure``; None means: except on loopback over plain http.
-        same_site: ``Lax``, ``Strict`` or ``None``.
+        same_site: ``Lax``, ``Strict`` or ``None``, in any case of letters.
         host_prefix: Name the cookies ``__Host-…``, which browsers tie to the host, to ``/`` and to https.
+        partitioned: The attribute ``Partitioned`` (CHIPS), for applications that other sites embed. It requires
+            ``secure=True`` and ``same_site="None"``, given explicitly, because the browser then sends the cookie with
+            requests of other sites: protection against CSRF is the application's own. Flask needs Werkzeug 3.1,
+            Starlette needs Python 3.14, and Django cannot set it.
+
+    Raises:
+        ConfigurationError: The attributes contradict each other.
     """
 
     domain: str | None = None
     path: str = "/"
     secure: bool | None = None
-    same_site: str = "Lax"
+    same_site: str = field(default="Lax", converter=_capitalized)
     host_prefix: bool = False
+    partitioned: bool = False
+    _warned: list[str] = field(factory=list, init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if self.same_site not in SAME_SITE:
             raise ConfigurationError(f"same_site must be one of {', '.join(SAME_SITE)}")
         if self.same_site == "None" and self.secure is False:
-            raise ConfigurationError("browsers take SameSite=None cookies only with Secure")
+            raise ConfigurationError("same_site None requires Secure: browsers refuse such cookies without it")
         if self.host_prefix and (self.domain is not None or self.path != "/" or self.secure is False):
             raise ConfigurationError("a __Host- cookie has no domain, the path / and Secure")
+        if self.partitioned and (self.secure is not True or self.same_site != "None"):
+            raise ConfigurationError('partitioned=True requires secure=True and same_site="None", given explicitly')
 
     def name(self, name: str) -> str:
         """Return the cookie's full name."""
@@ -46,13 +66,35 @@ class CookieSettings:
     def attributes(self, *, is_secure: bool) -> dict[str, Any]:
         """Return the arguments that every framework's ``set_cookie`` understands."""
         secure = self.host_prefix or (is_secure if self.secure is None else self.secure)
-        return {
+        attributes = {
             "path": self.path,
             "domain": self.domain,
             "secure": secure or self.same_site == "None",
             "httponly": True,
             "samesite": self.same_site,
         }
+        # Named only where it is wanted: not every framework takes it.
+        return {**attributes, "partitioned": True} if self.partitioned else attributes
+
+    def arguments(self, value: str, max_age: int, *, is_secure: bool) -> dict[str, Any]:
+        """Return all arguments of ``set_cookie`` but the name; a ``max_age`` of 0 deletes the cookie.
+
+        A cookie is deleted by the attributes that it was set with: Django's ``delete_cookie`` takes no ``secure``.
+        """
+        attributes = self.attributes(is_secure=is_secure)
+        if max_age > 0:
+            return {"value": value, "max_age": max_age, **attributes}
+        return {"value": "", "max_age": 0, "expires": EPOCH, **attributes}
+
+    def warn_of_plain_http(self) -> None:
+        """Log, once, that browsers and test clients do not send a Secure cookie back over plain http."""
+        if not self._warned:
+            self._warned.append("plain http")
+            logger.warning(
+                "a Secure session cookie was set over plain http, where it does not come back. In tests use https: "
+                'TestClient(app, base_url="https://testserver"). In production the proxy that ends TLS must send '
+                "X-Forwarded-Proto, or another forwarding header"
+            )
 
 
 @frozen(kw_only=True)

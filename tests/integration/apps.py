@@ -159,7 +159,7 @@ def configure_django() -> None:
             "OPTIONS": {"timeout": 30, "transaction_mode": "IMMEDIATE"},
         }
         django_settings.configure(
-            ALLOWED_HOSTS=["127.0.0.1", "app.example", "testserver"],
+            ALLOWED_HOSTS=["127.0.0.1", "localhost", "[::1]", "app.example", "testserver"],
             DATABASES={"default": database},
             DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
             INSTALLED_APPS=[
@@ -219,7 +219,9 @@ def fastapi_server(client: ServerClient) -> AbstractContextManager[str]:
 @contextmanager
 def serve_asgi(app: Any) -> Iterator[str]:
     """Serve an ASGI application by uvicorn."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", loop="asyncio")
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", ws="websockets-sansio", loop="asyncio"
+    )
     server = uvicorn.Server(config)
 
     def stop() -> None:

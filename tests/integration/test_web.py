@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 import requests
 
 from tests.integration.browser import Browser, set_cookies
@@ -72,11 +73,35 @@ def test_cookies_off_loopback_are_secure(site: Site, browser: Browser) -> None:
         assert (True, True, "/", "") == (cookie["secure"], cookie["httponly"], cookie["path"], cookie["domain"])
 
 
-def test_a_page_that_writes_nothing_may_be_kept(any_site: Site, any_browser: Browser) -> None:
-    """Reading the user of a fresh session sets neither cookies nor cache headers."""
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Anything", "X-Real-IP"),
+        *("Via", "CF-Connecting-IP", "True-Client-IP", "X-Original-Host", "Front-End-Https"),
+    ],
+)
+def test_cookies_behind_a_proxy_are_secure(header: str, site: Site, browser: Browser) -> None:
+    """A forwarding header says that the browser is elsewhere, whatever Host and scheme look like."""
+    (cookie,) = set_cookies(browser.visit("login", {header: "x"}, user="auth0|ada"))
+    assert cookie["secure"] is True
+
+
+def test_a_deleted_cookie_has_expired_long_ago(any_site: Site, any_browser: Browser) -> None:
+    """Expires is in 1970 beside Max-Age=0, for browsers whose clock is wrong."""
+    any_browser.ask("login", user="auth0|ada")
+    (cookie,) = set_cookies(any_browser.visit("logout"))
+    assert ("0", "Thu, 01 Jan 1970 00:00:00 GMT") == (cookie["max-age"], cookie["expires"])
+
+
+def test_a_page_that_only_reads_is_that_users(any_site: Site, any_browser: Browser) -> None:
+    """Reading the user of a fresh session sets no cookies, and keeps the page out of shared caches."""
     any_browser.ask("login", user="auth0|ada")
     response = any_browser.visit("session")
-    assert ([], None) == (set_cookies(response), response.headers.get("cache-control"))
+    assert ([], "private", "Cookie") == (
+        set_cookies(response),
+        response.headers.get("cache-control"),
+        response.headers.get("vary"),
+    )
 
 
 def test_a_large_session_is_chunked_and_shrinks(site: Site, browser: Browser) -> None:

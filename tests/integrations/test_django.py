@@ -91,10 +91,13 @@ def test_cookies_are_set_once_whatever_is_returned(browser: Browser) -> None:
     assert "ada" == browser.get("/me").json()["sub"]
 
 
-def test_a_stream_cannot_log_in_any_more() -> None:
-    """When the response has left, no cookie can be set: the carrier says so before a token is spent."""
-    reply = Browser("wsgi").post("/login_streaming")
-    assert b"ab" == b"".join(reply.streaming_content)
+def test_a_stream_that_has_begun_cannot_change_the_session(tenant: LocalTenant) -> None:
+    """When the response has left, login and logout are refused, and no token is spent."""
+    browser = Browser("wsgi")
+    reply = browser.post("/login_streaming")
+    assert b"begun RESPONSE_SENT RESPONSE_SENT" == b"".join(reply.streaming_content)
+    assert 1 == len(tenant.token_requests)
+    assert "big" == browser.get("/me").json()["sub"]
 
 
 def test_a_call_with_the_request_alone_is_not_lost(browser: Browser) -> None:
@@ -109,6 +112,7 @@ def test_a_response_without_session_is_left_alone(browser: Browser) -> None:
     assert not {"Set-Cookie", "Vary", "Cache-Control"} & set(browser.get("/plain").headers)
     reply = browser.get("/anonymous")
     assert (b"nobody", "Cookie") == (reply.content, reply.headers["Vary"])
+    assert "private" == reply.headers["Cache-Control"]
 
 
 def test_an_exchange_needs_no_session(browser: Browser) -> None:

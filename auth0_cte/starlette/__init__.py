@@ -1,0 +1,48 @@
+"""The integration of Starlette and FastAPI: cookies go out with whatever response leaves.
+
+app = FastAPI()
+auth0 = AsyncServerClient(...)
+app.add_middleware(Auth0CTEMiddleware, client=auth0)
+app.add_exception_handler(Auth0CTEError, handle_error)
+app.router.routes.append(backchannel_logout_route())
+
+@app.post("/login")
+async def log_in(request: Request, token: str = Form()):
+    await login(request, {"subject_token": token, "subject_token_type": "urn:acme:mcp-token"})
+    return RedirectResponse("/me", 303)
+
+@app.get("/me")
+async def me(session: Session = Depends(requires_session)):
+    return session.user
+"""
+
+from __future__ import annotations
+
+from auth0_cte.starlette.guard import requires_session
+from auth0_cte.starlette.middleware import Auth0CTEMiddleware
+from auth0_cte.starlette.request import (
+    current_session,
+    current_user,
+    custom_token_exchange,
+    get_access_token,
+    login,
+    logout,
+    resume_login,
+    store_options,
+)
+from auth0_cte.starlette.responses import backchannel_logout_route, handle_error
+
+__all__ = [
+    "Auth0CTEMiddleware",
+    "backchannel_logout_route",
+    "current_session",
+    "current_user",
+    "custom_token_exchange",
+    "get_access_token",
+    "handle_error",
+    "login",
+    "logout",
+    "requires_session",
+    "resume_login",
+    "store_options",
+]
