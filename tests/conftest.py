@@ -65,8 +65,8 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def new_client(request: pytest.FixtureRequest) -> Iterator[type[ServerClient]]:
     """The class to make clients of: the client itself, then its mirror, awaited on asyncio and on trio.
 
-    Every test that gets its clients here, or from a fixture that does, runs three times. ``new_client.sharing(client)``
-    is for clients that somebody else has made.
+    Every test that gets its clients here, or from a fixture that does, runs three times. `mirrored` is for clients
+    that somebody else has made.
     """
     if request.param == "sync":
         yield ServerClient

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import auth0_cte
+from auth0_cte import CustomTokenExchangeOptions, ExchangeRequest, ServerClient
+from auth0_cte.exchange.cache_key import credentials_of
+from auth0_cte.exchange.request import to_form
 from auth0_cte.testing import FakeClock, LocalTenant
 
 TYPE = "urn:acme:mcp-token"
@@ -52,6 +55,19 @@ def make_tenant(users: int = 3, **settings: Any) -> LocalTenant:
 
 def options(user: Any = "auth0|0", **more: Any) -> dict[str, Any]:
     return {"subject_token": user, "subject_token_type": TYPE, **more}
+
+
+def request_of(client: ServerClient, given: dict[str, Any]) -> ExchangeRequest:
+    """Return what caches see of an exchange."""
+    settings = client.settings
+    return ExchangeRequest(
+        issuer=str(settings.domain),
+        client_id=settings.client_id,
+        credentials=credentials_of(settings.client_auth),
+        form=to_form(CustomTokenExchangeOptions(**given), settings.client_id),
+        headers={},
+        dpop_thumbprint=client.dpop_thumbprint,
+    )
 
 
 def exchanges(tenant: LocalTenant) -> int:

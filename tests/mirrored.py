@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, Self, cast
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from auth0_cte import AsyncServerClient, ServerClient
+from auth0_cte.mfa.async_client import AsyncMfaClient
 
 BACKENDS: Final = ("asyncio", "trio")
 
@@ -21,18 +22,14 @@ class Awaited:
     portal: ClassVar[BlockingPortal]
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        self._mirror = AsyncServerClient(*arguments, **settings)
+        self._mirror: Any = AsyncServerClient(*arguments, **settings)
 
     @classmethod
     def from_env(cls, **settings: Any) -> Self:
-        return cls._of(AsyncServerClient.from_env(**settings))
+        return cls.of(AsyncServerClient.from_env(**settings))
 
     @classmethod
-    def sharing(cls, client: ServerClient) -> Self:
-        return cls._of(AsyncServerClient.from_sync(client))
-
-    @classmethod
-    def _of(cls, mirror: AsyncServerClient) -> Self:
+    def of(cls, mirror: AsyncServerClient | AsyncMfaClient) -> Self:
         self = cls.__new__(cls)
         self._mirror = mirror
         return self
@@ -42,6 +39,8 @@ class Awaited:
 
     def __getattr__(self, name: str) -> Any:
         member = getattr(self._mirror, name)
+        if isinstance(member, AsyncMfaClient):
+            return self.of(member)
         return self._awaiting(member) if inspect.iscoroutinefunction(member) else member
 
     def __enter__(self) -> Self:
@@ -68,3 +67,15 @@ def awaiting(backend: str) -> Iterator[type[ServerClient]]:
     """
     with start_blocking_portal(backend) as portal:
         yield cast("type[ServerClient]", type(f"Awaited[{backend}]", (Awaited,), {"portal": portal}))
+
+
+def mirrored(new_client: type[ServerClient], client: ServerClient) -> ServerClient:
+    """Return the client itself for ``ServerClient``, or else what awaits its mirror.
+
+    Args:
+        new_client: The fixture of this name.
+        client: A client that somebody else has made.
+    """
+    if not issubclass(new_client, Awaited):
+        return client
+    return new_client.of(AsyncServerClient.from_sync(client))

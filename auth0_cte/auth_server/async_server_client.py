@@ -2,48 +2,55 @@
 
 from __future__ import annotations
 
-import itertools
-from functools import cached_property, partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
-import anyio
-from anyio.lowlevel import RunVar
-
-from auth0_cte.auth_server.offloading import Offloaded
 from auth0_cte.auth_server.server_client import ServerClient
-from auth0_cte.error import Auth0CTEError, without_frames
-from auth0_cte.exchange.delegation import SessionTransferRedirects
+from auth0_cte.foundation.boundary import guarded
+from auth0_cte.foundation.concurrency import once
+from auth0_cte.foundation.worker_thread import WorkerThreads, awaited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
     from types import TracebackType
+
+    import anyio
+
+    from auth0_cte.auth_server.settings import ClientSettings
+    from auth0_cte.exchange.cache import ExchangeCacheBackend
+    from auth0_cte.mfa.async_client import AsyncMfaClient
+    from auth0_cte.oauth.dpop import DPoPKey
 
 __all__ = ["AsyncServerClient"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_numbers: Final = itertools.count()
+
+def _constructor(
+    like: Callable[Concatenate[ServerClient, P], None],
+) -> Callable[[Callable[..., None]], Callable[Concatenate[AsyncServerClient, P], None]]:
+    """Give the constructor of the mirror the signature of the client's."""
+
+    def decorate(construct: Callable[..., None]) -> Callable[Concatenate[AsyncServerClient, P], None]:
+        construct.__wrapped__ = like  # type: ignore[attr-defined]  # where inspect.signature looks
+        return construct
+
+    return decorate
 
 
-def _offload(
-    method: Callable[Concatenate[ServerClient, P], R],
-) -> Callable[Concatenate[AsyncServerClient, P], Coroutine[Any, Any, R]]:
-    """Run a method of the synchronous client in a worker thread, which is never abandoned."""
+def _at_once(method: Callable[Concatenate[ServerClient, P], R]) -> Callable[Concatenate[AsyncServerClient, P], R]:
+    """Make a method that sends nothing one of the mirror, not to be awaited."""
 
     @wraps(method)
-    async def offloaded(self: AsyncServerClient, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return await self.offload(method, self.sync, *args, **kwargs)
-        except Auth0CTEError as error:
-            failure, cause = without_frames(error), error.__cause__
-        del args, kwargs  # as in the synchronous client: no frame of a public error shows a token
-        raise failure from cause
+    @guarded()
+    def at_once(self: AsyncServerClient, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(self.sync, *args, **kwargs)
 
-    return offloaded
+    return at_once
 
 
-class AsyncServerClient(SessionTransferRedirects):
+class AsyncServerClient:
     """The mirror of `ServerClient` for ``async`` code: the same arguments and methods, to be awaited.
 
     One instance serves any number of event loops, of asyncio or trio, in any number of threads. A domain resolver stays
@@ -53,9 +60,18 @@ class AsyncServerClient(SessionTransferRedirects):
 
     The constructor takes the arguments of `ServerClient`. Each event loop runs as many calls at the same time as the
     client has connections (``pool_size``), in threads of its own account: anyio's shared limiter is not touched.
+
+    Attributes:
+        sync: The client that does the work.
     """
 
-    _max_threads: int | None = None
+    @_constructor(ServerClient.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._wrap(ServerClient(*args, **kwargs))
+
+    def _wrap(self, client: ServerClient, max_threads: int | None = None) -> None:
+        self.sync: ServerClient = client
+        self._threads = WorkerThreads(max_threads or client.settings.pool_size)
 
     @classmethod
     def from_sync(cls, client: ServerClient, *, max_threads: int | None = None) -> Self:
@@ -65,52 +81,91 @@ class AsyncServerClient(SessionTransferRedirects):
             client: The client; it can go on being used by itself.
             max_threads: Calls that run at the same time in an event loop at most; ``pool_size`` when None.
         """
-        self = cls.sharing(client)
-        self.sync, self._max_threads = client, max_threads
+        self = cls.__new__(cls)
+        self._wrap(client, max_threads)
         return self
 
-    @cached_property
-    def sync(self) -> ServerClient:
-        """The client that does the work."""
-        return ServerClient.sharing(self)
+    @classmethod
+    def from_env(cls, **options: Any) -> Self:
+        """Make a client of the ``AUTH0_*`` environment variables; see `ServerClient.from_env`.
 
-    @cached_property
-    def _limiters(self) -> RunVar[anyio.CapacityLimiter]:
-        # Of the running event loop, because a limiter that another loop made breaks; anyio tells them by their names.
-        return RunVar(f"auth0_cte-{next(_numbers)}")
+        Args:
+            **options: Arguments of the constructor, which win over the environment.
+
+        Raises:
+            ConfigurationError: Variables are missing; the message lists all of them.
+        """
+        return cls.from_sync(ServerClient.from_env(**options))
 
     @property
     def limiter(self) -> anyio.CapacityLimiter:
         """The running event loop's limiter; its ``total_tokens`` can be set."""
-        limiter = self._limiters.get(None)
-        if limiter is None:
-            limiter = anyio.CapacityLimiter(self._max_threads or self.pool_size)
-            self._limiters.set(limiter)
-        return limiter
+        return self._threads.limiter
 
     async def offload(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function that uses the synchronous client as the client's methods are run: see `limiter`.
 
         When the caller is cancelled, the cancellation is delivered after the function has returned, or before it began.
         """
-        return await Offloaded(partial(function, *args, **kwargs)).run(self.limiter)
+        return await self._threads.run(function, *args, **kwargs)
 
-    custom_token_exchange: Final = _offload(ServerClient.custom_token_exchange)
-    login_with_custom_token_exchange: Final = _offload(ServerClient.login_with_custom_token_exchange)
-    get_session: Final = _offload(ServerClient.get_session)
-    get_user: Final = _offload(ServerClient.get_user)
-    get_access_token: Final = _offload(ServerClient.get_access_token)
-    logout: Final = _offload(ServerClient.logout)
-    list_mfa_authenticators: Final = _offload(ServerClient.list_mfa_authenticators)
-    challenge_mfa: Final = _offload(ServerClient.challenge_mfa)
-    complete_mfa: Final = _offload(ServerClient.complete_mfa)
-    resume_login: Final = _offload(ServerClient.resume_login)
-    request_session_transfer_token: Final = _offload(ServerClient.request_session_transfer_token)
-    get_token_on_behalf_of: Final = _offload(ServerClient.get_token_on_behalf_of)
-    forget_exchanged_token: Final = _offload(ServerClient.forget_exchanged_token)
-    refresh_exchanged_token: Final = _offload(ServerClient.refresh_exchanged_token)
-    handle_backchannel_logout: Final = _offload(ServerClient.handle_backchannel_logout)
-    close: Final = _offload(ServerClient.close)
+    @once
+    def mfa(self) -> AsyncMfaClient:
+        """The second factors of users: list, challenge and verify them."""
+        from auth0_cte.mfa.async_client import AsyncMfaClient
+
+        return AsyncMfaClient(self.sync.mfa, self)
+
+    @property
+    def settings(self) -> ClientSettings:
+        """What the client was constructed with."""
+        return self.sync.settings
+
+    @property
+    def pool_size(self) -> int:
+        """Connections opened at most."""
+        return self.sync.pool_size
+
+    @property
+    def exchange_cache(self) -> ExchangeCacheBackend | None:
+        """Where exchanged tokens are kept to be used again, or None."""
+        return self.sync.exchange_cache
+
+    @property
+    def dpop(self) -> DPoPKey | None:
+        """The DPoP key, with the client's clock, to sign proofs for APIs; None without one."""
+        return self.sync.dpop
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The time in Unix seconds, by which ``expires_at`` is told."""
+        return self.sync.clock
+
+    @property
+    def dpop_thumbprint(self) -> str | None:
+        """The thumbprint of the DPoP key (RFC 7638): the ``cnf.jkt`` of bound access tokens; None without a key."""
+        return self.sync.dpop_thumbprint
+
+    custom_token_exchange: Final = awaited(ServerClient.custom_token_exchange)
+    login_with_custom_token_exchange: Final = awaited(ServerClient.login_with_custom_token_exchange)
+    resume_login: Final = awaited(ServerClient.resume_login)
+    get_session: Final = awaited(ServerClient.get_session)
+    get_user: Final = awaited(ServerClient.get_user)
+    get_access_token: Final = awaited(ServerClient.get_access_token)
+    logout: Final = awaited(ServerClient.logout)
+    handle_backchannel_logout: Final = awaited(ServerClient.handle_backchannel_logout)
+    list_mfa_authenticators: Final = awaited(ServerClient.list_mfa_authenticators)
+    challenge_mfa: Final = awaited(ServerClient.challenge_mfa)
+    complete_mfa: Final = awaited(ServerClient.complete_mfa)
+    request_session_transfer_token: Final = awaited(ServerClient.request_session_transfer_token)
+    build_session_transfer_redirect: Final = _at_once(ServerClient.build_session_transfer_redirect)
+    get_token_on_behalf_of: Final = awaited(ServerClient.get_token_on_behalf_of)
+    refresh_exchanged_token: Final = awaited(ServerClient.refresh_exchanged_token)
+    forget_exchanged_token: Final = awaited(ServerClient.forget_exchanged_token)
+    close: Final = awaited(ServerClient.close)
+
+    def __repr__(self) -> str:
+        return repr(self.sync).replace("ServerClient", type(self).__name__, 1)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,31 +1,65 @@
-"""`ServerClient`: the only place where the steps of an exchange, a login and a session's life are put in order."""
+"""`ServerClient`: what a client consists of, and its public methods, each of which says what it does in one place."""
 
 from __future__ import annotations
 
+import os
+import time
 from typing import TYPE_CHECKING, Any, Self
 
+from auth0_cte.auth_server import settings as check
+from auth0_cte.auth_server.settings import ClientSettings
 from auth0_cte.auth_types import (
     CustomTokenExchangeOptions,
     LoginWithCustomTokenExchangeOptions,
     TokenExchangeResponse,
 )
-from auth0_cte.error import AccessTokenError, exchange_failure, without_frames
-from auth0_cte.exchange.delegation import Delegation
-from auth0_cte.exchange.exchanger import ClientSteps, StoreOptions, guarded, login_result
-from auth0_cte.exchange.options import validate, with_openid
-from auth0_cte.foundation.deadline import Deadline
-from auth0_cte.mfa.multi_factor import MultiFactor
-from auth0_cte.oauth.domain import resolve_domain
+from auth0_cte.error import exchange_failure
+from auth0_cte.exchange.exchanger import Exchanger
+from auth0_cte.foundation.boundary import guarded
+from auth0_cte.foundation.concurrency import once
+from auth0_cte.foundation.validation import check_positive, check_secrets
+from auth0_cte.oauth.authorization_server import AuthorizationServer
+from auth0_cte.oauth.discovery import Discovery
+from auth0_cte.oauth.observer import Observer
+from auth0_cte.oauth.retry import RetryPolicy
+from auth0_cte.oauth.token_endpoint import TokenEndpoint
+from auth0_cte.token_types import ACCESS_TOKEN
+from auth0_cte.transport.client import Http, TransportSettings
+from auth0_cte.transport.headers import common_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import ssl
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from auth0_cte.auth_types import LoginWithCustomTokenExchangeResult, Session
+    from auth0_cte.auth_types import (
+        AuthorizationParams,
+        DomainResolver,
+        LoginWithCustomTokenExchangeResult,
+        Session,
+        SessionTransferTokenResult,
+        TokenSource,
+    )
+    from auth0_cte.auth_types.exchange import StoreOptions
+    from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
+    from auth0_cte.exchange.cache import ExchangeCacheBackend
+    from auth0_cte.exchange.delegation import Delegation
+    from auth0_cte.exchange.login import Logins
+    from auth0_cte.mfa.client import MfaClient
+    from auth0_cte.mfa.pending_login import PendingLogins
+    from auth0_cte.oauth.client_auth.base import ClientAuth
+    from auth0_cte.oauth.client_auth.private_key_jwt import AssertionKey
+    from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
+    from auth0_cte.oauth.events import EventHook
+    from auth0_cte.oauth.rate_limit.limiter import RateLimit
+    from auth0_cte.session.sessions import Sessions
+    from auth0_cte.session.settings import SessionSettings
+    from auth0_cte.session.stores.contract import StateStore
+    from auth0_cte.transport.client import InjectedSession
 
 __all__ = ["ServerClient"]
 
 
-class ServerClient(Delegation, MultiFactor, ClientSteps):
+class ServerClient:
     """Exchanges tokens at one Auth0 tenant, or at the one that a resolver names. One instance serves all threads.
 
     Args:
@@ -67,13 +101,174 @@ class ServerClient(Delegation, MultiFactor, ClientSteps):
         clock: The time in Unix seconds; injectable for tests.
 
     Attributes:
-        pool_size: Connections opened at most.
-        exchange_cache: Where exchanged tokens are kept to be used again, or None.
-        dpop: The DPoP key, with the client's clock, to sign proofs for APIs; None without one.
+        settings: What the client was constructed with.
+        authorization_server: The tenant's metadata, keys and token endpoint.
 
     Raises:
         ConfigurationError: An argument cannot work; the message says what to give.
     """
+
+    @guarded()
+    def __init__(
+        self,
+        domain: str | DomainResolver,
+        client_id: str,
+        client_secret: str | None = None,
+        *,
+        secret: str | Sequence[str] | None = None,
+        client_auth: ClientAuth | None = None,
+        client_assertion_signing_key: AssertionKey | None = None,
+        client_assertion_signing_alg: str | None = None,
+        organization: str | None = None,
+        authorization_params: AuthorizationParams | None = None,
+        id_token_algorithms: Sequence[str] = ("RS256", "PS256", "ES256"),
+        leeway: float = 30.0,
+        timeout: float = 15.0,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 10.0,
+        pool_size: int = 64,
+        ca_bundle: str | os.PathLike[str] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        session: InjectedSession | None = None,
+        state_store: StateStore | None = None,
+        state_identifier: str = "_a0_session",
+        session_settings: SessionSettings | None = None,
+        retry: RetryPolicy | None = None,
+        rate_limit: RateLimit | str | None = None,
+        on_event: EventHook | None = None,
+        dpop: DPoPKey | str | Mapping[str, Any] | None = None,
+        exchange_cache: ExchangeCacheBackend | None = None,
+        telemetry: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        client_id = check.check_client_id(client_id)
+        assertion = (client_assertion_signing_key, client_assertion_signing_alg)
+        defaults = check.check_defaults(organization, authorization_params)
+        self.settings: ClientSettings = ClientSettings(
+            domain=check.check_domain(domain),
+            client_id=client_id,
+            client_secret=client_secret,
+            secrets=check_secrets(secret),
+            client_auth=check.check_client_auth(client_auth, client_secret, assertion, clock),
+            organization=organization,
+            authorization_params=dict(authorization_params or {}),
+            id_token_algorithms=check.check_algorithms(id_token_algorithms, client_secret),
+            leeway=check.check_leeway(leeway),
+            timeout=check_positive("timeout", timeout),
+            connect_timeout=check_positive("connect_timeout", connect_timeout),
+            read_timeout=check_positive("read_timeout", read_timeout),
+            pool_size=check_positive("pool_size", pool_size),
+            ca_bundle=check.check_ca_bundle(ca_bundle),
+            ssl_context=check.check_ssl_context(ssl_context),
+            session=session,
+            state_store=state_store,
+            state_identifier=state_identifier,
+            session_settings=session_settings,
+            retry=retry or RetryPolicy(),
+            rate_limit=check.check_rate_limit(rate_limit),
+            on_event=on_event,
+            dpop=check.check_dpop(dpop, clock),
+            exchange_cache=check.check_exchange_cache(exchange_cache),
+            telemetry=telemetry,
+            clock=clock,
+        )
+        load_certificate = check.check_certificate(client_auth, ssl_context, session)
+        observer = Observer(on_event)
+        self._http = Http(_transport_settings(self.settings, load_certificate), session)
+        self.authorization_server: AuthorizationServer = _authorization_server(self.settings, self._http, observer)
+        self._exchanger = Exchanger(self.authorization_server, observer, defaults, exchange_cache)
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Self:
+        """Make a client of the ``AUTH0_*`` environment variables that all Auth0 SDKs share.
+
+        Read are ``AUTH0_DOMAIN``, ``AUTH0_CLIENT_ID``, ``AUTH0_CLIENT_SECRET`` or
+        ``AUTH0_CLIENT_ASSERTION_SIGNING_KEY`` (with ``AUTH0_CLIENT_ASSERTION_SIGNING_ALG``), and if set
+        ``AUTH0_SECRET``, ``AUTH0_ORGANIZATION``, ``AUTH0_AUDIENCE``, ``AUTH0_SCOPE`` and ``AUTH0_DPOP_PRIVATE_KEY``.
+        Keys are PEM or JWK.
+
+        Args:
+            **options: Arguments of the constructor, which win over the environment.
+
+        Raises:
+            ConfigurationError: Variables are missing; the message lists all of them.
+        """
+        return cls(**check.options_from_names(options, os.environ))
+
+    @property
+    def pool_size(self) -> int:
+        """Connections opened at most."""
+        return self.settings.pool_size
+
+    @property
+    def exchange_cache(self) -> ExchangeCacheBackend | None:
+        """Where exchanged tokens are kept to be used again, or None."""
+        return self.settings.exchange_cache
+
+    @property
+    def dpop(self) -> DPoPKey | None:
+        """The DPoP key, with the client's clock, to sign proofs for APIs; None without one."""
+        return self.settings.dpop
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The time in Unix seconds, by which ``expires_at`` is told."""
+        return self.settings.clock
+
+    @property
+    def dpop_thumbprint(self) -> str | None:
+        """The thumbprint of the DPoP key (RFC 7638): the ``cnf.jkt`` of bound access tokens; None without a key."""
+        return self.authorization_server.dpop_thumbprint
+
+    @once
+    def sessions(self) -> Sessions:
+        """The sessions of the application's users."""
+        # Here and not above, as everything that an exchange does without: it brings jwcrypto.
+        from auth0_cte.exchange.refresh import SessionRefresh
+        from auth0_cte.session.manager import SessionManager
+        from auth0_cte.session.sessions import Sessions
+        from auth0_cte.session.settings import SessionSettings
+        from auth0_cte.session.stores.cookie import CookieStateStore
+
+        given = self.settings
+        settings = given.session_settings or SessionSettings(identifier=given.state_identifier)
+        # Not "or": an empty store is false.
+        store = CookieStateStore() if given.state_store is None else given.state_store
+        manager = SessionManager(store, given.secrets, settings, given.clock)
+        return Sessions(manager, self.authorization_server, SessionRefresh(self._exchanger))
+
+    @once
+    def mfa(self) -> MfaClient:
+        """The second factors of users: list, challenge and verify them."""
+        from auth0_cte.mfa.api import MfaApi
+        from auth0_cte.mfa.client import MfaClient
+
+        api = MfaApi(self.authorization_server.token_endpoint)
+        return MfaClient(
+            self._exchanger, api, self._pending_logins, sessions=lambda: self.sessions, logins=lambda: self._logins
+        )
+
+    @once
+    def _pending_logins(self) -> PendingLogins:
+        from auth0_cte.mfa.pending_login import PendingLogins
+
+        return PendingLogins(self.settings.secrets, self.settings.clock)
+
+    @once
+    def _logins(self) -> Logins:
+        from auth0_cte.exchange.login import Logins
+
+        return Logins(self._exchanger, self.sessions.manager, lambda *login: self._pending_logins.note(*login))
+
+    @once
+    def _delegation(self) -> Delegation:
+        from auth0_cte.exchange.delegation import Delegation
+
+        return Delegation(self._exchanger, lambda: self.sessions)
+
+    def __repr__(self) -> str:
+        domain = self.settings.domain if isinstance(self.settings.domain, str) else "<resolver>"
+        return f"{type(self).__name__}(domain={domain!r}, client_id={self.settings.client_id!r})"
 
     @guarded(exchange_failure)
     def custom_token_exchange(
@@ -97,8 +292,7 @@ class ServerClient(Delegation, MultiFactor, ClientSteps):
             CustomTokenExchangeError: The exchange failed; ``code``, ``hint`` and ``is_retryable`` tell more.
             ConfigurationError: The domain that the resolver returned is not acceptable.
         """
-        given = validate(options, CustomTokenExchangeOptions, self._defaults)
-        return self._exchange_or_reuse(given, store_options, use_cache=use_cache)
+        return self._exchanger.exchange(options, store_options, use_cache=use_cache)
 
     @guarded(exchange_failure)
     def login_with_custom_token_exchange(
@@ -123,15 +317,44 @@ class ServerClient(Delegation, MultiFactor, ClientSteps):
             OrganizationError: The user does not belong to the organization that was asked for.
             MfaRequiredError: Auth0 wants a second factor first; its ``pending_login`` is for `resume_login`.
         """
-        given = with_openid(validate(options, LoginWithCustomTokenExchangeOptions, self._defaults))
-        carrier = self._sessions.writable_carrier(store_options)
-        with self._resumable(given):
-            issuer, response = self._exchange(given, store_options)
-        session = self._new_session(given, issuer, response)
-        self._sessions.start(carrier, session, issuer.issuer)
-        return login_result(session, response)
+        return self._logins.log_in(options, store_options)
 
-    @guarded(without_frames)
+    @guarded(exchange_failure)
+    def resume_login(
+        self,
+        pending_login: str,
+        store_options: StoreOptions = None,
+        *,
+        otp: str | None = None,
+        oob_code: str | None = None,
+        binding_code: str | None = None,
+        recovery_code: str | None = None,
+    ) -> LoginWithCustomTokenExchangeResult:
+        """Go on with a login that a second factor interrupted, to the session that it would have begun.
+
+        The ID token, the organization that the login asked for and the upstream session's end are checked as
+        `login_with_custom_token_exchange` checks them. A session that could not be written is refused before the code
+        is used up.
+
+        Args:
+            pending_login: `MfaRequiredError.pending_login` of the login.
+            store_options: ``{"request": …, "response": …}`` of Flask, Django or Starlette.
+            otp: As for `complete_mfa`.
+            oob_code: As for `complete_mfa`.
+            binding_code: As for `complete_mfa`.
+            recovery_code: As for `complete_mfa`; the result's ``recovery_code`` is the new one.
+
+        Raises:
+            CustomTokenExchangeError: As for `complete_mfa`; ``INVALID_PENDING_LOGIN`` when the login was not begun
+                here, or more than ten minutes ago.
+            SessionError: As for a login; ``DOMAIN_MISMATCH`` when the request belongs to another domain.
+            IdTokenError: There is no ID token, or it failed verification.
+            OrganizationError: The user does not belong to the organization that was asked for.
+        """
+        proof = {"otp": otp, "oob_code": oob_code, "binding_code": binding_code, "recovery_code": recovery_code}
+        return self.mfa.resume(pending_login, proof, store_options)
+
+    @guarded()
     def get_session(self, store_options: StoreOptions = None) -> Session | None:
         """Return the session of a request, or None.
 
@@ -141,10 +364,9 @@ class ServerClient(Delegation, MultiFactor, ClientSteps):
         Raises:
             SessionError: There is no ``secret`` or no request, or the store cannot be reached.
         """
-        loaded = self._load(store_options)
-        return None if loaded is None else loaded.session
+        return self.sessions.get(store_options)
 
-    @guarded(without_frames)
+    @guarded()
     def get_user(self, store_options: StoreOptions = None) -> Mapping[str, Any] | None:
         """Return the verified claims of the user of a request, or None.
 
@@ -154,10 +376,10 @@ class ServerClient(Delegation, MultiFactor, ClientSteps):
         Raises:
             SessionError: As for `get_session`.
         """
-        loaded = self._load(store_options)
-        return None if loaded is None else loaded.session.user
+        session = self.sessions.get(store_options)
+        return None if session is None else session.user
 
-    @guarded(without_frames)
+    @guarded()
     def get_access_token(
         self, store_options: StoreOptions = None, audience: str | None = None, scope: str | None = None
     ) -> str:
@@ -179,15 +401,9 @@ class ServerClient(Delegation, MultiFactor, ClientSteps):
             TransportError: Auth0 could not be reached; the session is as it was.
             SessionError: The session could not be read or written.
         """
-        from auth0_cte.session.access_tokens import Wanted
+        return self.sessions.access_token(store_options, audience, scope)
 
-        carrier = self._sessions.carrier(store_options)
-        loaded = self._load(store_options)
-        if loaded is None:
-            raise AccessTokenError("there is no session", code="MISSING_SESSION")
-        return self._access_tokens.get(carrier, loaded, Wanted(audience, scope))
-
-    @guarded(without_frames)
+    @guarded()
     def logout(self, store_options: StoreOptions = None, return_to: str | None = None) -> str:
         """End the session here, and return the URL that ends it at Auth0.
 
@@ -203,15 +419,9 @@ class ServerClient(Delegation, MultiFactor, ClientSteps):
                 still logged in.
             ConfigurationError: ``return_to`` is no absolute http or https URL.
         """
-        from auth0_cte.session.logout import logout_url
+        return self.sessions.log_out(store_options, return_to)
 
-        url = logout_url(resolve_domain(self._domain, store_options), self._client_id, return_to)
-        carrier = self._sessions.carrier(store_options)
-        self._sessions.require_writable(carrier)
-        self._sessions.end(carrier)
-        return url
-
-    @guarded(without_frames)
+    @guarded()
     def handle_backchannel_logout(self, logout_token: str, store_options: StoreOptions = None) -> int:
         """End the sessions that a logout token is about (OpenID Connect Back-Channel Logout 1.0).
 
@@ -226,10 +436,249 @@ class ServerClient(Delegation, MultiFactor, ClientSteps):
             IdTokenError: The token is not acceptable, or was used before: answer 400.
             SessionError: The store cannot be reached, or cannot find sessions of others (cookies): answer 501.
         """
-        deadline = Deadline(self._timeout)
-        issuer = self._discovery.issuer(resolve_domain(self._domain, store_options), deadline)
-        claims = self._verifier.verify_logout_token(logout_token, issuer, deadline)
-        return self._logout_tokens.carry_out(claims, self._sessions.store)
+        return self.sessions.end_by_logout_token(logout_token, store_options)
+
+    @guarded(exchange_failure)
+    def list_mfa_authenticators(self, mfa_token: str, store_options: StoreOptions = None) -> list[MfaAuthenticator]:
+        """Return the authenticators that the user has enrolled.
+
+        Args:
+            mfa_token: What the `MfaRequiredError` brought.
+            store_options: ``{"request": …}``, for a ``domain`` that is a function.
+
+        Raises:
+            CustomTokenExchangeError: Auth0 refused: ``expired_token``, say; or it could not be reached.
+        """
+        return self.mfa.list_authenticators({"mfa_token": mfa_token}, store_options)
+
+    @guarded(exchange_failure)
+    def challenge_mfa(
+        self,
+        mfa_token: str,
+        *,
+        authenticator_id: str | None = None,
+        challenge_type: str | None = None,
+        store_options: StoreOptions = None,
+    ) -> MfaChallenge:
+        """Have a code or a push message sent to the user; never sent twice by a retry.
+
+        Args:
+            mfa_token: What the `MfaRequiredError` brought.
+            authenticator_id: Which of the user's authenticators; the first that fits when None.
+            challenge_type: ``otp``, ``oob``, or both separated by a space; any when None.
+            store_options: ``{"request": …}``, for a ``domain`` that is a function.
+
+        Raises:
+            CustomTokenExchangeError: Auth0 refused, or it could not be reached.
+        """
+        return self.mfa.challenge_authenticator(
+            {"mfa_token": mfa_token, "authenticator_id": authenticator_id, "challenge_type": challenge_type},
+            store_options,
+        )
+
+    @guarded(exchange_failure)
+    def complete_mfa(
+        self,
+        mfa_token: str,
+        *,
+        otp: str | None = None,
+        oob_code: str | None = None,
+        binding_code: str | None = None,
+        recovery_code: str | None = None,
+        store_options: StoreOptions = None,
+    ) -> TokenExchangeResponse:
+        """Finish an exchange or a refresh that wanted a second factor, without a session.
+
+        Args:
+            mfa_token: What the `MfaRequiredError` brought.
+            otp: The password that the authenticator application shows.
+            oob_code: The challenge that `challenge_mfa` made; alone for a push message.
+            binding_code: With ``oob_code``: the code that the user received.
+            recovery_code: The recovery code; ``response.extra["recovery_code"]`` is the new one, to be shown once.
+            store_options: ``{"request": …}``, for a ``domain`` that is a function.
+
+        Returns:
+            The tokens that the interrupted request asked for.
+
+        Raises:
+            CustomTokenExchangeError: ``invalid_grant`` for a wrong code, ``authorization_pending`` while the user has
+                not answered the push message: the ``mfa_token`` stays good. ``expired_token`` when it does not.
+        """
+        return self.mfa.verify(
+            {
+                "mfa_token": mfa_token,
+                "otp": otp,
+                "oob_code": oob_code,
+                "binding_code": binding_code,
+                "recovery_code": recovery_code,
+            },
+            store_options,
+        )
+
+    @guarded(exchange_failure)
+    def request_session_transfer_token(
+        self,
+        subject_token: TokenSource,
+        subject_token_type: str,
+        actor_token: TokenSource | None = None,
+        actor_token_type: str | None = None,
+        scope: str | Sequence[str] | None = None,
+        organization: str | None = None,
+        store_options: StoreOptions = None,
+        *,
+        reason: str | None = None,
+        forwarded_for: str | None = None,
+        authorization_params: AuthorizationParams | None = None,
+    ) -> SessionTransferTokenResult:
+        """Request a token that logs an agent in at another application as a customer (Auth0, "Session Delegation").
+
+        The agent is the actor: by default the user of the session at hand, by the session's ID token, which is
+        refreshed first when it is about to expire. Everything else is checked before a refresh token is spent.
+
+        Args:
+            subject_token: Your proof of who the customer is, for your Action; or a function that returns it.
+            subject_token_type: A URI that names its kind, and the profile whose Action runs.
+            actor_token: The agent's token instead of the session's ID token; or a function that returns it.
+            actor_token_type: Its kind; an Auth0 ID token when None.
+            scope: Scopes, separated by spaces or as a sequence.
+            organization: The organization to log in at; the redirect hands it on.
+            store_options: ``{"request": …, "response": …}``, to find the agent's session.
+            reason: Why, for the Action (``event.request.body.reason``).
+            forwarded_for: The agent's IP address. The token is bound to it, so give it whenever a browser redeems it.
+            authorization_params: Further parameters for the Action.
+
+        Returns:
+            The token, for `build_session_transfer_redirect`. It is neither kept nor cached.
+
+        Raises:
+            CustomTokenExchangeError: ``ACTOR_UNAVAILABLE`` when no actor is given and the session has none;
+                ``INVALID_RESPONSE`` when Auth0 issued another kind of token.
+            SessionError: The store cannot be reached, or the refreshed session cannot be written.
+            ConfigurationError: The application is a public one.
+        """
+        given = CustomTokenExchangeOptions(
+            subject_token=subject_token,
+            subject_token_type=subject_token_type,
+            scope=scope,
+            actor_token=actor_token,
+            actor_token_type=actor_token_type,
+            organization=organization,
+            forwarded_for=forwarded_for,
+            authorization_params=authorization_params,
+        )
+        return self._delegation.session_transfer_token(given, reason, store_options)
+
+    @guarded()
+    def build_session_transfer_redirect(
+        self,
+        target_login_url: str,
+        result: SessionTransferTokenResult | TokenExchangeResponse,
+        organization: str | None = None,
+        *,
+        allowed_hosts: Iterable[str] | None = None,
+    ) -> str:
+        """Build the URL that hands a session transfer token to another application's login. Nothing is sent.
+
+        That login passes ``session_transfer_token`` and ``organization`` on to ``/authorize``. Redirect the browser
+        there at once, from the address that the token was requested for (``forwarded_for``), and do not log the URL.
+
+        Args:
+            target_login_url: The application's login (``initiate_login_url``): an absolute https URL, http on loopback
+                alone, without user information or fragment. Its query is kept as it is. Never take it from a request.
+            result: What `request_session_transfer_token` returned. A bare string is refused, because nobody can tell
+                it from an access token.
+            organization: The organization to log in at; the one that the token was requested for when None.
+            allowed_hosts: The hosts that the URL may have, ``app.example`` or ``app.example:8443``; any when None.
+
+        Raises:
+            ConfigurationError: The URL could leak the token, or the result is another kind of token.
+        """
+        from auth0_cte.exchange.session_transfer import to_redirect
+
+        return to_redirect(target_login_url, result, organization, allowed_hosts)
+
+    @guarded(exchange_failure)
+    def get_token_on_behalf_of(
+        self,
+        access_token: TokenSource,
+        audience: str,
+        scope: str | Sequence[str] | None = None,
+        store_options: StoreOptions = None,
+        *,
+        organization: str | None = None,
+        forwarded_for: str | None = None,
+        authorization_params: AuthorizationParams | None = None,
+    ) -> TokenExchangeResponse:
+        """Exchange the access token that a user called your API with for one of another API (Auth0, "On-Behalf-Of").
+
+        The user stays the subject; the new token's ``act`` names this application, and those before it behind. It is
+        for the other API to verify; the reply brings neither an ID token nor a refresh token.
+
+        Args:
+            access_token: The token that came with the request, which your API has verified; without ``Bearer``.
+            audience: The identifier of the API to call.
+            scope: The scopes asked for, separated by spaces or as a sequence.
+            store_options: ``{"request": …}``, for a ``domain`` that is a function.
+            organization: The organization, by id or name.
+            forwarded_for: The user's IP address.
+            authorization_params: Further parameters of the token request.
+
+        Raises:
+            CustomTokenExchangeError: The exchange failed.
+            ConfigurationError: The application is a public one.
+        """
+        given = CustomTokenExchangeOptions(
+            subject_token=access_token,
+            subject_token_type=ACCESS_TOKEN,
+            requested_token_type=ACCESS_TOKEN,
+            audience=audience,
+            scope=scope,
+            organization=organization,
+            forwarded_for=forwarded_for,
+            authorization_params=authorization_params,
+        )
+        return self._delegation.token_on_behalf_of(given, store_options)
+
+    @guarded(exchange_failure)
+    def refresh_exchanged_token(
+        self,
+        refresh_token: str,
+        audience: str | None = None,
+        scope: str | None = None,
+        store_options: StoreOptions = None,
+    ) -> TokenExchangeResponse:
+        """Trade the refresh token that an exchange brought for new tokens (RFC 6749 section 6).
+
+        Sessions are refreshed by `get_access_token`; this is for tokens of your own keeping. With rotation, a refresh
+        token is good for one use: keep the response's ``refresh_token``, if it has one, instead of yours.
+
+        Args:
+            refresh_token: The refresh token.
+            audience: The API; the one of the exchange when None.
+            scope: The scopes, separated by spaces; those of the exchange when None.
+            store_options: ``{"request": …}``, for a ``domain`` that is a function.
+
+        Raises:
+            CustomTokenExchangeError: The refresh failed; ``invalid_grant`` when the refresh token is spent or revoked.
+        """
+        return self._exchanger.refresh(refresh_token, audience, scope, store_options)
+
+    @guarded(exchange_failure)
+    def forget_exchanged_token(self, access_token: str) -> bool:
+        """Have the ``exchange_cache`` forget the response with an access token, because an API refused it, say.
+
+        The next exchange for the same is made; other users' tokens, and newer ones of this user, stay.
+
+        Args:
+            access_token: The access token of the response.
+
+        Returns:
+            Whether it was kept; False without a cache.
+
+        Raises:
+            CustomTokenExchangeError: ``EXCHANGE_CACHE_UNAVAILABLE``; or ``INVALID_TOKEN_FORMAT``.
+        """
+        return self._exchanger.forget(access_token)
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -240,3 +689,49 @@ class ServerClient(Delegation, MultiFactor, ClientSteps):
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
+
+
+def _transport_settings(
+    settings: ClientSettings, load_certificate: Callable[[ssl.SSLContext], None] | None
+) -> TransportSettings:
+    return TransportSettings(
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        pool_size=settings.pool_size,
+        ca_bundle=settings.ca_bundle,
+        ssl_context=settings.ssl_context,
+        load_certificate=load_certificate,
+    )
+
+
+def _authorization_server(settings: ClientSettings, http: Http, observer: Observer) -> AuthorizationServer:
+    headers = common_headers(telemetry=settings.telemetry)
+    token_endpoint = TokenEndpoint(
+        http=http,
+        client_id=settings.client_id,
+        client_auth=settings.client_auth,
+        retry=settings.retry,
+        headers=headers,
+        clock=settings.clock,
+        rate_limit=settings.rate_limit,
+        observer=observer,
+        dpop=None if settings.dpop is None else (settings.dpop, _nonce_store()),
+    )
+    return AuthorizationServer(
+        client_id=settings.client_id,
+        domain=settings.domain,
+        discovery=Discovery(http, headers, settings.retry),
+        token_endpoint=token_endpoint,
+        clock=settings.clock,
+        timeout=settings.timeout,
+        leeway=settings.leeway,
+        id_token_algorithms=settings.id_token_algorithms,
+        client_secret=settings.client_secret,
+        dpop_thumbprint=None if settings.dpop is None else settings.dpop.thumbprint,
+    )
+
+
+def _nonce_store() -> DPoPNonceStore:
+    from auth0_cte.oauth.dpop import DPoPNonceStore
+
+    return DPoPNonceStore()

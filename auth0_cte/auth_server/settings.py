@@ -1,4 +1,4 @@
-"""Checks of the client's own arguments: every one at construction, each with an error that says what to give."""
+"""The client's settings, and the checks of its arguments: every one at construction, with an error that says why."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from attrs import field, frozen
 
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
@@ -19,14 +21,20 @@ from auth0_cte.oauth.domain import issuer_url
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from auth0_cte.auth_types import DomainResolver
+    from auth0_cte.auth_types import AuthorizationParams, DomainResolver
     from auth0_cte.exchange.cache import ExchangeCacheBackend
     from auth0_cte.oauth.client_auth.base import ClientAuth
     from auth0_cte.oauth.client_auth.private_key_jwt import AssertionKey
-    from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
+    from auth0_cte.oauth.dpop import DPoPKey
+    from auth0_cte.oauth.events import EventHook
     from auth0_cte.oauth.rate_limit.limiter import RateLimit
+    from auth0_cte.oauth.retry import RetryPolicy
+    from auth0_cte.session.settings import SessionSettings
+    from auth0_cte.session.stores.contract import StateStore
+    from auth0_cte.transport.client import InjectedSession
 
 __all__ = [
+    "ClientSettings",
     "check_algorithms",
     "check_ca_bundle",
     "check_certificate",
@@ -45,6 +53,67 @@ __all__ = [
 
 MAX_LEEWAY: Final = 300.0
 KNOWN_ALGORITHMS: Final = frozenset({"RS256", "PS256", "ES256", "HS256"})
+
+
+@frozen(kw_only=True, eq=False)
+class ClientSettings:
+    """What a client was constructed with, checked: `ServerClient` documents each argument. Secrets are not shown.
+
+    Args:
+        domain: The issuer URL, or the function that names the domain for a request.
+        client_id: The application.
+        client_secret: The application's secret, or None.
+        secrets: The secrets of the sessions, the newest first; may be empty.
+        client_auth: How the application authenticates.
+        organization: The organization of every exchange that names none, or None.
+        authorization_params: Parameters of every exchange.
+        id_token_algorithms: The signature algorithms accepted of ID tokens.
+        leeway: How far clocks may differ, in seconds.
+        timeout: The total deadline of a call, in seconds.
+        connect_timeout: Seconds to connect, TLS included.
+        read_timeout: Seconds to wait for each part of a reply.
+        pool_size: Connections opened at most.
+        ca_bundle: The file or directory of trusted CA certificates; None for the default ones.
+        ssl_context: The context that was given, or None.
+        session: The `requests.Session` that was given, or None.
+        state_store: Where sessions are kept; None for cookies.
+        state_identifier: The name of the session cookies, where ``session_settings`` is None.
+        session_settings: How long sessions last, and the attributes of the cookies; None for the defaults.
+        retry: What is tried again.
+        rate_limit: The rate limit of exchanges, or None.
+        on_event: What is called with each event, or None.
+        dpop: The key that access tokens are bound to, with the client's clock, or None.
+        exchange_cache: Where exchanged tokens are kept to be used again, or None.
+        telemetry: Whether requests name this library.
+        clock: The time in Unix seconds.
+    """
+
+    domain: str | DomainResolver
+    client_id: str
+    client_secret: str | None = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    client_auth: ClientAuth = field(repr=False)
+    organization: str | None
+    authorization_params: AuthorizationParams = field(repr=False)
+    id_token_algorithms: tuple[str, ...]
+    leeway: float
+    timeout: float
+    connect_timeout: float
+    read_timeout: float
+    pool_size: int
+    ca_bundle: str | None
+    ssl_context: ssl.SSLContext | None = field(repr=False)
+    session: InjectedSession | None = field(repr=False)
+    state_store: StateStore | None = field(repr=False)
+    state_identifier: str
+    session_settings: SessionSettings | None
+    retry: RetryPolicy
+    rate_limit: RateLimit | None
+    on_event: EventHook | None = field(repr=False)
+    dpop: DPoPKey | None
+    exchange_cache: ExchangeCacheBackend | None = field(repr=False)
+    telemetry: bool
+    clock: Callable[[], float] = field(repr=False)
 
 
 def check_domain(domain: str | DomainResolver) -> str | DomainResolver:
@@ -136,17 +205,15 @@ def check_rate_limit(limit: RateLimit | str | None) -> RateLimit | None:
     return limit
 
 
-def check_dpop(
-    dpop: DPoPKey | str | Mapping[str, Any] | None, clock: Callable[[], float]
-) -> tuple[DPoPKey, DPoPNonceStore] | None:
-    """Make a key of its PEM or JWK, give it the client's clock, and a place for the nonces of token endpoints."""
+def check_dpop(dpop: DPoPKey | str | Mapping[str, Any] | None, clock: Callable[[], float]) -> DPoPKey | None:
+    """Make a key of its PEM or JWK, and give it the client's clock."""
     if dpop is None:
         return None
     # Here and not above, because it brings jwcrypto.
-    from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
+    from auth0_cte.oauth.dpop import DPoPKey
 
     key = dpop if isinstance(dpop, DPoPKey) else DPoPKey(dpop)
-    return key.with_clock(clock), DPoPNonceStore()
+    return key.with_clock(clock)
 
 
 def check_exchange_cache(cache: ExchangeCacheBackend | None) -> ExchangeCacheBackend | None:

@@ -19,6 +19,7 @@ __all__ = [
     "DomainResolverContext",
     "LoginWithCustomTokenExchangeOptions",
     "SessionTransferTokenResult",
+    "StoreOptions",
     "TokenExchangeResponse",
     "TokenSource",
 ]
@@ -28,6 +29,10 @@ TokenSource: TypeAlias = str | Callable[[], str]
 
 AuthorizationParams: TypeAlias = Mapping[str, str | int | bool | Sequence[str | int | bool]]
 """Additional parameters of the token request; a sequence repeats its name."""
+
+
+StoreOptions: TypeAlias = Mapping[str, Any] | None
+"""The request and the response of a call, ``{"request": …, "response": …}``, or what else finds its session."""
 
 
 @frozen(kw_only=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Required, TypedDict
+
 from attrs import field, frozen
 
-__all__ = ["MfaAuthenticator", "MfaChallenge"]
+__all__ = ["MfaAuthenticator", "MfaChallenge", "MfaChallengeOptions", "MfaListOptions", "MfaVerifyOptions"]
 
 
 @frozen(kw_only=True)
@@ -40,3 +42,28 @@ class MfaChallenge:
     challenge_type: str
     oob_code: str | None = field(default=None, repr=False)
     binding_method: str | None = None
+
+
+class MfaListOptions(TypedDict):
+    """The options of `MfaClient.list_authenticators`."""
+
+    mfa_token: str
+
+
+class MfaChallengeOptions(TypedDict, total=False):
+    """The options of `MfaClient.challenge_authenticator`."""
+
+    mfa_token: Required[str]
+    factor_type: str | None
+    authenticator_id: str | None
+    challenge_type: str | None
+
+
+class MfaVerifyOptions(TypedDict, total=False):
+    """The options of `MfaClient.verify`."""
+
+    mfa_token: Required[str]
+    otp: str | None
+    oob_code: str | None
+    binding_code: str | None
+    recovery_code: str | None

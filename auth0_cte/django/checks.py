@@ -150,8 +150,8 @@ def check_client(app_configs: Any = None, **_: Any) -> Messages:  # noqa: ARG001
     client = _client()
     if client is None:
         return []
-    found = [*_secret_faults(client._secrets)]  # noqa: SLF001 - of our own client
-    store = client._state_store  # noqa: SLF001
+    found = [*_secret_faults(client.settings.secrets)]
+    store = client.settings.state_store
     return [*found, *_cache_faults(store)] if isinstance(store, DjangoCacheStateStore) else found
 
 
@@ -183,11 +183,11 @@ def check_deployment(app_configs: Any = None, **_: Any) -> Messages:  # noqa: AR
     if client is None:
         return []
     found: Messages = []
-    session_settings = client._session_settings  # noqa: SLF001 - of our own client
+    session_settings = client.settings.session_settings
     if session_settings is not None and session_settings.cookie.secure is False:
         hint = "Leave AUTH0_COOKIE_SECURE away: cookies are Secure then, except on loopback."
         found.append(Warning("session cookies are sent without encryption, too", hint=hint, id="auth0_cte.W003"))
-    fault = _sharing_fault(client._state_store)  # noqa: SLF001
+    fault = _sharing_fault(client.settings.state_store)
     if fault is not None:
         hint = "Keep sessions in Redis, in a database, in a shared cache, or in cookies."
         found.append(Warning(fault, hint=hint, id="auth0_cte.W004"))

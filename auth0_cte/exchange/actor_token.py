@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from auth0_cte.error import CustomTokenExchangeError, IdTokenError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
@@ -13,10 +13,10 @@ from auth0_cte.token_types import ID_TOKEN
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from auth0_cte.auth_types import CustomTokenExchangeOptions, TokenExchangeResponse
+    from auth0_cte.auth_types import Actor, CustomTokenExchangeOptions
     from auth0_cte.jose import Jws
 
-__all__ = ["ActorRules", "with_actor_settled"]
+__all__ = ["ActorRules", "act_error_of", "is_refresh_token_withheld"]
 
 ALGORITHMS: Final = ("RS256", "PS256")
 """What Auth0 takes of an actor's ID token (Auth0, "Custom Token Exchange", delegated authorization)."""
@@ -94,26 +94,22 @@ class ActorRules:
         return f"was not issued by the tenant at {self.issuer_url} (iss)"
 
 
-def with_actor_settled(response: TokenExchangeResponse, options: CustomTokenExchangeOptions) -> TokenExchangeResponse:
-    """Say of a reply whether its actor is confirmed, and whether it lacks the refresh token that was asked for.
+def act_error_of(
+    options: CustomTokenExchangeOptions,
+    claims: Mapping[str, Any] | None,
+    act: Actor | None,
+    id_token_error: IdTokenError | None,
+) -> IdTokenError | None:
+    """Return why the actor that was sent is not confirmed, or None.
 
     An actor that was sent and is not named by a verified ID token is never silent, nor is an ID token that failed
     verification and may have named one.
     """
-    scopes = options.scope.split() if isinstance(options.scope, str) else options.scope or ()
-    withheld = "offline_access" in scopes and response.refresh_token is None
-    act_error = _act_error(response, options)
-    if act_error is None and not withheld:
-        return response
-    return evolve(response, act_error=act_error, refresh_token_withheld=withheld)
-
-
-def _act_error(response: TokenExchangeResponse, options: CustomTokenExchangeOptions) -> IdTokenError | None:
-    if response.act is not None or response.id_token_error is not None:
-        return response.id_token_error
+    if act is not None or id_token_error is not None:
+        return id_token_error
     if options.actor_token is None:
         return None
-    if response.claims is None:
+    if claims is None:
         return IdTokenError(
             "an actor token was sent, and no ID token tells whether the tokens name the actor: ask for openid",
             code="MISSING_ID_TOKEN",
@@ -125,3 +121,9 @@ def _act_error(response: TokenExchangeResponse, options: CustomTokenExchangeOpti
         claim="act",
         _hint="Have the Action call api.authentication.setActor; the tokens pass for the user's own.",
     )
+
+
+def is_refresh_token_withheld(options: CustomTokenExchangeOptions, refresh_token: str | None) -> bool:
+    """Tell whether a refresh token was asked for and did not come."""
+    scopes = options.scope.split() if isinstance(options.scope, str) else options.scope or ()
+    return refresh_token is None and "offline_access" in scopes

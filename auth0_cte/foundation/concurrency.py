@@ -11,12 +11,12 @@ import threading
 import weakref
 from collections import OrderedDict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
-__all__ = ["KeyedLocks", "SingleFlight", "TTLCache", "reset_in_child"]
+__all__ = ["KeyedLocks", "SingleFlight", "TTLCache", "once", "reset_in_child"]
 
 K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
@@ -41,6 +41,43 @@ def _reset_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_all)
+
+
+class once(Generic[V]):  # noqa: N801 - it is written as property is
+    """An attribute that is made when it is first read, once for all threads, and then found without any lock.
+
+    ``functools.cached_property`` has no lock from CPython 3.12 on: threads that meet at the first use would each get a
+    value of their own. A child that is forked while a thread of its parent makes the value makes it anew.
+
+    Args:
+        make: The method that makes the value.
+    """
+
+    def __init__(self, make: Callable[[Any], V]) -> None:
+        self.__doc__ = make.__doc__
+        self._make = make
+        self._name = make.__name__
+        self._lock = threading.RLock()
+        reset_in_child(self)
+
+    def _after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> V: ...
+
+    def __get__(self, instance: object, owner: type) -> Self | V:
+        if instance is None:
+            return self
+        values = vars(instance)  # where the next look-up finds it, because this class has no __set__
+        with self._lock:
+            if self._name not in values:
+                values[self._name] = self._make(instance)
+            made: V = values[self._name]
+            return made
 
 
 class TTLCache(Generic[K, V]):

@@ -1,162 +1,193 @@
-"""Auth0's MFA API: which authenticators a user has, and challenges to them.
-
-Source: Auth0 Authentication API, "Multi-factor Authentication".
-"""
+"""Multi-factor authentication: what an exchange or a login goes on with when Auth0 answered ``mfa_required``."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
-
-from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
-from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
+from auth0_cte.error import CustomTokenExchangeError, SessionError, exchange_failure
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.foundation.strict_json import loads_array, loads_object
-from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
-from auth0_cte.oauth.error_response import exchange_error
-from auth0_cte.transport.client import HttpRequest, UnusableReplyError
+from auth0_cte.exchange.options import check_text, check_token
+from auth0_cte.foundation.boundary import guarded
+from auth0_cte.mfa.api import mfa_form
+from auth0_cte.mfa.pending_login import PendingLogin, is_pending_login
+from auth0_cte.oauth.domain import domain_of, is_domain, issuer_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from auth0_cte.foundation.deadline import Deadline
-    from auth0_cte.oauth.client_auth.base import Form
+    from auth0_cte.auth_types import LoginWithCustomTokenExchangeResult, TokenExchangeResponse
+    from auth0_cte.auth_types.exchange import StoreOptions
+    from auth0_cte.auth_types.mfa import (
+        MfaAuthenticator,
+        MfaChallenge,
+        MfaChallengeOptions,
+        MfaListOptions,
+        MfaVerifyOptions,
+    )
+    from auth0_cte.exchange.exchanger import Exchanger
+    from auth0_cte.exchange.login import Logins
+    from auth0_cte.mfa.api import MfaApi
+    from auth0_cte.mfa.pending_login import PendingLogins
+    from auth0_cte.oauth.authorization_server import Call
     from auth0_cte.oauth.discovery import Issuer
-    from auth0_cte.oauth.token_endpoint import TokenEndpoint
+    from auth0_cte.session.sessions import Sessions
 
-__all__ = ["MfaApi", "mfa_form"]
+__all__ = ["MfaClient"]
 
-_GRANT: Final = "http://auth0.com/oauth/grant-type/mfa-"
-
-T = TypeVar("T")
-
-
-def mfa_form(client_id: str, mfa_token: str, proof: dict[str, str]) -> Form:
-    """Build the parameters of the token request that completes an authentication.
-
-    Args:
-        client_id: The application's client id.
-        mfa_token: The token that continues the authentication.
-        proof: ``otp``, ``recovery_code``, or ``oob_code`` with ``binding_code`` or without.
-    """
-    kind = "otp" if "otp" in proof else "recovery-code" if "recovery_code" in proof else "oob"
-    return [("grant_type", _GRANT + kind), ("client_id", client_id), ("mfa_token", mfa_token), *proof.items()]
+CHALLENGE_TYPES: Final = {"otp": "otp", "sms": "oob", "voice": "oob", "email": "oob", "auth0": "oob", "push": "oob"}
+"""How each kind of factor is challenged; ``auth0`` and ``push`` are the same: Auth0's own application."""
+PROOFS: Final = ("otp", "oob_code", "binding_code", "recovery_code")
 
 
-@frozen(eq=False, repr=False)
-class MfaApi:
-    """How one application speaks to the MFA API.
+class MfaClient:
+    """The second factors of users whose exchange or login Auth0 answered with ``mfa_required``: ``client.mfa``.
+
+    Options are dicts with the keys of auth0-server-python. Their ``mfa_token`` is `MfaRequiredError.mfa_token`, or
+    `MfaRequiredError.pending_login`, which may go through the browser.
 
     Args:
-        endpoint: The application's way to the token endpoint, whose settings and authentication serve here, too.
+        exchanger: Its way to the token endpoint is used.
+        api: The MFA API.
+        pending_logins: Opens what logins were interrupted with.
+        sessions: Returns the sessions, in which a login is resumed.
+        logins: Returns what begins a session.
     """
 
-    endpoint: TokenEndpoint
+    def __init__(
+        self,
+        exchanger: Exchanger,
+        api: MfaApi,
+        pending_logins: PendingLogins,
+        sessions: Callable[[], Sessions],
+        logins: Callable[[], Logins],
+    ) -> None:
+        self._exchanger, self._api, self._pending_logins = exchanger, api, pending_logins
+        self._sessions, self._logins = sessions, logins
 
-    def authenticators(self, issuer: Issuer, mfa_token: str, deadline: Deadline) -> list[MfaAuthenticator]:
-        """Ask for the user's authenticators.
-
-        Raises:
-            CustomTokenExchangeError: The server refused, or its reply is not usable.
-            TransportError: No reply came.
-        """
-        headers = {**self.endpoint.headers, "Authorization": f"Bearer {mfa_token}"}
-        request = HttpRequest(method="GET", url=f"{issuer.issuer}mfa/authenticators", headers=headers)
-        form = [("mfa_token", mfa_token)]
-        body = self._ask(lambda: request, form, deadline)
-        return _read(lambda: [_authenticator(each) for each in loads_array(body)])
-
-    def challenge(self, issuer: Issuer, mfa_token: str, wanted: dict[str, str], deadline: Deadline) -> MfaChallenge:
-        """Have a challenge sent.
+    @guarded(exchange_failure)
+    def list_authenticators(
+        self, options: MfaListOptions, store_options: StoreOptions = None
+    ) -> list[MfaAuthenticator]:
+        """Return the authenticators that the user has enrolled.
 
         Args:
-            issuer: Whose API it is.
-            mfa_token: The token that continues the authentication.
-            wanted: ``challenge_type`` and ``authenticator_id``, as far as they are given.
-            deadline: When to give up, at the latest.
+            options: ``{"mfa_token": …}``.
+            store_options: ``{"request": …}``, for a ``domain`` that is a function.
 
         Raises:
-            CustomTokenExchangeError: The server refused, or its reply is not usable.
-            TransportError: No reply came.
+            CustomTokenExchangeError: Auth0 refused: e.g. ``expired_token``; or it could not be reached.
         """
-        form = [("client_id", self.endpoint.client_id), ("mfa_token", mfa_token), *wanted.items()]
-        with_certificate = isinstance(self.endpoint.client_auth, MutualTls)
-        alias = issuer.mutual_tls_alias("mfa_challenge_endpoint") if with_certificate else None
-        url = alias or f"{issuer.issuer}mfa/challenge"
+        pending = self._pending(_checked(options, "mfa_token"), store_options)
+        call, issuer = self._begin(pending)
+        return self._api.authenticators(issuer, pending.mfa_token, call.deadline)
 
-        def request() -> HttpRequest:
-            # Authenticated anew each time: an assertion is good for one request.
-            parameters, headers = list(form), {**self.endpoint.headers, "Content-Type": "application/json"}
-            self.endpoint.client_auth.apply(self.endpoint.client_id, issuer, parameters, headers)
-            return HttpRequest(method="POST", url=url, headers=headers, body=json.dumps(dict(parameters)))
+    @guarded(exchange_failure)
+    def challenge_authenticator(self, options: MfaChallengeOptions, store_options: StoreOptions = None) -> MfaChallenge:
+        """Send a code or a push message to the user; a retry never sends it twice.
 
-        body = self._ask(request, form, deadline)
-        return _read(lambda: _challenge(loads_object(body)))
+        Args:
+            options: ``{"mfa_token": …, "factor_type": …, "authenticator_id": …}``. ``factor_type`` is ``otp``, ``sms``,
+                ``voice``, ``email``, ``auth0`` or ``push``; any that the user has when absent. Instead of it
+                ``challenge_type`` can be given as Auth0 takes it: ``otp``, ``oob``, or both separated by a space.
+                ``authenticator_id`` names one of the user's authenticators; the first that fits when absent.
+            store_options: ``{"request": …}``, for a ``domain`` that is a function.
 
-    def _ask(self, request: Callable[[], HttpRequest], form: Form, deadline: Deadline) -> bytes:
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return self._ask_once(request(), form, deadline)
-            except Auth0CTEError as error:
-                if not self.endpoint.retry.wait_before_retry(error, attempt, deadline):
-                    raise
+        Raises:
+            CustomTokenExchangeError: Auth0 refused, or it could not be reached.
+        """
+        given = _checked(options, "mfa_token", "factor_type", "authenticator_id", "challenge_type")
+        wanted = _texts(given, "authenticator_id", "challenge_type")
+        if given.get("factor_type") is not None:
+            wanted["challenge_type"] = _challenge_type(given["factor_type"], wanted.get("challenge_type"))
+        pending = self._pending(given, store_options)
+        call, issuer = self._begin(pending)
+        return self._api.challenge(issuer, pending.mfa_token, wanted, call.deadline)
 
-    def _ask_once(self, request: HttpRequest, form: Form, deadline: Deadline) -> bytes:
-        try:
-            reply = self.endpoint.http.send(request, deadline)
-        except UnusableReplyError as error:
-            raise _unusable(str(error)) from None
-        if reply.status >= 400:
-            raise exchange_error(reply, form, self.endpoint.clock())
-        if reply.status != 200:
-            raise _unusable(f"status {reply.status} is no success")
-        return reply.body
+    @guarded(exchange_failure)
+    def verify(self, options: MfaVerifyOptions, store_options: StoreOptions = None) -> TokenExchangeResponse:
+        """Finish an exchange or a refresh that wanted a second factor, without a session.
+
+        Args:
+            options: ``{"mfa_token": …}`` and one of: ``otp``, the password that the authenticator application shows;
+                ``oob_code``, what `challenge_authenticator` returned, with ``binding_code``, the code that the user
+                received, or alone for a push message; ``recovery_code``, after which
+                ``response.extra["recovery_code"]`` is the new one, to be shown once.
+            store_options: ``{"request": …}``, for a ``domain`` that is a function.
+
+        Returns:
+            The tokens that the interrupted request asked for.
+
+        Raises:
+            CustomTokenExchangeError: ``invalid_grant`` for a wrong code, ``authorization_pending`` while the user has
+                not answered the push message: the ``mfa_token`` stays good. ``expired_token`` when it does not.
+        """
+        given = _checked(options, "mfa_token", *PROOFS)
+        proof = _proof(given)
+        return self._complete(self._pending(given, store_options), proof)[1]
+
+    def resume(
+        self, pending_login: str, proof: Mapping[str, str | None], store_options: StoreOptions
+    ) -> LoginWithCustomTokenExchangeResult:
+        """Finish a login that a second factor interrupted. See `ServerClient.resume_login`."""
+        given = _proof(proof)
+        pending = self._pending_logins.open(pending_login)
+        if not is_domain(pending.domain, domain_of(self._exchanger.server.domain_for(store_options))):
+            raise SessionError("the login was begun at another domain", code="DOMAIN_MISMATCH")
+        carrier = self._sessions().manager.writable_carrier(store_options)
+        issuer, response = self._complete(pending, given)
+        return self._logins().begin(carrier, pending.options(), issuer, response)
+
+    def _pending(self, options: Mapping[str, Any], store_options: StoreOptions) -> PendingLogin:
+        mfa_token = options.get("mfa_token")
+        if is_pending_login(mfa_token):
+            return self._pending_logins.open(mfa_token)
+        check_token("mfa_token", mfa_token)
+        domain = self._exchanger.server.domain_for(store_options)
+        return PendingLogin(mfa_token=str(mfa_token), domain=domain_of(domain))
+
+    def _complete(self, pending: PendingLogin, proof: dict[str, str]) -> tuple[Issuer, TokenExchangeResponse]:
+        server = self._exchanger.server
+        form = mfa_form(server.client_id, pending.mfa_token, proof)
+        return self._exchanger.ask(server.call(issuer_url(pending.domain)), form)
+
+    def _begin(self, pending: PendingLogin) -> tuple[Call, Issuer]:
+        call = self._exchanger.server.call(issuer_url(pending.domain))
+        return call, self._exchanger.server.issuer(call)
 
 
-def _read(parse: Callable[[], T]) -> T:
+def _checked(options: Any, *known: str) -> Mapping[str, Any]:
     try:
-        return parse()
-    except (ValueError, KeyError, TypeError) as error:
-        raise _unusable(str(error) if type(error) is ValueError else "a member is missing or of a wrong type") from None
+        given = dict(options)
+    except (TypeError, ValueError):
+        raise _invalid(f'options must be a dict such as {{"mfa_token": …}}, not a {type(options).__name__}') from None
+    unknown = sorted(str(name) for name in given if name not in known)
+    if unknown:
+        raise _invalid(f"unknown options: {', '.join(unknown)}; known are {', '.join(known)}")
+    return given
 
 
-def _authenticator(member: Any) -> MfaAuthenticator:
-    if not isinstance(member, dict):
-        raise TypeError
-    # Auth0's pages show the channel under both names.
-    channel = member.get("oob_channel") or member.get("oob_channels")
-    return MfaAuthenticator(
-        id=_text(member["id"]),
-        authenticator_type=_text(member["authenticator_type"]),
-        active=member.get("active", True) is True,
-        oob_channel=_optional(channel[0] if isinstance(channel, list) else channel),
-        name=_optional(member.get("name")),
-    )
+def _texts(options: Mapping[str, Any], *names: str) -> dict[str, str]:
+    given = {name: options[name] for name in names if options.get(name) is not None}
+    for name, value in given.items():
+        check_text(name, value)
+    return given
 
 
-def _challenge(member: dict[str, Any]) -> MfaChallenge:
-    return MfaChallenge(
-        challenge_type=_text(member["challenge_type"]),
-        oob_code=_optional(member.get("oob_code")),
-        binding_method=_optional(member.get("binding_method")),
-    )
+def _challenge_type(factor_type: object, challenge_type: str | None) -> str:
+    wanted = CHALLENGE_TYPES.get(factor_type) if isinstance(factor_type, str) else None
+    if wanted is None:
+        raise _invalid(f"factor_type must be one of {', '.join(CHALLENGE_TYPES)}")
+    if challenge_type not in (None, wanted):
+        raise _invalid("factor_type and challenge_type contradict each other")
+    return wanted
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value or not value.isprintable():
-        raise TypeError
-    return value
+def _proof(options: Mapping[str, Any]) -> dict[str, str]:
+    proof = _texts(options, *PROOFS)
+    if len(proof.keys() - {"binding_code"}) != 1 or ("binding_code" in proof and "oob_code" not in proof):
+        raise _invalid("give one of otp, recovery_code, and oob_code (with binding_code, unless it is a push message)")
+    return proof
 
 
-def _optional(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _unusable(fault: str) -> CustomTokenExchangeError:
-    return CustomTokenExchangeError(
-        f"the reply of the MFA API is not usable: {fault}", code=Code.INVALID_RESPONSE, may_have_reached_server=True
-    )
+def _invalid(message: str) -> CustomTokenExchangeError:
+    return CustomTokenExchangeError(message, code=Code.INVALID_OPTIONS)

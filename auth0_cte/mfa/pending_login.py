@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 
-from auth0_cte.error import CustomTokenExchangeError
+from auth0_cte.auth_types import LoginWithCustomTokenExchangeOptions
+from auth0_cte.error import CustomTokenExchangeError, MfaRequiredError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from auth0_cte.auth_types import CustomTokenExchangeOptions
     from auth0_cte.jose import Sealer
 
 __all__ = ["PendingLogin", "PendingLogins"]
@@ -43,6 +45,11 @@ class PendingLogin:
     audience: str | None = None
     scope: str = ""
 
+    def options(self) -> LoginWithCustomTokenExchangeOptions:
+        """Return what the login asked for; its subject token was the interrupted request's, and is spent."""
+        options = LoginWithCustomTokenExchangeOptions(subject_token="", subject_token_type="")
+        return evolve(options, organization=self.organization, audience=self.audience, scope=self.scope)
+
 
 class PendingLogins:
     """Seals and opens pending logins.
@@ -54,6 +61,23 @@ class PendingLogins:
 
     def __init__(self, secrets: Sequence[str], clock: Callable[[], float]) -> None:
         self._secrets, self._clock = secrets, clock
+
+    def note(self, error: MfaRequiredError, options: CustomTokenExchangeOptions) -> None:
+        """Give the error that interrupted a login what the login is resumed with.
+
+        Args:
+            error: The error.
+            options: The options of the login.
+        """
+        if error.mfa_token is not None and error.domain is not None:
+            pending = PendingLogin(
+                mfa_token=error.mfa_token,
+                domain=error.domain,
+                organization=options.organization,
+                audience=options.audience,
+                scope=str(options.scope or ""),
+            )
+            error.pending_login = self.seal(pending)
 
     def seal(self, pending: PendingLogin) -> str:
         """Return text that only this application can read, and that nobody can change."""

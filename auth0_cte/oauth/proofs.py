@@ -5,30 +5,21 @@ Source: RFC 9449 sections 5 and 8. The key itself is in `dpop`, which is importe
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final
 
-from attrs import evolve
-
 from auth0_cte.error import CustomTokenExchangeError
-from auth0_cte.token_types import SESSION_TRANSFER_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from auth0_cte.auth_types import TokenExchangeResponse
     from auth0_cte.error import Auth0CTEError
     from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
 
-__all__ = ["NO_PROOFS", "Proofs", "SignedProofs", "with_binding"]
-
-logger: Final = logging.getLogger("auth0_cte")
+__all__ = ["NO_PROOFS", "Proofs", "SignedProofs"]
 
 USE_NONCE: Final = "use_dpop_nonce"
-NOT_APPLICABLE: Final = "n_a"
-"""The ``token_type`` of what is no access token (RFC 8693 section 2.2.1), in lower case."""
 
 
 class Proofs:
@@ -88,28 +79,3 @@ class SignedProofs(Proofs):
             return False
         self.extra_attempts = 1
         return True
-
-
-def with_binding(response: TokenExchangeResponse, thumbprint: str | None) -> TokenExchangeResponse:
-    """Tell in a response, and in the log, whether its access token is bound to the key.
-
-    What is amiss is no error: the subject token is spent, and what it bought must not get lost.
-
-    Args:
-        response: The response.
-        thumbprint: The key's thumbprint; None when no proof was sent.
-    """
-    token_type = (response.token_type or "").lower()
-    if thumbprint is None:
-        if token_type == "dpop":
-            logger.warning("the access token is bound to a DPoP key (token_type DPoP), but no proof was sent")
-        return response
-    if token_type == NOT_APPLICABLE or response.issued_token_type == SESSION_TRANSFER_TOKEN:
-        return response  # no access token
-    if token_type == "dpop":
-        return evolve(response, dpop_bound=True, dpop_thumbprint=thumbprint)
-    logger.warning(
-        "a DPoP proof was sent, but the access token is not bound to the key: token_type is not DPoP; "
-        "allow sender constraining by DPoP on the API"
-    )
-    return evolve(response, dpop_bound=False)

@@ -12,6 +12,8 @@ import anyio
 import pytest
 
 from auth0_cte import AsyncServerClient, CustomTokenExchangeError, MemoryStateStore, RetryPolicy, ServerClient
+from auth0_cte.mfa.async_client import AsyncMfaClient
+from auth0_cte.mfa.client import MfaClient
 from auth0_cte.testing import LocalTenant
 from tests.raw_server import TOKENS, Arrived, RawServer, reply, send
 
@@ -19,8 +21,18 @@ OPTIONS: dict[str, Any] = {"subject_token": "a-token", "subject_token_type": "ur
 METHODS = sorted(
     name
     for name, member in inspect.getmembers(ServerClient, callable)
-    if not name.startswith("_") and name not in ("from_env", "sharing")
+    if not name.startswith("_") and name != "from_env"
 )
+
+MFA_METHODS = sorted(
+    name
+    for name, member in inspect.getmembers(MfaClient, callable)
+    if not name.startswith("_") and name != "resume"  # which is `ServerClient.resume_login`
+)
+
+
+def public(instance: object) -> set[str]:
+    return {name for name in dir(instance) if not name.startswith("_")}
 
 
 @pytest.fixture(params=["asyncio", "asyncio+uvloop", "trio"])
@@ -47,13 +59,36 @@ def test_the_mirror_has_every_method(name: str) -> None:
     assert inspect.iscoroutinefunction(ours) is (name != "build_session_transfer_redirect")
 
 
-def test_the_mirror_has_no_more_than_the_client() -> None:
-    """What it adds is about being a mirror."""
-    public = {name for name in dir(AsyncServerClient) if not name.startswith("_")}
-    assert {"from_sync", "limiter", "offload", "sync"} == public - {
-        name for name in dir(ServerClient) if not name.startswith("_")
-    }
+@pytest.mark.parametrize("name", MFA_METHODS)
+def test_the_mirror_of_second_factors_has_every_method(name: str) -> None:
+    """Names, signatures and docstrings of ``client.mfa`` are the same; all are coroutine functions."""
+    ours, theirs = getattr(AsyncMfaClient, name), getattr(MfaClient, name)
+    assert inspect.signature(theirs) == inspect.signature(ours)
+    assert (theirs.__doc__, theirs.__name__) == (ours.__doc__, ours.__name__)
+    assert inspect.iscoroutinefunction(ours)
+
+
+def test_the_mirror_has_no_more_than_the_client(tenant: LocalTenant) -> None:
+    """What it adds is about being a mirror; what it lacks are the parts that only the client's methods use."""
+    client = tenant.client()
+    added = {"from_sync", "limiter", "offload", "sync"}
+    assert public(client) | added == public(AsyncServerClient.from_sync(client)) | {"authorization_server", "sessions"}
     assert inspect.signature(ServerClient) == inspect.signature(AsyncServerClient)
+    assert public(client.mfa) | {"offload", "sync"} == public(AsyncServerClient.from_sync(client).mfa) | {"resume"}
+
+
+@pytest.mark.anyio
+async def test_what_the_client_was_made_with_is_the_mirrors(tenant: LocalTenant) -> None:
+    """Settings and clock are the client's own; second factors are asked for in the mirror's threads."""
+    client = AsyncServerClient.from_sync(tenant.client(pool_size=3))
+    assert client.sync.settings is client.settings
+    assert (3, tenant.client_id) == (client.pool_size, client.settings.client_id)
+    assert (client.sync.clock, client.sync.exchange_cache) == (client.clock, client.exchange_cache)
+    assert (None, None) == (client.dpop, client.dpop_thumbprint)
+    with pytest.raises(CustomTokenExchangeError) as caught:
+        await client.mfa.list_authenticators({"mfa_token": "unknown"})
+    assert 401 == caught.value.status_code
+    assert client.mfa is client.mfa
 
 
 @pytest.mark.anyio
@@ -112,7 +147,8 @@ async def test_a_cancelled_exchange_is_not_abandoned(raw_server: RawServer) -> N
     raw_server.scripts = [slowly]
     returned: list[str] = []
     async with AsyncServerClient(raw_server.url, "c", "s") as client:
-        await anyio.to_thread.run_sync(client.sync._discovery.issuer, raw_server.url + "/", _deadline())
+        server = client.sync.authorization_server
+        await anyio.to_thread.run_sync(server.issuer, server.call(server.domain_for(None)))
 
         async def exchange() -> None:
             returned.append((await client.custom_token_exchange(OPTIONS)).access_token)
@@ -127,12 +163,6 @@ async def test_a_cancelled_exchange_is_not_abandoned(raw_server: RawServer) -> N
         assert ["issued"] == returned
         assert "issued" == (await client.custom_token_exchange(OPTIONS)).access_token
     assert 2 == len(raw_server.arrived)
-
-
-def _deadline() -> Any:
-    from auth0_cte.foundation.deadline import Deadline
-
-    return Deadline(10)
 
 
 @pytest.mark.anyio

@@ -210,11 +210,10 @@ def test_the_environment_makes_a_client(monkeypatch: pytest.MonkeyPatch, new_cli
         monkeypatch.setenv(f"AUTH0_{name}", value)
     client = new_client.from_env()
     assert repr(client).endswith(f"ServerClient(domain='https://{DOMAIN}/', client_id='c')")
-    assert client._defaults is not None
-    assert "org_1" == client._defaults.organization
-    assert {"audience": "https://a.example", "scope": "openid"} == client._defaults.authorization_params
+    assert "org_1" == client.settings.organization
+    assert {"audience": "https://a.example", "scope": "openid"} == client.settings.authorization_params
     cookie = CookieSettings(domain="example.com", same_site="Strict", secure=True)
-    assert SessionSettings(cookie=cookie) == client._session_settings
+    assert SessionSettings(cookie=cookie) == client.settings.session_settings
     assert "client_id='d'" in repr(new_client.from_env(client_id="d"))
     monkeypatch.setenv("AUTH0_COOKIE_SECURE", "maybe")
     with pytest.raises(ConfigurationError, match="AUTH0_COOKIE_SECURE"):

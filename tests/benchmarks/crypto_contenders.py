@@ -98,8 +98,8 @@ class JwcryptoSealer:
 
 
 def _auth0_cte(given: IdToken, client: ServerClient) -> Callable[[], object]:
-    verifier, deadline = client._verifier, Deadline(3600)
-    issuer = client._discovery.issuer(given.issuer, deadline)
+    verifier, deadline = client.authorization_server.verifier, Deadline(3600)
+    issuer = client.authorization_server.discovery.issuer(given.issuer, deadline)
     return lambda: verifier.verify(given.token, issuer, deadline)
 
 

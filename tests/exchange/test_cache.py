@@ -47,9 +47,11 @@ from tests.exchanges import (
     exchanges,
     make_tenant,
     options,
+    request_of,
     shown_by,
     sub_of,
 )
+from tests.mirrored import mirrored
 from tests.raw_server import RawServer, reply, send
 
 KEY = b"k" * 32
@@ -73,7 +75,7 @@ def cache() -> ExchangeCache:
 @pytest.fixture
 def client(tenant: LocalTenant, cache: ExchangeCache, new_client: type[ServerClient]) -> ServerClient:
     """A client with a cache, and its mirrors."""
-    return new_client.sharing(tenant.client(exchange_cache=cache))
+    return mirrored(new_client, tenant.client(exchange_cache=cache))
 
 
 def test_the_second_call_gets_the_tokens_of_the_first(
@@ -482,7 +484,7 @@ def test_a_forked_child_goes_on(tenant: LocalTenant, cache: ExchangeCache) -> No
         return client.custom_token_exchange(options("auth0|2")), False
 
     with ThreadPoolExecutor(1) as pool:
-        request = client._request_for(f"https://{tenant.domain}/", CustomTokenExchangeOptions(**options("auth0|0")))
+        request = request_of(client, options("auth0|0"))
         pool.submit(cache._calls.run, f"0 {request.name(cache._key)}", flight)
         assert begun.wait(DEADLINE)
         with cache._lock:
@@ -744,7 +746,7 @@ def test_the_form_is_what_is_sent(tenant: LocalTenant, cache: ExchangeCache) -> 
     """The name is made of the very parameters of the request."""
     client = tenant.client(exchange_cache=cache, authorization_params={"tier": "gold"}, organization=None)
     client.custom_token_exchange(options(scope=["a", "b"], authorization_params={"flag": True}))
-    given = CustomTokenExchangeOptions(**options(scope=["a", "b"], authorization_params={"flag": True, "tier": "gold"}))
+    asked = options(scope=["a", "b"], authorization_params={"flag": True, "tier": "gold"})
     sent = {name: value for name, value in tenant.token_requests[-1].form.items() if name != "client_secret"}
-    assert dict(to_form(given, tenant.client_id)) == sent
-    assert [client._request_for(f"https://{tenant.domain}/", given).name(cache._key)] == list(cache._entries)
+    assert dict(to_form(CustomTokenExchangeOptions(**asked), tenant.client_id)) == sent
+    assert [request_of(client, asked).name(cache._key)] == list(cache._entries)

@@ -26,7 +26,19 @@ from auth0_cte import (
 )
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.exchange.test_cache import ONE_SHOT, wait_for_waiters
-from tests.exchanges import DEADLINE, LIFETIME, TYPE, Gate, at_once, exchanges, make_tenant, options, shown_by, sub_of
+from tests.exchanges import (
+    DEADLINE,
+    LIFETIME,
+    TYPE,
+    Gate,
+    at_once,
+    exchanges,
+    make_tenant,
+    options,
+    request_of,
+    shown_by,
+    sub_of,
+)
 from tests.services import RedisServer
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
@@ -264,9 +276,7 @@ def test_who_dies_is_replaced(
 
 
 def _request(client: ServerClient, given: dict[str, Any]) -> Any:
-    from auth0_cte import CustomTokenExchangeOptions
-
-    return client._request_for(f"{client._domain}", CustomTokenExchangeOptions(**given))
+    return request_of(client, given)
 
 
 def test_who_comes_back_too_late_overwrites_nothing(

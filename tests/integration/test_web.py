@@ -142,7 +142,7 @@ def test_a_login_as_another_leaves_nothing_of_the_first(any_site: Site, any_brow
     assert before["user"]["sid"] != after["user"]["sid"]
     with Browser(any_site.url) as thief:
         thief.session.cookies.update(first)
-        expected = "auth0|ada" if any_site.client._sessions.store.stateless else None
+        expected = "auth0|ada" if any_site.client.sessions.store.stateless else None
         assert expected == thief.who()
 
 

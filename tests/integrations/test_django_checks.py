@@ -183,8 +183,8 @@ def test_names_serve_as_the_dict_does(tenant: LocalTenant, monkeypatch: pytest.M
     with override_settings(AUTH0_DOMAIN=tenant.domain, AUTH0_CLIENT_ID="of-the-settings", AUTH0_SECRET=SECRET):
         client = get_client()
         assert isinstance(client, ServerClient)
-        assert "of-the-settings" == client._client_id
-        assert f"https://{tenant.domain}/" == client._domain
+        assert "of-the-settings" == client.settings.client_id
+        assert f"https://{tenant.domain}/" == client.settings.domain
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_names_serve_as_the_dict_does(tenant: LocalTenant, monkeypatch: pytest.M
 def test_a_store_may_be_named(store: Any, tenant: LocalTenant) -> None:
     """A function or class without arguments makes the store, and either can be given by its dotted path."""
     with project(tenant, state_store=store):
-        assert isinstance(get_client()._state_store, MemoryStateStore)
+        assert isinstance(get_client().settings.state_store, MemoryStateStore)
 
 
 def test_another_setting_is_another_client(tenant: LocalTenant) -> None:

@@ -46,7 +46,7 @@ def test_named_settings_serve() -> None:
     names = {f"AUTH0_{name.upper()}": value for name, value in GOOD.items()}
     with override(**names, AUTH0_COOKIE_SAME_SITE="strict"):
         assert "ServerClient(domain='https://tenant.auth0.com/', client_id='id')" == repr(get_client())
-        assert "Strict" == get_client()._sessions.settings.cookie.same_site
+        assert "Strict" == get_client().sessions.manager.settings.cookie.same_site
         assert [] == ids()
 
 
@@ -63,7 +63,7 @@ def test_named_settings_serve() -> None:
 def test_a_store_can_be_given_in_many_ways(store: Any) -> None:
     """An instance, a class, a function, and the dotted paths of them."""
     with override(AUTH0_CTE={**GOOD, "state_store": store}):
-        assert isinstance(get_client()._sessions.store, MemoryStateStore)
+        assert isinstance(get_client().sessions.store, MemoryStateStore)
         assert [] == ids()
 
 

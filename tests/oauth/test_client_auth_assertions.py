@@ -31,6 +31,7 @@ from auth0_cte import (
 from auth0_cte.testing import FakeClock, LocalTenant, TenantServer
 from tests.conftest import TOKEN_ENDPOINT
 from tests.exchanges import shown_by
+from tests.mirrored import mirrored
 from tests.oauth.test_client_auth import (
     EC_KEY,
     OPTIONS,
@@ -82,7 +83,7 @@ def connect(server: TenantServer, new_client: type[ServerClient]) -> Iterator[Ne
         patient = {"session_settings": SessionSettings(inactivity_duration=200_000)}
         settings = {"client_id": APP, "secret": SECRET, "retry": RetryPolicy(sleep=lambda _: None), **patient, **more}
         made.append(server.client(**settings))
-        return new_client.sharing(made[-1])
+        return mirrored(new_client, made[-1])
 
     yield connect
     for client in made:

@@ -29,6 +29,7 @@ from auth0_cte import (
 )
 from auth0_cte.testing import FakeClock, LocalTenant, TenantServer
 from tests.exchanges import shown_by
+from tests.mirrored import mirrored
 from tests.oauth.test_client_auth import OPTIONS, RSA_KEY, TYPE, private_pem, public_pem, refused, self_signed
 
 APP = "the-app"
@@ -70,7 +71,7 @@ def connect(server: TenantServer, new_client: type[ServerClient]) -> Iterator[Ne
         patient = {"session_settings": SessionSettings(inactivity_duration=200_000)}
         settings = {"client_id": APP, "secret": SECRET, "retry": RetryPolicy(sleep=lambda _: None), **patient, **more}
         made.append(server.client(**settings))
-        return new_client.sharing(made[-1])
+        return mirrored(new_client, made[-1])
 
     yield connect
     for client in made:

@@ -28,6 +28,7 @@ from auth0_cte import (
 )
 from auth0_cte.testing import FakeClock, LocalTenant, TenantServer
 from tests.conftest import DOMAIN, ISSUER, TOKEN_ENDPOINT
+from tests.mirrored import mirrored
 from tests.proofs import claims_of, read, sent_to
 from tests.raw_server import TOKENS, RawServer, reply, send
 
@@ -71,7 +72,7 @@ def connect(server: TenantServer, new_client: type[ServerClient]) -> Iterator[Ne
     def connect(dpop: Any = None, **more: Any) -> ServerClient:
         settings = {"client_id": "public", "secret": "s" * 40, "retry": RetryPolicy(sleep=lambda _: None), **more}
         made.append(server.client(dpop=dpop, **settings))
-        return new_client.sharing(made[-1])
+        return mirrored(new_client, made[-1])
 
     yield connect
     for client in made:

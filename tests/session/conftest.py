@@ -9,6 +9,7 @@ import pytest
 from auth0_cte import ServerClient
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.mirrored import mirrored
 from tests.session.clients import SECRET, MakeClient
 from tests.session.stores import NAMES, SERVER_SIDE, make_store
 
@@ -32,7 +33,7 @@ def make_client(new_client: type[ServerClient]) -> MakeClient:
     """Make a client of a tenant that keeps sessions: the client itself, and its mirror on asyncio and on trio."""
 
     def make(tenant: LocalTenant, store: StateStore | None = None, **more: Any) -> ServerClient:
-        return new_client.sharing(tenant.client(**{"secret": SECRET, "state_store": store, **more}))
+        return mirrored(new_client, tenant.client(**{"secret": SECRET, "state_store": store, **more}))
 
     return make
 

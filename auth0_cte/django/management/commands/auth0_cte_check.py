@@ -11,7 +11,6 @@ from auth0_cte.django import checks
 from auth0_cte.django.clients import get_client
 from auth0_cte.django.settings import given_options, names, source_of
 from auth0_cte.error import Auth0CTEError, ConfigurationError, DiscoveryError
-from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.oauth.domain import issuer_url
 
 if TYPE_CHECKING:
@@ -93,19 +92,19 @@ class Command(BaseCommand):
 
 
 def _ask_tenant(client: ServerClient, domain: str | None) -> str:
-    own = client._domain if domain is None else domain  # noqa: SLF001 - of our own client
+    own = client.settings.domain if domain is None else domain
     if not isinstance(own, str):
         return "a function chooses it for each request; give --domain to ask one"
-    deadline = Deadline(client._timeout)  # noqa: SLF001
-    discovery = client._discovery  # noqa: SLF001
-    issuer = discovery.issuer(issuer_url(own), deadline)
-    if not discovery.keys(issuer, deadline).keys:
+    server = client.authorization_server
+    call = server.call(issuer_url(own))
+    issuer = server.issuer(call)
+    if not server.discovery.keys(issuer, call.deadline).keys:
         raise DiscoveryError(f"{issuer.jwks_uri} has no usable key")
     return f"{issuer.issuer} answers, its keys are at {issuer.jwks_uri}"
 
 
 def _ask_store(client: ServerClient) -> str:
-    store = client._sessions.store  # noqa: SLF001 - of our own client
+    store = client.sessions.store
     store.check()
     return f"{type(store).__name__} works"
 

@@ -1,26 +1,91 @@
-"""A blocking call in a worker thread, for asyncio and trio, that is never left to itself."""
+"""Blocking calls in worker threads, for asyncio and trio, none of which is ever left to itself."""
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
+from auth0_cte.error import Auth0CTEError, without_frames
 from auth0_cte.foundation.deadline import sleeper, waited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
-__all__ = ["Offloaded"]
+__all__ = ["Mirror", "WorkerThreads", "awaited"]
 
+P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
+
+_numbers: Final = itertools.count()
 
 
-class Offloaded(Generic[R]):
+class Mirror(Protocol[S_co]):
+    """What has the methods of a synchronous object, to be awaited."""
+
+    @property
+    def sync(self) -> S_co:
+        """The synchronous object, which does the work."""
+        ...
+
+    async def offload(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a function in a worker thread."""
+        ...
+
+
+def awaited(
+    method: Callable[Concatenate[S, P], R],
+) -> Callable[Concatenate[Mirror[S], P], Coroutine[Any, Any, R]]:
+    """Make a method of a synchronous object one of its mirror, which runs it in a worker thread to its end."""
+
+    @wraps(method)
+    async def awaited(self: Mirror[S], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await self.offload(method, self.sync, *args, **kwargs)
+        except Auth0CTEError as error:
+            failure, cause = without_frames(error), error.__cause__
+        del args, kwargs  # as in the synchronous method: no frame of a public error shows a token
+        raise failure from cause
+
+    return awaited
+
+
+class WorkerThreads:
+    """The threads of one mirror: each event loop has so many at the same time, apart from anyio's shared limiter.
+
+    Args:
+        count: Calls that run at the same time in an event loop at most.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        # Of the running event loop, because a limiter that another loop made breaks; anyio tells them by their names.
+        self._limiters: RunVar[anyio.CapacityLimiter] = RunVar(f"auth0_cte-{next(_numbers)}")
+
+    @property
+    def limiter(self) -> anyio.CapacityLimiter:
+        """The running event loop's limiter."""
+        limiter = self._limiters.get(None)
+        if limiter is None:
+            limiter = anyio.CapacityLimiter(self._count)
+            self._limiters.set(limiter)
+        return limiter
+
+    async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a function to its end, when there is a thread for it; a cancellation is delivered after or before."""
+        return await _WorkerCall(partial(function, *args, **kwargs)).run(self.limiter)
+
+
+class _WorkerCall(Generic[R]):
     """A call that a worker thread makes and a task waits for, to the end whatever happens to the task.
 
     A token that was sent is spent, and what it bought must not get lost, nor be written behind the back of a caller who

@@ -1,0 +1,96 @@
+"""What a client does with the sessions of its users: find one, use its tokens, end it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from auth0_cte.error import AccessTokenError
+from auth0_cte.oauth.domain import domain_of, is_domain
+from auth0_cte.session.access_tokens import AccessTokens, Wanted
+from auth0_cte.session.logout import LogoutTokens, logout_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from auth0_cte.auth_types import Session, TokenExchangeResponse
+    from auth0_cte.auth_types.exchange import StoreOptions
+    from auth0_cte.oauth.authorization_server import AuthorizationServer
+    from auth0_cte.session.carrier import Carrier
+    from auth0_cte.session.manager import Loaded, SessionManager
+    from auth0_cte.session.stores.contract import StateStore
+
+__all__ = ["Sessions"]
+
+
+class Sessions:
+    """The sessions of a client's users.
+
+    Args:
+        manager: Reads and writes them.
+        server: The authorization server that they must come from.
+        refresh: Sends a refresh grant for a session.
+    """
+
+    def __init__(
+        self,
+        manager: SessionManager,
+        server: AuthorizationServer,
+        refresh: Callable[[Session, Wanted], TokenExchangeResponse],
+    ) -> None:
+        self.manager: SessionManager = manager
+        self._server = server
+        self._access_tokens = AccessTokens(
+            sessions=manager, refresh=refresh, clock=server.clock, timeout=server.timeout
+        )
+        self._logout_tokens = LogoutTokens(server.clock)
+
+    @property
+    def store(self) -> StateStore:
+        """Where the sessions are kept."""
+        return self.manager.store
+
+    def get(self, store_options: StoreOptions) -> Session | None:
+        """Return the session of a request, or None. See `ServerClient.get_session`."""
+        loaded = self.load(store_options)
+        return None if loaded is None else loaded.session
+
+    def load(self, store_options: StoreOptions, domain: str | None = None) -> Loaded | None:
+        """Return the session of a request, if it belongs to the domain of the request.
+
+        Args:
+            store_options: The request.
+            domain: The issuer URL of the request, where it is known already.
+        """
+        loaded = self.manager.load(self.manager.carrier(store_options))
+        if loaded is None or (loaded.session.domain is None and callable(self._server.domain)):
+            return None  # a sibling's session without a domain could be any tenant's
+        # A session of one tenant is none at another, whatever secret they share.
+        expected = domain_of(domain or self._server.domain_for(store_options))
+        return loaded if is_domain(loaded.session.domain, expected) else None
+
+    def access_token(self, store_options: StoreOptions, audience: str | None, scope: str | None) -> str:
+        """Return a valid access token of the session. See `ServerClient.get_access_token`."""
+        carrier = self.manager.carrier(store_options)
+        loaded = self.load(store_options)
+        if loaded is None:
+            raise AccessTokenError("there is no session", code="MISSING_SESSION")
+        return self._access_tokens.get(carrier, loaded, Wanted(audience, scope))
+
+    def with_fresh_id_token(self, carrier: Carrier, loaded: Loaded) -> Session:
+        """Return the session with an ID token that does not expire at once, refreshed if need be."""
+        return self._access_tokens.with_id_token(carrier, loaded, self._server.leeway)
+
+    def log_out(self, store_options: StoreOptions, return_to: str | None) -> str:
+        """End the session of a request. See `ServerClient.logout`."""
+        url = logout_url(self._server.domain_for(store_options), self._server.client_id, return_to)
+        carrier = self.manager.carrier(store_options)
+        self.manager.require_writable(carrier)
+        self.manager.end(carrier)
+        return url
+
+    def end_by_logout_token(self, logout_token: str, store_options: StoreOptions) -> int:
+        """End the sessions that a logout token names. See `ServerClient.handle_backchannel_logout`."""
+        call = self._server.call(self._server.domain_for(store_options))
+        issuer = self._server.issuer(call)
+        claims = self._server.verifier.verify_logout_token(logout_token, issuer, call.deadline)
+        return self._logout_tokens.carry_out(claims, self.store)
