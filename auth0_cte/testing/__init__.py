@@ -24,7 +24,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from auth0_cte.testing.actions.api import ActionApi, ActionLimitError
+    from auth0_cte.testing.actions.api import ActionApi
+    from auth0_cte.testing.actions.limits import ActionLimitError
     from auth0_cte.testing.actions.records import Record
     from auth0_cte.testing.clock import FakeClock
     from auth0_cte.testing.issued.session_transfers import TransferredSession
@@ -62,7 +63,7 @@ __all__ = [
 
 _MODULES = {
     "ActionApi": "actions.api",
-    "ActionLimitError": "actions.api",
+    "ActionLimitError": "actions.limits",
     "Api": "registry.apis",
     "Application": "registry.applications",
     "Connection": "registry.users",

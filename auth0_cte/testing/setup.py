@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import secrets as random
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from auth0_cte.testing.actions.runner import make_action
+from auth0_cte.testing.actions.api import TRIGGER, ActionApi, Commands
+from auth0_cte.testing.actions.code import Action, ActionFunction, PythonCode, check_secrets
+from auth0_cte.testing.actions.guard import method_names
+from auth0_cte.testing.actions.javascript.node import find_node
+from auth0_cte.testing.actions.javascript.pool import JavaScriptCode
+from auth0_cte.testing.actions.profiles import check_profile_type
 from auth0_cte.testing.registry.apis import Api, TokenDialect
 from auth0_cte.testing.registry.applications import Application, AuthMethod
 from auth0_cte.testing.registry.client_credentials import Credentials
@@ -17,15 +23,14 @@ from auth0_cte.testing.registry.users import DATABASE, Connection, User
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from auth0_cte.testing.actions.runner import ActionFunction
     from auth0_cte.testing.registry.dpop_settings import ProofOfPossession
     from auth0_cte.testing.state import TenantState
 
 __all__ = ["Setup", "check_host_name"]
 
-F = TypeVar("F", bound="ActionFunction")
+F = TypeVar("F", bound=ActionFunction)
 
 
 class Setup:
@@ -286,15 +291,53 @@ class Setup:
             secrets: What the Action sees as ``event.secrets``.
 
         Raises:
-            TypeError: The function is a coroutine function.
+            ValueError: A secret is too long, or the tenant is strict and Auth0 would refuse the type.
         """
+        check_profile_type(subject_token_type, strict=self._state.strict)
+        checked = check_secrets(secrets)
 
         def register(function: F) -> F:
-            made = make_action(subject_token_type, function, secrets or {})
-            self._state.actions[subject_token_type] = made
+            self._add_profile(subject_token_type, Action(PythonCode(function), checked))
             return function
 
         return register
+
+    def action_file(
+        self, subject_token_type: str, path: str | os.PathLike[str], *, secrets: Mapping[str, str] | None = None
+    ) -> None:
+        """Register a JavaScript file as the Action of a Custom Token Exchange profile, as it is deployed to Auth0.
+
+        The file is CommonJS and exports an async function ``onExecuteCustomTokenExchange``. It runs in Node.js, with
+        the packages that are installed beside it. A change of the file is taken up by the next exchange.
+
+        Args:
+            subject_token_type: The profile's type, as for `action`.
+            path: The file.
+            secrets: What the Action sees as ``event.secrets``.
+
+        Raises:
+            ConfigurationError: Node.js 18 or newer was not found.
+            FileNotFoundError: The file does not exist.
+            ValueError: As for `action`.
+        """
+        check_profile_type(subject_token_type, strict=self._state.strict)
+        methods = tuple(method_names(ActionApi(Commands(), self._state.actions.cache(TRIGGER))))
+        code = self._javascript(path, "onExecuteCustomTokenExchange", methods)
+        self._add_profile(subject_token_type, Action(code, check_secrets(secrets)))
+
+    def _add_profile(self, subject_token_type: str, action: Action) -> None:
+        replaced = self._state.actions.profiles.get(subject_token_type)
+        self._state.actions.profiles[subject_token_type] = action
+        if replaced is not None:
+            replaced.code.close()
+
+    def _javascript(self, path: str | os.PathLike[str], handler: str, methods: Sequence[str]) -> JavaScriptCode:
+        file = Path(path).absolute()
+        if not file.is_file():
+            raise FileNotFoundError(f"the Action's file does not exist: {file}")
+        actions = self._state.actions
+        find_node(actions.node)
+        return JavaScriptCode(file, handler, methods, lambda: actions.node)
 
     def accept(
         self,

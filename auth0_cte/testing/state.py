@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define, field
 
-from auth0_cte.testing.actions.cache import ActionCache
+from auth0_cte.testing.actions.profiles import Actions
 from auth0_cte.testing.issued.interrupted_grants import InterruptedGrants
 from auth0_cte.testing.issued.refresh_tokens import RefreshTokens
 from auth0_cte.testing.issued.session_transfers import SessionTransferTokens
@@ -28,7 +28,6 @@ from auth0_cte.testing.wire.script import Script
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from auth0_cte.testing.actions.runner import Action
     from auth0_cte.testing.journal import LogEntry
     from auth0_cte.testing.registry.applications import ClientAuthenticator
     from auth0_cte.testing.wire.messages import TenantRequest
@@ -43,6 +42,7 @@ class TenantState:
     Args:
         domain: The host name that the tenant goes by in process.
         clock: Returns Unix seconds.
+        strict: Whether what Auth0 refuses is refused here, too, where the tenant is more generous otherwise.
         custom_domains: The host names that it goes by besides.
         issuers: The issuer identifiers that the tenant was reached by so far.
         keys: The signing keys.
@@ -54,8 +54,7 @@ class TenantState:
         factors: What users have enrolled for multi-factor authentication.
         organizations: The organizations.
         apis: The APIs, and which one is the default.
-        actions: The Actions by subject token type.
-        action_cache: What Actions keep from one exchange to the next.
+        actions: The Actions, and what they are limited to.
         dpop: What is required of DPoP proofs, and which ones were seen.
         rate_limits: The limits on exchanges.
         attack_protection: The limit on rejected subject tokens.
@@ -71,6 +70,7 @@ class TenantState:
 
     domain: str
     clock: Callable[[], float]
+    strict: bool = False
     custom_domains: list[str] = field(factory=list)
     issuers: set[str] = field(factory=set)
     keys: KeyRing = field(factory=KeyRing)
@@ -84,8 +84,7 @@ class TenantState:
     factors: Factors = field(factory=Factors)
     organizations: Organizations = field(factory=Organizations)
     apis: Apis = field(factory=Apis)
-    actions: dict[str, Action] = field(factory=dict)
-    action_cache: ActionCache = Factory(lambda self: ActionCache(self.clock), takes_self=True)
+    actions: Actions = Factory(lambda self: Actions(self.clock), takes_self=True)
     dpop: DPoPSettings = Factory(lambda self: DPoPSettings(clock=self.clock), takes_self=True)
     rate_limits: RateLimits = Factory(lambda self: RateLimits(self.clock), takes_self=True)
     attack_protection: AttackProtection = Factory(lambda self: AttackProtection(self.clock), takes_self=True)

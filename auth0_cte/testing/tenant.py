@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from requests import Session
 
     from auth0_cte.auth_server.server_client import ServerClient
-    from auth0_cte.testing.actions.runner import ActionFunction
+    from auth0_cte.testing.actions.code import ActionFunction
+    from auth0_cte.testing.actions.profiles import Actions
     from auth0_cte.testing.issued.session_transfers import TransferredSession
     from auth0_cte.testing.journal import Journal, LogEntry
     from auth0_cte.testing.registry.applications import Application
@@ -86,6 +87,8 @@ class LocalTenant:
         client_id: The default application, which authenticates by ``client_secret_post``.
         client_secret: Its secret; a random one when None.
         default_audience: The API of requests that name none, or None.
+        strict: Whether what Auth0 refuses is refused here, too: reserved token types, and attributes that Auth0 does
+            not document. Otherwise they are taken with a warning in the log.
 
     Attributes:
         state: What is configured and what was issued.
@@ -106,9 +109,10 @@ class LocalTenant:
         client_id: str = "local-client",
         client_secret: str | None = None,
         default_audience: str | None = None,
+        strict: bool = False,
     ) -> None:
         check_host_name(domain)
-        self.state: TenantState = TenantState(domain=domain, clock=clock, apis=Apis(default_audience))
+        self.state: TenantState = TenantState(domain=domain, clock=clock, strict=strict, apis=Apis(default_audience))
         self.router: Router = Router(self.state)
         self.setup: Setup = Setup(self.state)
         self.backchannel_logout: BackchannelLogout = BackchannelLogout(self.state, client_id)
@@ -155,6 +159,11 @@ class LocalTenant:
     def dpop(self) -> DPoPSettings:
         """What is required of DPoP proofs: ``tenant.dpop.nonce_required = True``."""
         return self.state.dpop
+
+    @property
+    def actions(self) -> Actions:
+        """The Actions, and what they are limited to: ``tenant.actions.time_limit = 2``."""
+        return self.state.actions
 
     @property
     def rate_limits(self) -> RateLimits:
@@ -215,6 +224,7 @@ class LocalTenant:
     add_organization: Final = _by(_setup, Setup.add_organization)
     add_api: Final = _by(_setup, Setup.add_api)
     accept: Final = _by(_setup, Setup.accept)
+    action_file: Final = _by(_setup, Setup.action_file)
     limit_exchanges: Final = _by(_rate_limits, RateLimits.limit_exchanges)
     limit_clients: Final = _by(_rate_limits, RateLimits.limit_clients)
     fail_next: Final = _by(_script, Script.fail_next)
@@ -382,7 +392,8 @@ class LocalTenant:
         return server
 
     def close(self) -> None:
-        """Close the servers that were started. The tenant itself can be used on."""
+        """Close the servers that were started, and the processes of Actions. The tenant itself can be used on."""
+        self.state.actions.close()
         while self._servers:
             self._servers.pop().close()
 

@@ -15,6 +15,7 @@ BENCHMARKS: Final = {
     "concurrency": ("--rounds", "1", "--at-most", "4"),
     "reuse": ("--calls", "4"),
     "local_tenant": ("--rounds", "1"),
+    "javascript": ("--calls", "3"),
 }
 
 

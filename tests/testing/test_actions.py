@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import threading
 from typing import Any
 
 import pytest
@@ -66,10 +69,21 @@ def test_event_has_the_documented_members(tenant: LocalTenant) -> None:
         "subject_token_type": TYPE,
         "requested_scopes": ["a", "b"],
         "requested_token_type": None,
-        "actor_token": None,
-        "actor_token_type": None,
-        "actor_token_user": None,
     } == event.transaction
+
+
+def test_absent_members_are_none(tenant: LocalTenant) -> None:
+    """A member that the event does not have this time is None as an attribute, and missing as an item."""
+    event = event_of(tenant)
+
+    assert [None] * 5 == [
+        event.transaction.actor_token,
+        event.transaction.actorTokenUser,
+        event.request.language,
+        event.request.geoip.countryCode,
+        event.organization,
+    ]
+    assert "organization" not in event
 
 
 def test_event_takes_camel_case_names(tenant: LocalTenant) -> None:
@@ -178,7 +192,8 @@ def test_action_that_throws(tenant: LocalTenant) -> None:
     reply = run(tenant, act)
     assert (500, "server_error") == outcome(reply)
     assert "nought" not in reply.text
-    assert "the Action threw ZeroDivisionError: by nought" == tenant.logs[-1].description
+    line = act.__code__.co_firstlineno + 1
+    assert f"the Action threw ZeroDivisionError: by nought (test_actions.py:{line})" == tenant.logs[-1].description
     assert "fecte" == tenant.logs[-1].type
 
 
@@ -229,9 +244,6 @@ BEYOND = {
     "actor without sub": lambda api: api.authentication.set_actor({"name": "agent"}),
     "actor that is not an object": lambda api: api.authentication.set_actor("agent"),
     "actor that is not JSON": lambda api: api.authentication.set_actor({"sub": "0", "set": {1}}),
-    "cached value": lambda api: api.cache.set("key", "v" * 4097),
-    "cached number": lambda api: api.cache.set("key", 5),
-    "cache lifetime": lambda api: api.cache.set("key", "value", {"ttl": 86_400_001}),
     "unknown call": lambda api: api.access.allow(),
 }
 
@@ -316,7 +328,6 @@ def test_replace_drops_what_is_not_given(tenant: LocalTenant) -> None:
     "changed",
     [
         {"email": "x@y.z"},
-        {"email": None},
         {"username": "bert"},
         {"phone_number": "+491"},
         {"email_verified": False},
@@ -324,7 +335,10 @@ def test_replace_drops_what_is_not_given(tenant: LocalTenant) -> None:
     ],
 )
 def test_immutable_attributes(tenant: LocalTenant, changed: dict[str, Any]) -> None:
-    """Email, user name, phone number and their verification cannot be changed; nothing else is changed then."""
+    """Email, user name, phone number and their verification cannot be changed; nothing else is changed then.
+
+    Source: Auth0, "Actions Triggers: custom-token-exchange - API Object".
+    """
     tenant.add_user("auth0|1", connection="db", email="a@b.c", email_verified=True, username="al", name="Old")
     attributes = {"user_id": "1", "email": "a@b.c", "username": "al", "name": "New", **changed}
     reply = run(tenant, lambda api: api.authentication.setUserByConnection("db", attributes, REPLACE))
@@ -447,16 +461,61 @@ def test_cache_delete(tenant: LocalTenant) -> None:
     assert ["success", None, "error"] == results
 
 
-def test_cache_is_full_at_20_entries(tenant: LocalTenant) -> None:
-    """The cache takes 20 entries, and the 21st fails the Action."""
+CACHE_ERRORS = {
+    "key": ("k" * 65, "v", {}, "CacheKeySizeExceeded"),
+    "key of two-byte characters": ("ä" * 33, "v", {}, "CacheKeySizeExceeded"),
+    "empty key": ("", "v", {}, "CacheKeySizeExceeded"),
+    "value": ("k", "v" * 4097, {}, "CacheValueSizeExceeded"),
+    "number": ("k", 5, {}, "CacheValueSizeExceeded"),
+    "lifetime": ("k", "v", {"ttl": 86_400_001}, "InvalidExpiry"),
+    "lifetime that is text": ("k", "v", {"ttl": "1"}, "InvalidExpiry"),
+    "no lifetime": ("k", "v", {"ttl": 0}, "ItemAlreadyExpired"),
+    "the past": ("k", "v", {"expires_at": 1}, "ItemAlreadyExpired"),
+}
+
+
+@pytest.mark.parametrize(("key", "value", "options", "code"), CACHE_ERRORS.values(), ids=CACHE_ERRORS)
+def test_cache_answers_with_errors(tenant: LocalTenant, key: str, value: Any, options: Any, code: str) -> None:
+    """The cache does not throw at a limit but answers with Auth0's code, and keeps nothing (source: @auth0/actions)."""
+    results: list[Any] = []
 
     def act(api: Any) -> None:
-        api.authentication.set_user_by_id("auth0|jane")
-        for number in range(20):
-            api.cache.set(f"key-{number}", "value")
+        results.extend([api.cache.set(key, value, options), api.cache.get(key)])
 
-    assert 200 == run(tenant, act).status_code
-    assert (500, "server_error") == outcome(run(tenant, lambda api: api.cache.set("one-more", "value")))
+    run(tenant, act)
+    assert [{"type": "error", "code": code}, None] == results
+
+
+def test_cache_at_its_limits(tenant: LocalTenant) -> None:
+    """A key of 64 bytes, a value of 4096 and 24 hours are taken; the answer has the record."""
+    results: list[Any] = []
+    run(tenant, lambda api: results.append(api.cache.set("k" * 64, "v" * 4096, {"ttl": 86_400_000})))
+
+    expires_at = (tenant.clock() + 86_400) * 1000
+    assert [{"type": "success", "record": {"value": "v" * 4096, "expires_at": expires_at}}] == results
+
+
+def test_cache_is_full(tenant: LocalTenant) -> None:
+    """20 entries or 8 kB together are all that fits; what is there can be replaced still (source: Auth0, limits)."""
+    codes: list[Any] = []
+
+    def act(api: Any) -> None:
+        for number in range(20):
+            api.cache.set(f"key-{number:02}", "value")
+        codes.append([api.cache.set("one-more", "value").get("code"), api.cache.set("key-00", "other").type])
+        for number in range(18):
+            api.cache.delete(f"key-{number:02}")
+        codes.append([api.cache.set("a", "v" * 4000).type, api.cache.set("b", "v" * 4096).type])
+        codes.append([api.cache.set("c", "v" * 75).get("code"), api.cache.set("c", "v" * 60).type])
+        codes.append(api.cache.delete("no-such").code)
+
+    run(tenant, act)
+    assert [
+        ["CacheSizeExceeded", "success"],
+        ["success", "success"],
+        ["CacheSizeExceeded", "success"],
+        "CacheKeyDoesNotExist",
+    ] == codes
 
 
 @pytest.mark.parametrize(
@@ -482,14 +541,76 @@ def test_types_that_auth0_refuses(
     assert 200 == ask(tenant, subject_token_type=subject_token_type).status_code
 
 
-def test_coroutine_functions_are_refused(tenant: LocalTenant) -> None:
-    """An async Action is refused when it is registered: nothing would await it."""
+@pytest.mark.parametrize("subject_token_type", [ACCESS_TOKEN, "urn:auth0:token", "http://acme.example/token"])
+def test_strict_tenant_refuses_types_that_auth0_refuses(subject_token_type: str) -> None:
+    """A strict tenant takes no profile of a type that Auth0 would refuse (source: Configure Custom Token Exchange)."""
+    strict = LocalTenant(strict=True)
 
-    async def exchange(event: Any, api: Any) -> None:
-        raise NotImplementedError
+    with pytest.raises(ValueError, match="Auth0"):
+        strict.accept(subject_token_type, "auth0|jane")
 
-    with pytest.raises(TypeError, match="plain function"):
-        tenant.action(TYPE)(exchange)
+
+def test_async_functions_are_awaited(tenant: LocalTenant) -> None:
+    """An Action can be an async function."""
+
+    @tenant.action(TYPE)
+    async def exchange(_event: Any, api: Any) -> None:
+        await asyncio.sleep(0)
+        api.authentication.set_user_by_id("auth0|jane")
+
+    assert 200 == ask(tenant).status_code
+
+
+def test_endless_action_is_ended(tenant: LocalTenant) -> None:
+    """An Action that does not end is ended at the limit, and the next exchange works."""
+    tenant.actions.time_limit = 0.2
+    threads: list[threading.Thread] = []
+
+    @tenant.action(TYPE)
+    def exchange(event: Any, api: Any) -> None:
+        api.authentication.set_user_by_id("auth0|jane")
+        while event.transaction.subject_token == "endless":
+            threads[:] = [threading.current_thread()]
+
+    endless = ask(tenant, subject_token="endless")
+    threads[0].join(10)
+    tenant.actions.time_limit = 20
+
+    assert (500, "server_error") == outcome(endless)
+    assert "the Action ran for more than 0.2 seconds" == tenant.logs[-1].description
+    assert (200, False) == (ask(tenant).status_code, threads[0].is_alive())
+
+
+def test_late_calls_are_ignored(tenant: LocalTenant, caplog: pytest.LogCaptureFixture) -> None:
+    """An api call after the Action has returned does nothing and is a warning in the log (assumption)."""
+    apis: list[Any] = []
+
+    def act(api: Any) -> None:
+        api.authentication.set_user_by_id("auth0|jane")
+        apis.append(api)
+
+    reply = run(tenant, act)
+    apis[0].access.deny("late", "late")
+
+    assert 200 == reply.status_code
+    assert "api.access.deny was called after the Action had ended" in caplog.text
+
+
+@pytest.mark.parametrize("secrets", [{"k" * 129: "v"}, {"k": "v" * 4097}, {"": "v"}])
+def test_secrets_beyond_a_limit(tenant: LocalTenant, secrets: dict[str, str]) -> None:
+    """A secret whose name or value Auth0 does not take is refused at once (source: Actions Limitations)."""
+    with pytest.raises(ValueError, match="secrets must have names"):
+        tenant.action(TYPE, secrets=secrets)
+
+
+def test_action_context_is_the_callers(tenant: LocalTenant) -> None:
+    """Context variables that a test sets are seen by its Actions."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    variable.set("from the test")
+    seen = []
+    run(tenant, lambda _api: seen.append(variable.get()))
+
+    assert ["from the test"] == seen
 
 
 def test_the_decorator_returns_the_function(tenant: LocalTenant) -> None:

@@ -8,25 +8,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field, frozen
 
-from auth0_cte.testing.actions.cache import DEFAULT_LIFETIME, ActionCache, CacheEntry
+from auth0_cte.testing.actions.attributes import check_attributes
+from auth0_cte.testing.actions.limits import ActionLimitError, plain, text
 from auth0_cte.testing.actions.records import CamelCase, Record, snake_case
 
-__all__ = ["ActionApi", "ActionLimitError", "Commands", "Denial", "UserByConnection", "UserById"]
+if TYPE_CHECKING:
+    from auth0_cte.testing.actions.cache import ActionCache, CacheEntry
 
+__all__ = [
+    "TRIGGER",
+    "ActionApi",
+    "CacheApi",
+    "Commands",
+    "Denial",
+    "TransactionApi",
+    "UserApi",
+    "UserByConnection",
+    "UserById",
+]
+
+TRIGGER: Final = "custom-token-exchange"
 MAX_ACTOR_LEVELS: Final = 5
 MAX_ACTOR_PROPERTIES: Final = 5
-MAX_ATTRIBUTES: Final = 24
-MAX_CACHED_BYTES: Final = 4096
-MAX_CACHE_LIFETIME: Final = 24 * 60 * 60
-"""The longest that a cached value can live, in seconds."""
-
-
-class ActionLimitError(ValueError):
-    """An Action called the API with something that Auth0 does not take."""
+MAX_ACTOR_TEXT: Final = 64
+"""The longest key and the longest string of an actor's own properties, in characters."""
+MAX_METADATA_BYTES: Final = 32 * 1024
+"""Application or user metadata of one exchange, as JSON."""
+MAX_TRANSACTION_KEY: Final = 64
+MAX_TRANSACTION_VALUE: Final = 8 * 1024
+MAX_TRANSACTION_BYTES: Final = 16 * 1024
 
 
 @frozen
@@ -65,21 +79,7 @@ class Commands:
     actor: dict[str, Any] | None = None
     app_metadata: dict[str, Any] = field(factory=dict)
     user_metadata: dict[str, Any] = field(factory=dict)
-
-
-def _text(name: str, value: object, low: int, high: int) -> str:
-    if not isinstance(value, str):
-        raise ActionLimitError(f"{name} must be a string, not {type(value).__name__}")
-    if not low <= len(value) <= high:
-        raise ActionLimitError(f"{name} must have {low} to {high} characters, not {len(value)}")
-    return value
-
-
-def _plain(name: str, value: object) -> Any:
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ActionLimitError(f"{name} must be JSON data") from error
+    transaction_metadata: dict[str, Any] = field(factory=dict)
 
 
 class AccessApi(CamelCase):
@@ -88,41 +88,45 @@ class AccessApi(CamelCase):
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
-    def deny(self, code: str, reason: str) -> None:
+    def deny(self, code: str | None = None, reason: str | None = None) -> None:
         """Refuse the exchange.
 
         Args:
             code: The reply's ``error``, 1 to 1024 characters; ``server_error`` gives status 500, all others 400.
             reason: The reply's ``error_description``, 1 to 4096 characters.
         """
-        self._commands.denials.append(Denial(_text("code", code, 1, 1024), _text("reason", reason, 1, 4096)))
+        self._commands.denials.append(Denial(text("code", code, 1, 1024), text("reason", reason, 1, 4096)))
 
-    def reject_invalid_subject_token(self, reason: str) -> None:
+    def reject_invalid_subject_token(self, reason: str | None = None) -> None:
         """Refuse the exchange because of the subject token, which counts against the caller's IP address.
 
         Args:
             reason: The reply's ``error_description``, 1 to 4096 characters.
         """
-        reason = _text("reason", reason, 1, 4096)
-        self._commands.denials.append(Denial("invalid_request", reason, invalid_subject_token=True))
+        checked = text("reason", reason, 1, 4096)
+        self._commands.denials.append(Denial("invalid_request", checked, invalid_subject_token=True))
 
 
 class AuthenticationApi(CamelCase):
     """``api.authentication``. Exactly one of the two that set the user must be called."""
 
-    def __init__(self, commands: Commands) -> None:
-        self._commands = commands
+    def __init__(self, commands: Commands, *, strict: bool) -> None:
+        self._commands, self._strict = commands, strict
 
-    def set_user_by_id(self, user_id: str) -> None:
+    def set_user_by_id(self, user_id: str | None = None) -> None:
         """Issue tokens for an existing user.
 
         Args:
             user_id: The user id, 1 to 512 characters.
         """
-        self._commands.users.append(UserById(_text("user_id", user_id, 1, 512)))
+        self._commands.users.append(UserById(text("user_id", user_id, 1, 512)))
 
     def set_user_by_connection(
-        self, connection: str, attributes: Mapping[str, Any], options: Mapping[str, str] | None = None, **more: str
+        self,
+        connection: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        options: Mapping[str, str] | None = None,
+        **more: str,
     ) -> None:
         """Issue tokens for a user of a connection, who may be created or updated.
 
@@ -130,39 +134,46 @@ class AuthenticationApi(CamelCase):
             connection: The connection's name, 1 to 512 characters.
             attributes: At most 24 attributes; ``user_id``, 1 to 255 characters, is required.
             options: ``creation_behavior`` (``create_if_not_exists`` or ``none``) and ``update_behavior`` (``replace``
-                or ``none``), both required, under these names or their camelCase ones.
+                or ``none``), both required and no other, under these names or their camelCase ones.
             **more: The same options as keyword arguments.
         """
-        if not isinstance(attributes, Mapping) or len(attributes) > MAX_ATTRIBUTES:
-            raise ActionLimitError(f"attributes must be an object of at most {MAX_ATTRIBUTES} members")
-        _text("user_id", attributes.get("user_id"), 1, 255)
-        behavior = {snake_case(name): value for name, value in {**(options or {}), **more}.items()}
+        place = text("connection", connection, 1, 512)
+        checked = check_attributes(attributes, strict=self._strict)
+        create, replace = _behavior(options, more)
         self._commands.users.append(
-            UserByConnection(
-                connection=_text("connection", connection, 1, 512),
-                attributes=_plain("attributes", dict(attributes)),
-                create=_choice(behavior, "creation_behavior", "create_if_not_exists"),
-                replace=_choice(behavior, "update_behavior", "replace"),
-            )
+            UserByConnection(connection=place, attributes=checked, create=create, replace=replace)
         )
 
-    def set_organization(self, organization: str) -> None:
+    def set_organization(self, organization: str | None = None) -> None:
         """Issue tokens for an organization, by its id or name of 1 to 50 characters."""
-        self._commands.organization = _text("organization", organization, 1, 50)
+        self._commands.organization = text("organization", organization, 1, 50)
 
-    def set_actor(self, actor: Mapping[str, Any]) -> None:
+    def set_actor(self, actor: Mapping[str, Any] | None = None) -> None:
         """Name who acts for the user; it becomes the ``act`` claim (RFC 8693 section 4.1).
 
         Args:
-            actor: ``sub``, at most 5 properties of one's own, and ``act`` with the prior actor; at most 5 levels.
+            actor: ``sub``, 1 to 512 characters; at most 5 properties of one's own, which are strings of at most 64
+                characters, numbers or booleans; and ``act`` with the prior actor. At most 5 levels.
         """
-        self._commands.actor = _checked_actor(_plain("actor", actor), 1)
+        self._commands.actor = _checked_actor(plain("actor", actor), 1)
 
 
-def _choice(options: Mapping[str, str], name: str, active: str) -> bool:
-    value = options.get(name)
+def _behavior(options: object, more: Mapping[str, str]) -> tuple[bool, bool]:
+    if not isinstance(options, Mapping | None):
+        raise ActionLimitError("options must be an object")
+    given = {snake_case(name): value for name, value in {**(options or {}), **more}.items()}
+    unknown = given.keys() - {"creation_behavior", "update_behavior"}
+    if unknown:
+        raise ActionLimitError(f"options has an unknown member: {min(unknown)}")
+    return (
+        _choice(given.get("creation_behavior"), "creationBehavior", "create_if_not_exists"),
+        _choice(given.get("update_behavior"), "updateBehavior", "replace"),
+    )
+
+
+def _choice(value: object, name: str, active: str) -> bool:
     if value not in (active, "none"):
-        raise ActionLimitError(f"{name} must be {active!r} or 'none', not {value!r}")
+        raise ActionLimitError(f"{name} must be {active} or none")
     return value == active
 
 
@@ -171,12 +182,16 @@ def _checked_actor(actor: object, level: int) -> dict[str, Any]:
         raise ActionLimitError(f"an actor has at most {MAX_ACTOR_LEVELS} levels")
     if not isinstance(actor, dict):
         raise ActionLimitError(f"the actor at level {level} must be an object")
-    _text(f"sub of the actor at level {level}", actor.get("sub"), 1, 1024)
-    own = {name: value for name, value in actor.items() if name != "act"}
-    if len(own) - 1 > MAX_ACTOR_PROPERTIES:
+    text(f"sub of the actor at level {level}", actor.get("sub"), 1, 512)
+    own = {name: value for name, value in actor.items() if name not in ("sub", "act")}
+    if len(own) > MAX_ACTOR_PROPERTIES:
         raise ActionLimitError(f"the actor at level {level} has more than {MAX_ACTOR_PROPERTIES} properties")
+    for name, value in own.items():
+        text(f"a property name of the actor at level {level}", name, 1, MAX_ACTOR_TEXT)
+        if not isinstance(value, bool | int | float):
+            text(f"{name} of the actor at level {level}", value, 0, MAX_ACTOR_TEXT)
     prior = actor.get("act")
-    return own if prior is None else {**own, "act": _checked_actor(prior, level + 1)}
+    return {"sub": actor["sub"], **own, **({} if prior is None else {"act": _checked_actor(prior, level + 1)})}
 
 
 class UserApi(CamelCase):
@@ -185,55 +200,88 @@ class UserApi(CamelCase):
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
-    def set_app_metadata(self, key: str, value: Any) -> None:
-        """Set a member of the user's application metadata."""
-        self._commands.app_metadata[_text("key", key, 1, 1024)] = _plain("value", value)
+    def set_app_metadata(self, key: str | None = None, value: Any = None) -> None:
+        """Set a member of the user's application metadata, at most 32 kB together."""
+        _set_member(self._commands.app_metadata, "application metadata", key, value)
 
-    def set_user_metadata(self, key: str, value: Any) -> None:
-        """Set a member of the user's general metadata."""
-        self._commands.user_metadata[_text("key", key, 1, 1024)] = _plain("value", value)
+    def set_user_metadata(self, key: str | None = None, value: Any = None) -> None:
+        """Set a member of the user's general metadata, at most 32 kB together."""
+        _set_member(self._commands.user_metadata, "user metadata", key, value)
+
+
+def _set_member(members: dict[str, Any], what: str, key: object, value: object) -> None:
+    added = {**members, text("key", key, 1, 1024): plain("value", value)}
+    if len(json.dumps(added)) > MAX_METADATA_BYTES:
+        raise ActionLimitError(f"{what} must have at most {MAX_METADATA_BYTES} bytes")
+    members.update(added)
+
+
+class TransactionApi(CamelCase):
+    """``api.transaction``: what the later Actions of the same request find in ``event.transaction.metadata``."""
+
+    def __init__(self, metadata: dict[str, Any]) -> None:
+        self._metadata = metadata
+
+    def set_metadata(self, key: str | None = None, value: Any = None) -> None:
+        """Keep a string, a number or a boolean for the rest of the request.
+
+        Args:
+            key: Its name, at most 64 characters.
+            value: At most 8 kB as JSON; all together 16 kB. None removes.
+        """
+        name = text("key", key, 1, MAX_TRANSACTION_KEY)
+        if not isinstance(value, str | bool | int | float | None):
+            raise ActionLimitError("value must be a string, a number or a boolean")
+        if len(json.dumps(plain("value", value))) > MAX_TRANSACTION_VALUE:
+            raise ActionLimitError(f"value must have at most {MAX_TRANSACTION_VALUE} bytes")
+        kept = {each: value for each, value in {**self._metadata, name: value}.items() if value is not None}
+        if len(json.dumps(kept)) > MAX_TRANSACTION_BYTES:
+            raise ActionLimitError(f"transaction metadata must have at most {MAX_TRANSACTION_BYTES} bytes")
+        self._metadata.clear()
+        self._metadata.update(kept)
 
 
 class CacheApi(CamelCase):
-    """``api.cache``: 20 strings of at most 4 kB, shared by all Actions of the tenant."""
+    """``api.cache``: 20 strings, shared by all Actions of a trigger. It never throws; records tell what happened."""
 
     def __init__(self, cache: ActionCache) -> None:
         self._cache = cache
 
-    def get(self, key: str) -> Record | None:
+    def get(self, key: object = None) -> Record | None:
         """Return a record with ``value`` and ``expires_at`` (milliseconds of Unix time), or None."""
         entry = self._cache.get(key)
-        return None if entry is None else Record(value=entry.value, expires_at=entry.expires_at)
+        return None if entry is None else _entry(entry)
 
-    def set(self, key: str, value: str, options: Mapping[str, float] | None = None, **more: float) -> Record:
+    def set(self, key: object = None, value: object = None, options: object = None, **more: float) -> Record:
         """Keep a string.
 
         Args:
-            key: Its name.
-            value: The string, at most 4096 bytes as UTF-8.
+            key: Its name, at most 64 bytes as UTF-8.
+            value: The string, at most 4096 bytes as UTF-8; all keys and values together 8192.
             options: ``ttl``, a lifetime in milliseconds, or ``expires_at``, milliseconds of Unix time; the earlier
                 one holds. 15 minutes without either, 24 hours at most.
             **more: The same options as keyword arguments.
+
+        Returns:
+            A record of the ``type`` ``success`` with the ``record`` that `get` returns, or of the ``type`` ``error``
+            with a ``code``.
         """
-        if not isinstance(value, str) or len(value.encode()) > MAX_CACHED_BYTES:
-            raise ActionLimitError(f"a cached value must be a string of at most {MAX_CACHED_BYTES} bytes")
-        expires_at = self._expiry({snake_case(name): each for name, each in {**(options or {}), **more}.items()})
-        if not self._cache.set(_text("key", key, 1, 1024), CacheEntry(value, expires_at)):
-            raise ActionLimitError("the cache is full: 20 entries")
-        return Record(type="success")
+        given = {**options, **more} if isinstance(options, Mapping) else more
+        named = {snake_case(str(name)): each for name, each in given.items()}
+        kept = self._cache.set(key, value, named.get("ttl"), named.get("expires_at"))
+        if isinstance(kept, str):
+            return Record(type="error", code=kept)
+        return Record(type="success", record=_entry(kept))
 
-    def delete(self, key: str) -> Record:
+    def delete(self, key: object = None) -> Record:
         """Forget a string."""
-        return Record(type="success" if self._cache.delete(key) else "error")
+        if self._cache.delete(key):
+            return Record(type="success")
+        return Record(type="error", code="CacheKeyDoesNotExist")
 
-    def _expiry(self, options: Mapping[str, float]) -> float:
-        now = self._cache.now()
-        ends = [options["expires_at"]] if "expires_at" in options else []
-        ends += [now + options["ttl"]] if "ttl" in options else []
-        expires_at = min(ends, default=now + DEFAULT_LIFETIME * 1000)
-        if expires_at > now + MAX_CACHE_LIFETIME * 1000:
-            raise ActionLimitError("a cached value lives 24 hours at most")
-        return expires_at
+
+def _entry(entry: CacheEntry) -> Record:
+    return Record(value=entry.value, expires_at=entry.expires_at)
 
 
 class ActionApi(CamelCase):
@@ -244,10 +292,12 @@ class ActionApi(CamelCase):
         authentication: Set the user, the organization and the actor.
         user: Set metadata of the user.
         cache: Keep strings from one exchange to the next.
+        transaction: Leave values for the Post-Login Actions of the same request.
     """
 
-    def __init__(self, commands: Commands, cache: ActionCache) -> None:
+    def __init__(self, commands: Commands, cache: ActionCache, *, strict: bool = False) -> None:
         self.access: AccessApi = AccessApi(commands)
-        self.authentication: AuthenticationApi = AuthenticationApi(commands)
+        self.authentication: AuthenticationApi = AuthenticationApi(commands, strict=strict)
         self.user: UserApi = UserApi(commands)
         self.cache: CacheApi = CacheApi(cache)
+        self.transaction: TransactionApi = TransactionApi(commands.transaction_metadata)

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-__all__ = ["CamelCase", "Record", "record", "snake_case"]
+__all__ = ["ABSENT", "CamelCase", "Record", "camel_case", "record", "snake_case", "without_absent"]
 
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()
+"""Stands for a member that an event can have but does not: undefined in JavaScript, None as an attribute here."""
 
 
 def snake_case(name: str) -> str:
@@ -15,27 +25,52 @@ def snake_case(name: str) -> str:
     return _HUMP.sub(r"_\1", name).lower()
 
 
+def camel_case(name: str) -> str:
+    """Turn ``set_user_by_id`` into ``setUserById``."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
 class Record(dict[str, Any]):
     """A dict whose items are attributes too: ``event.transaction.subject_token``, ``…subjectToken``.
 
-    Items win by their exact name. A name that is a method of dict (``items``, ``get``) is reached as an item only.
+    Items win by their exact name. A name that is a method of dict (``items``, ``get``) is reached as an item only. A
+    member that is absent this time is None as an attribute, and missing as an item.
     """
 
+    _absent: frozenset[str] = frozenset()
+
     def __getattr__(self, name: str) -> Any:
-        if name in self:
-            return self[name]
-        snake = snake_case(name)
-        if snake in self:
-            return self[snake]
+        for spelling in (name, snake_case(name), camel_case(name)):
+            if spelling in self:
+                return self[spelling]
+            if spelling in self._absent:
+                return None
         raise AttributeError(f"{name!r} does not exist, only {', '.join(map(repr, self)) or 'nothing'}")
+
+
+class _PartialRecord(Record):
+    def __init__(self, members: Mapping[str, Any], absent: frozenset[str]) -> None:
+        super().__init__(members)
+        self._absent = absent
 
 
 def record(value: Any) -> Any:
     """Copy JSON-like data, turning each mapping in it into a `Record`."""
     if isinstance(value, list | tuple):
         return [record(item) for item in value]
-    if hasattr(value, "keys"):
-        return Record({name: record(value[name]) for name in value})
+    if not isinstance(value, Mapping):
+        return value
+    members = {name: record(item) for name, item in value.items() if item is not ABSENT}
+    return _PartialRecord(members, frozenset(value) - members.keys()) if len(members) < len(value) else Record(members)
+
+
+def without_absent(value: Any) -> Any:
+    """Copy JSON-like data without the members that are absent."""
+    if isinstance(value, list | tuple):
+        return [without_absent(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: without_absent(item) for name, item in value.items() if item is not ABSENT}
     return value
 
 

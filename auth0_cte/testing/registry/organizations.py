@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -36,6 +36,10 @@ class Organization:
     def has_member(self, user_id: str) -> bool:
         """Tell whether a user belongs to it."""
         return self.members is None or user_id in self.members
+
+    def as_event(self) -> dict[str, Any]:
+        """Return the organization as Actions see it."""
+        return {"id": self.id, "name": self.name, "display_name": self.display_name, "metadata": self.metadata}
 
 
 class Organizations:

@@ -179,7 +179,7 @@ class RefusalError(Exception):
         headers: Header fields of the reply.
         user_id: The user, as far as one was found.
         members: Members of the reply's JSON object beside ``error`` and ``error_description``.
-        traceback: Where an Action failed.
+        details: What the tenant log tells besides, such as where an Action failed.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class RefusalError(Exception):
         headers: Mapping[str, str] | None = None,
         user_id: str | None = None,
         members: Mapping[str, Any] | None = None,
-        traceback: str | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(description)
         self.status: int = status
@@ -202,7 +202,7 @@ class RefusalError(Exception):
         self.headers: Mapping[str, str] = headers or {}
         self.members: Mapping[str, Any] = members or {}
         self.user_id: str | None = user_id
-        self.traceback: str | None = traceback
+        self.details: Mapping[str, Any] = details or {}
 
     def reply(self) -> Reply:
         """Make the error reply."""

@@ -42,12 +42,19 @@ class TokenCall:
         request: The request.
         application: The application.
         jkt: The thumbprint of the key of its DPoP proof, which was checked; None without a proof.
+        notes: What the log entry tells besides, whether the grant succeeds or not.
     """
 
     state: TenantState
     request: TenantRequest
     application: Application
     jkt: str | None = None
+    notes: dict[str, Any] = field(factory=dict)
+
+    def note_console(self, text: str) -> None:
+        """Note what an Action printed."""
+        if text:
+            self.notes["console"] = self.notes.get("console", "") + text
 
     @property
     def ip(self) -> str:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from auth0_cte.testing.actions.api import UserById
-from auth0_cte.testing.actions.runner import run_action
+from auth0_cte.testing.actions.api import TRIGGER, ActionApi, Commands, UserById
+from auth0_cte.testing.actions.records import ABSENT
 from auth0_cte.testing.endpoints.grants.actor_token import verify_actor_token
 from auth0_cte.testing.endpoints.grants.binding import bound, require_binding
 from auth0_cte.testing.endpoints.grants.call import Grant, Outcome
+from auth0_cte.testing.endpoints.grants.event import or_absent, request_event
 from auth0_cte.testing.endpoints.grants.limited import limited
 from auth0_cte.testing.endpoints.grants.on_behalf_of import exchange_on_behalf_of, is_on_behalf_of
 from auth0_cte.testing.endpoints.grants.requirements import ask_for_more
@@ -23,8 +24,7 @@ from auth0_cte.testing.wire.messages import RefusalError, json_reply
 from auth0_cte.token_types import ACCESS_TOKEN, ID_TOKEN
 
 if TYPE_CHECKING:
-    from auth0_cte.testing.actions.api import Commands
-    from auth0_cte.testing.actions.runner import Action
+    from auth0_cte.testing.actions.code import Action
     from auth0_cte.testing.endpoints.grants.call import TokenCall
     from auth0_cte.testing.registry.apis import Api
     from auth0_cte.testing.registry.organizations import Organization
@@ -36,8 +36,6 @@ __all__ = ["GRANT_TYPE", "TOKEN_EXCHANGE"]
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 _UNKNOWN_TYPE: Final = "Invalid subject_token_type and requested_token_type combination."
-# The proof of the application's identity is not the Action's business.
-_HIDDEN_FROM_ACTION: Final = frozenset({"client_secret", "client_assertion"})
 
 
 @frozen(kw_only=True)
@@ -60,7 +58,9 @@ def _exchange(call: TokenCall) -> Outcome:
     action = _profile(call)
     asked = _read(call)
     require_binding(call, asked.api)
-    commands = run_action(action, _event(call, asked), state.action_cache, state.clock)
+    commands = Commands()
+    api = ActionApi(commands, state.actions.cache(TRIGGER), strict=state.strict)
+    call.note_console(state.actions.run(action, _event(call, asked), api))
     _obey_denials(call, commands)
     organization = _organization(state, asked, commands)
     grant = TokenGrant(
@@ -89,7 +89,7 @@ def _exchange(call: TokenCall) -> Outcome:
 
 def _profile(call: TokenCall) -> Action:
     name = call.request.required("subject_token_type")
-    action = call.state.actions.get(name)
+    action = call.state.actions.profiles.get(name)
     if action is not None and call.request.one("requested_token_type") is None:
         return action
     detail = (
@@ -120,48 +120,18 @@ def _read(call: TokenCall) -> _Asked:
 
 
 def _event(call: TokenCall, asked: _Asked) -> dict[str, Any]:
-    """Return the event (Auth0, "Actions Triggers: custom-token-exchange - Event Object"); what is absent is None."""
-    application, request, organization = call.application, call.request, asked.organization
     return {
-        "client": {
-            "client_id": application.client_id,
-            "name": application.name,
-            "metadata": application.metadata,
+        **request_event(call, asked.api, asked.organization),
+        "transaction": {
+            "subject_token": asked.subject_token,
+            "subject_token_type": asked.subject_token_type,
+            "requested_scopes": asked.scopes,
+            "requested_token_type": None,  # a string or null, and no string is taken
+            "actor_token": or_absent(asked.actor_token),
+            "actor_token_type": or_absent(asked.actor_token_type),
+            "actor_token_user": ABSENT if asked.actor_user is None else asked.actor_user.profile(),
+            "metadata": ABSENT,
         },
-        "organization": None if organization is None else _organization_event(organization),
-        "request": {
-            "body": {name: value for name, value in request.form.items() if name not in _HIDDEN_FROM_ACTION},
-            "geoip": {},
-            "hostname": request.hostname,
-            "ip": call.ip,
-            "language": request.headers.get("accept-language"),
-            "method": request.method,
-            "user_agent": request.headers.get("user-agent"),
-        },
-        "resource_server": {"identifier": asked.api.identifier},
-        "tenant": {"id": call.state.domain.partition(".")[0]},
-        "transaction": _transaction_event(asked),
-    }
-
-
-def _organization_event(organization: Organization) -> dict[str, Any]:
-    return {
-        "id": organization.id,
-        "name": organization.name,
-        "display_name": organization.display_name,
-        "metadata": organization.metadata,
-    }
-
-
-def _transaction_event(asked: _Asked) -> dict[str, Any]:
-    return {
-        "subject_token": asked.subject_token,
-        "subject_token_type": asked.subject_token_type,
-        "requested_scopes": asked.scopes,
-        "requested_token_type": None,
-        "actor_token": asked.actor_token,
-        "actor_token_type": asked.actor_token_type,
-        "actor_token_user": None if asked.actor_user is None else asked.actor_user.profile(),
     }
 
 

