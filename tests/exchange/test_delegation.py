@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import pytest
+from jwcrypto.jwk import JWK
 
 from auth0_cte import AccessTokenError, Actor, CustomTokenExchangeError, IdTokenError, MemoryStateStore, ServerClient
-from auth0_cte.jose import b64url_encode
+from auth0_cte.jose import SigningKey, b64url_encode
 from auth0_cte.testing import FakeClock, LocalTenant
 from auth0_cte.token_types import ID_TOKEN
+from tests.proofs import claims_of
 
 TYPE = "urn:acme:mcp-token"
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
@@ -149,6 +152,14 @@ def actors_token(tenant: LocalTenant, **more: Any) -> str:
     return tenant.id_token("auth0|agent", **more)
 
 
+def resigned(tenant: LocalTenant, alg: str = "RS256", typ: str = "JWT") -> str:
+    """Sign a good actor's claims as a tenant would whose keys are of another algorithm."""
+    key = SigningKey(JWK(kty="oct", k=b64url_encode(SECRET.encode())), alg) if alg == "HS256" else make_key(alg)
+    return key.sign(claims_of(actors_token(tenant)), header={"typ": typ})
+
+
+make_key = cache(SigningKey.generate)
+
 FAULTY: dict[str, Callable[[LocalTenant], str]] = {
     "text": lambda _: "agent-7",
     "two-dots": lambda _: "a.b.c",
@@ -161,6 +172,18 @@ FAULTY: dict[str, Callable[[LocalTenant], str]] = {
     "access-token": lambda _: unsigned({"alg": "RS256", "typ": "at+jwt"}, {}),
     "other-aud": lambda tenant: actors_token(tenant, aud="another"),
     "no-aud": lambda tenant: actors_token(tenant, aud=None),
+    "empty-aud": lambda tenant: actors_token(tenant, aud=[]),
+    "aud-within-another": lambda tenant: actors_token(tenant, aud=f"{tenant.client_id}-2"),
+    "aud-of-a-part": lambda tenant: actors_token(tenant, aud=tenant.client_id[:-1]),
+    "aud-object": lambda tenant: actors_token(tenant, aud={tenant.client_id: 1}),
+    "empty-sub": lambda tenant: actors_token(tenant, sub=""),
+    "number-sub": lambda tenant: actors_token(tenant, sub=7),
+    "list-iss": lambda tenant: actors_token(tenant, iss=[tenant.issuer]),
+    **{f"{alg} alone": partial(resigned, alg=alg) for alg in ("ES256", "EdDSA", "RS384", "HS256")},
+    "none alone": lambda tenant: unsigned({"alg": "none", "typ": "JWT"}, claims_of(actors_token(tenant))),
+    "no alg alone": lambda tenant: unsigned({"typ": "JWT"}, claims_of(actors_token(tenant))),
+    "at+jwt alone": partial(resigned, typ="at+jwt"),
+    "logout+jwt alone": partial(resigned, typ="logout+jwt"),
     "other-tenant": lambda tenant: actors_token_of_another_tenant(tenant),
     "no-iss": lambda tenant: actors_token(tenant, iss=None),
     "no-sub": lambda tenant: actors_token(tenant, sub=None),
@@ -209,6 +232,21 @@ def test_the_clocks_may_differ(tenant: LocalTenant) -> None:
     with pytest.raises(CustomTokenExchangeError) as caught:
         tenant.client(leeway=0).custom_token_exchange(with_actor(actors_token(tenant, lifetime=-1), ID_TOKEN))
     assert "INVALID_ACTOR_TOKEN" == caught.value.code
+
+
+@pytest.mark.parametrize("alg", ["RS256", "PS256"])
+def test_an_actor_may_be_signed_with_what_auth0_takes(alg: str, tenant: LocalTenant) -> None:
+    """The same claims, signed with an algorithm that Auth0 takes, get to the tenant, which has the last word."""
+    with pytest.raises(CustomTokenExchangeError) as caught:
+        tenant.client().custom_token_exchange(with_actor(resigned(tenant, alg), ID_TOKEN))
+    assert "invalid_request" == caught.value.code
+    assert 1 == len(tenant.token_requests)
+
+
+def test_an_audience_may_be_one_of_several(tenant: LocalTenant) -> None:
+    """A list that holds the application is an audience."""
+    token = actors_token(tenant, aud=["another", tenant.client_id], azp=tenant.client_id)
+    assert tenant.client().custom_token_exchange(with_actor(token, ID_TOKEN)).access_token
 
 
 def test_a_good_actor_is_sent(tenant: LocalTenant) -> None:

@@ -83,6 +83,10 @@ def _join(header: object, payload: bytes = b"{}", signature: bytes = b"x") -> st
         _join({"alg": 5}),
         _join({"alg": "RS256", "kid": 1}),
         _join({"alg": "RS256", "crit": ["b64"], "b64": False}),
+        _join({"alg": "RS256", "crit": ["exp"], "exp": 1}),
+        _join({"alg": "RS256", "crit": []}),
+        _join({"alg": "RS256", "b64": False}),
+        _join({"alg": "RS256", "b64": True}),
         _join({"alg": "RS256", "zip": "DEF"}),
         _join({"alg": "RS256", "jku": "https://evil.example"}),
         _join({"alg": "RS256", "jwk": {}}),
@@ -94,6 +98,20 @@ def _join(header: object, payload: bytes = b"{}", signature: bytes = b"x") -> st
 def test_the_gate_refuses_what_is_no_strict_compact_jws(token: str) -> None:
     """Other serializations, padding, white space and dangerous headers do not pass."""
     with pytest.raises(JoseError):
+        Jws.parse(token)
+
+
+@pytest.mark.parametrize(("length", "accepted"), [(64 * 1024, True), (64 * 1024 + 1, False)])
+def test_the_longest_token_has_64_kibi_characters(length: int, accepted: bool) -> None:
+    """A good token of just that length passes, one of a character more does not."""
+    rest = length - len(_join({"alg": "RS256"}, b"", b"x"))
+    # Base64 has no text of every length; a parameter of the header makes up for it.
+    lengthened = (_join({"alg": "RS256", "x": "y" * more}, b" " * (rest * 3 // 4 - 40)) for more in range(120))
+    token = next(each for each in lengthened if length == len(each))
+    if accepted:
+        assert "RS256" == Jws.parse(token).header["alg"]
+        return
+    with pytest.raises(JoseError, match="64 KiB"):
         Jws.parse(token)
 
 
@@ -148,6 +166,25 @@ def test_an_unusable_key_is_refused_and_hides_no_other(member: dict[str, Any]) -
         VerificationKey.from_jwk(member)
     keys = KeySet.from_jwks({"keys": [member, "no key", OTHER.public_jwk()]})
     assert [OTHER.kid] == [key.kid for key in keys.keys]
+
+
+@pytest.mark.parametrize(("bits", "accepted"), [(2047, False), (2048, True), (8192, True), (8193, False)])
+def test_rsa_keys_have_2048_to_8192_bits(bits: int, accepted: bool) -> None:
+    """A shorter key can be broken, a longer one takes the server's time."""
+    modulus = (1 << (bits - 1)) + 1
+    member = {"kty": "RSA", "e": "AQAB", "n": b64url_encode(modulus.to_bytes((bits + 7) // 8, "big"))}
+    if accepted:
+        assert "RSA" == VerificationKey.from_jwk(member).kty
+        return
+    with pytest.raises(JoseError, match=f"{bits} bits"):
+        VerificationKey.from_jwk(member)
+
+
+@pytest.mark.parametrize("private", ["d", "k"])
+def test_a_published_key_has_no_private_part(private: str) -> None:
+    """Whatever else is right with it, a key that everybody could sign with is not used."""
+    with pytest.raises(JoseError, match="private"):
+        VerificationKey.from_jwk(_public(**{private: "AQAB"}))
 
 
 def test_a_key_set_needs_its_list() -> None:

@@ -12,6 +12,7 @@ import responses
 from auth0_cte import CustomTokenExchangeOptions, IdTokenError, RetryPolicy, ServerClient, TokenExchangeResponse
 from auth0_cte.jose import SigningKey, b64url_encode
 from tests.conftest import DOMAIN, ISSUER, TOKEN_ENDPOINT
+from tests.exchanges import shown_by
 
 NOW = 1_800_000_000
 JWKS = f"{ISSUER}.well-known/jwks.json"
@@ -124,6 +125,7 @@ def test_a_bad_claim_is_named_and_the_exchange_goes_on(changes: dict[str, Any], 
         {"exp": NOW - 29},
         {"iat": NOW + 30},
         {"nbf": NOW},
+        {"nbf": NOW + 30},
         {"exp": NOW + 0.5},
         {"sub": "x" * 255},
         {"nonce": "whatever"},
@@ -220,6 +222,29 @@ def test_missing_keys_are_said(wire: responses.RequestsMock, new_client: type[Se
     assert response.id_token_error is not None
     assert "JWKS_UNAVAILABLE" == response.id_token_error.code
     assert response.id_token_error.__cause__ is not None
+
+
+def test_the_error_about_missing_keys_does_not_hold_the_token(
+    wire: responses.RequestsMock, new_client: type[ServerClient]
+) -> None:
+    """Not even the variables of its frames, or those of its causes, show the ID token that could not be verified."""
+    wire.get(JWKS, status=500)
+    id_token = KEY.sign(claims())
+    wire.post(TOKEN_ENDPOINT, json={"access_token": "a", "id_token": id_token})
+    client = new_client(DOMAIN, "c", "s", clock=lambda: NOW, retry=RetryPolicy(sleep=lambda _: None))
+    error = client.custom_token_exchange(OPTIONS).id_token_error
+    assert error is not None
+    assert error.__cause__ is not None
+    shown = shown_by(error)
+    assert "500" in shown
+    assert id_token.rpartition(".")[0] not in shown
+
+
+@pytest.mark.parametrize(("leeway", "exp", "accepted"), [(60, 59, True), (60, 60, False), (0, -1, True), (0, 0, False)])
+def test_the_leeway_is_settable(leeway: int, exp: int, accepted: bool, issuer: Issuer) -> None:
+    """A token is accepted for just that long after its end."""
+    response = issuer.exchange(KEY.sign(claims(exp=NOW - exp)), leeway=leeway)
+    assert accepted is (response.claims is not None)
 
 
 def test_the_chain_of_actors_is_typed(issuer: Issuer) -> None:
