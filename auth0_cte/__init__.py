@@ -79,9 +79,14 @@ if TYPE_CHECKING:
     from auth0_cte.requests_auth import ExchangeAuth
     from auth0_cte.session.carrier import Carrier, DictCarrier
     from auth0_cte.session.settings import CookieSettings, SessionSettings
-    from auth0_cte.session.stores.contract import StateStore
+    from auth0_cte.session.stores.contract import Rotations, StateStore
     from auth0_cte.session.stores.cookie import CookieStateStore
     from auth0_cte.session.stores.memory import MemoryStateStore
+    from auth0_cte.session.stores.redis import RedisStateStore
+    from auth0_cte.session.stores.redis_rotations import RedisRotations
+    from auth0_cte.session.stores.rotations import MemoryRotations
+    from auth0_cte.session.stores.sql import SQLStateStore
+    from auth0_cte.session.stores.sql_rotations import SQLRotations
 
 __all__ = [
     "AccessTokenError",
@@ -120,6 +125,7 @@ __all__ = [
     "IdTokenError",
     "LoginWithCustomTokenExchangeOptions",
     "LoginWithCustomTokenExchangeResult",
+    "MemoryRotations",
     "MemoryStateStore",
     "MfaAuthenticator",
     "MfaChallenge",
@@ -134,13 +140,18 @@ __all__ = [
     "RateLimitStatus",
     "RateLimitWaitStarted",
     "RedisExchangeCache",
+    "RedisRotations",
+    "RedisStateStore",
     "RetryBudget",
     "RetryPolicy",
+    "Rotations",
     "ServerClient",
     "Session",
     "SessionError",
     "SessionSettings",
     "SessionTransferTokenResult",
+    "SQLRotations",
+    "SQLStateStore",
     "StateStore",
     "TokenExchangeResponse",
     "TokenRequestFailed",
@@ -201,9 +212,14 @@ _HOMES = {
     "requests_auth": ("ExchangeAuth",),
     "session.carrier": ("Carrier", "DictCarrier"),
     "session.settings": ("CookieSettings", "SessionSettings"),
-    "session.stores.contract": ("StateStore",),
+    "session.stores.contract": ("Rotations", "StateStore"),
     "session.stores.cookie": ("CookieStateStore",),
     "session.stores.memory": ("MemoryStateStore",),
+    "session.stores.redis": ("RedisStateStore",),
+    "session.stores.redis_rotations": ("RedisRotations",),
+    "session.stores.rotations": ("MemoryRotations",),
+    "session.stores.sql": ("SQLStateStore",),
+    "session.stores.sql_rotations": ("SQLRotations",),
 }
 # Whatever is not listed lives in auth0_cte.error.
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

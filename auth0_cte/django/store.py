@@ -6,14 +6,15 @@ happen twice is an ``add`` here. The entries, all of them text or numbers:
 ======================== ============================================ ==================================================
 name                     value                                        written
 ======================== ============================================ ==================================================
-``session:<hash of id>`` the prefix of the following, and the owner   once; whatever is done later, a record whose entry
-                                                                      here is gone stays gone
+``session:<hash of id>`` the prefix of the following, the owner, and  once; whatever is done later, a record whose entry
+                         since when it is the owner's                 here is gone stays gone
 ``<prefix>:<version>``   the sealed session                           by ``add``, once a version: one writer wins
 ``<prefix>:newest``      a version: there may be newer ones, by one   after each version; only saves look-ups
 ``<prefix>:end``         when the record expires, in Unix ms          at the beginning, and when the record is touched
-``owner:<hash>``         the owner's generation: a random number      by ``add``; deleting it ends, in one step, all
-                                                                      records of the owner that bear this number
+``owner:<hash>``         the owner's generation, a random number, and by ``add``; another generation ends, in one step,
+                         until when the ones before it have ended     all records of the owner that began until then
 ``<number>:<place>``     the name of a record                         by ``add``, to count what is ended
+``present``              1                                            by ``add``; a cache without it may be out of reach
 ``lock:<hash>``          who holds the lock                           by ``add``
 ======================== ============================================ ==================================================
 
@@ -22,19 +23,20 @@ What a cache evicts is a session that ends early, never one that comes back.
 
 from __future__ import annotations
 
+import math
 import secrets
-import threading
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
+from auth0_cte.django.cache import NOT_KEPT, SharedCache
 from auth0_cte.error import SessionError
-from auth0_cte.session.stores.contract import LOCK_SECONDS, Record, file_name, wait_for_lock
+from auth0_cte.session.stores.contract import Record, file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from auth0_cte.session.stores.contract import Owner
 
@@ -44,9 +46,9 @@ SLACK_SECONDS: Final = 3600
 """Entries stay this much longer than their record, whose own end counts, so that late writes cut no life short."""
 GENERATION_SECONDS: Final = 30 * 24 * 3600
 COUNTED: Final = 64
-RELEASE_SECONDS: Final = 5.0
+ENDED_SECONDS: Final = 60
 MOVED: Final = ""
-NOT_KEPT: Final = "the session store (Django's cache) did not keep a session"
+ENDED: Final = "ended"
 
 
 @frozen
@@ -57,14 +59,37 @@ class _Root:
     owners: tuple[str, ...]
     generations: tuple[str, ...]
     places: tuple[str, ...]
+    since: float
 
     def to_text(self) -> str:
-        return " ".join([self.prefix, *self.owners, *self.generations, *self.places])
+        return " ".join([self.prefix, *self.owners, *self.generations, *self.places, repr(self.since)])
 
     @classmethod
     def from_text(cls, text: object) -> _Root | None:
         parts = text.split(" ") if isinstance(text, str) else []
-        return cls(parts[0], tuple(parts[1:3]), tuple(parts[3:5]), tuple(parts[5:7])) if len(parts) == 7 else None
+        if len(parts) != 8:
+            return None
+        return cls(parts[0], tuple(parts[1:3]), tuple(parts[3:5]), tuple(parts[5:7]), float(parts[7]))
+
+
+@frozen
+class _Generation:
+    """What an owner's entry says."""
+
+    number: str
+    ended_until: float = -math.inf
+
+    def to_text(self) -> str:
+        return f"{self.number} {self.ended_until!r}"
+
+    @classmethod
+    def from_text(cls, text: object) -> _Generation | None:
+        number, _, until = text.partition(" ") if isinstance(text, str) else ("", "", "")
+        return cls(number, float(until)) if until else None
+
+    def covers(self, number: str, since: float) -> bool:
+        """Tell whether a record of that generation goes on."""
+        return number == self.number or since > self.ended_until
 
 
 @frozen
@@ -95,26 +120,26 @@ class DjangoCacheStateStore:
         alias: Which of ``CACHES``.
         prefix: What all keys begin with.
         clock: The time in Unix seconds, the same on all machines; injectable.
+        script: Whether calls without ``store_options`` share one session, as a script's do; never in a server.
     """
 
     stateless = False
 
     def __init__(
-        self, alias: str = "default", *, prefix: str = "auth0-cte", clock: Callable[[], float] = time.time
+        self,
+        alias: str = "default",
+        *,
+        prefix: str = "auth0-cte",
+        clock: Callable[[], float] = time.time,
+        script: bool = False,
     ) -> None:
         self.alias: str = alias
-        self._prefix, self._clock = prefix, clock
-        self._of_thread = threading.local()
+        self.script: bool = script
+        self._cache, self._clock = SharedCache(alias, prefix), clock
 
     def check(self) -> None:
         """Write something and read it back."""
-        key, token = self._key("check", secrets.token_hex(16)), secrets.token_hex(16)
-        self._add(key, token, 60)
-        if self._call("get", key) != token:
-            raise SessionError(
-                "the session store (Django's cache) does not keep what it is given", code="STORE_UNAVAILABLE"
-            )
-        self._call("delete", key)
+        self._cache.check()
 
     def create(self, session_id: str, data: str, owner: Owner, ttl: float) -> str:
         """Keep a new session."""
@@ -124,11 +149,11 @@ class DjangoCacheStateStore:
         )
         generations = tuple(self._generation(each, seconds) for each in owners)
         places = tuple(self._take_place(each, name, seconds) for each in generations)
-        self._add(self._key(prefix, "end"), self._end(ttl), seconds)
-        self._add(self._key(prefix, 0), data, seconds)
+        self._cache.add(self._key(prefix, "end"), self._end(ttl), seconds)
+        self._cache.add(self._key(prefix, 0), data, seconds)
         # Last, so that a record that is found is whole.
-        root = _Root(prefix, owners, generations, places).to_text()
-        self._add(self._key("session", name), root, seconds)
+        root = _Root(prefix, owners, generations, places, owner.since).to_text()
+        self._cache.add(self._key("session", name), root, seconds)
         return session_id
 
     def get(self, cookie: str) -> Record | None:
@@ -143,15 +168,16 @@ class DjangoCacheStateStore:
         if live is None or live.record.version != version:
             return None
         prefix, seconds = live.root.prefix, _lifetime(live.expires_at - self._clock())
-        newer = self._key(prefix, version + 1)
-        if not self._call("add", newer, data, seconds):
+        newer, kept = self._key(prefix, version + 1), self._key("session", name)
+        if not self._cache.call("add", newer, data, seconds):
             # Another was first, or the session has ended, or the cache cannot write: the database's says no more.
-            if self._call("get", newer) is None and self._call("get", self._key("session", name)) is not None:
+            found = self._cache.get_many([newer, kept])
+            if newer not in found and kept in found:
                 raise SessionError(NOT_KEPT, code="STORE_UNAVAILABLE")
             return None
-        # From here on the new version counts; that the old one is not needed any more is for whoever finds it.
-        self._set(self._key(prefix, version), MOVED, seconds)
-        self._set(self._key(prefix, "newest"), version + 1, seconds)
+        # From here on the new version counts; that the old one is not needed any more is for its finder to see.
+        self._cache.call("set", self._key(prefix, version), MOVED, seconds)
+        self._cache.call("set", self._key(prefix, "newest"), version + 1, seconds)
         return cookie
 
     def touch(self, cookie: str, ttl: float) -> None:
@@ -161,71 +187,69 @@ class DjangoCacheStateStore:
         if live is None:
             return
         root, seconds = live.root, _lifetime(ttl)
-        self._set(self._key(root.prefix, "end"), self._end(ttl), seconds)
+        self._cache.call("set", self._key(root.prefix, "end"), self._end(ttl), seconds)
         versions = [self._key(root.prefix, each) for each in ("newest", live.record.version)]
         for key in [self._key("session", name), *versions, *root.places]:
-            self._call("touch", key, seconds)
+            self._cache.call("touch", key, seconds)
         for owner in root.owners:
-            self._call("touch", self._key("owner", owner), _generation_lifetime(seconds))
+            self._cache.call("touch", self._key("owner", owner), _generation_lifetime(seconds))
 
     def delete(self, cookie: str) -> None:
         """Forget a record."""
         self._forget(file_name(cookie))
 
-    def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None) -> int:
+    def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> int:
         """Forget an issuer's sessions by ``sid``, or by ``sub``.
 
         Returns:
             How many; the count goes no further than 64, the logout does.
         """
         owner = file_name(f"sub {issuer} {sub or ''}" if sid is None else f"sid {issuer} {sid}")
-        generation = self._call("get", self._key("owner", owner))
+        key = self._key("owner", owner)
+        generation = _Generation.from_text(self._cache.get(key))
         if generation is None:
             return 0
-        names = set(self._call("get_many", self._places(generation)).values())
-        ended = [name for name in sorted(names) if self._find(name) is not None]
-        self._delete(self._key("owner", owner), generation)
-        for name in ended:
-            self._forget(name)
+        end = self._clock() if until is None else until
+        names = sorted(set(self._cache.get_many(self._places(generation.number)).values()))
+        living = {name: live for name in names if (live := self._find(name)) is not None}
+        newer = _Generation(secrets.token_hex(16), max(end, generation.ended_until))
+        seconds = _generation_lifetime(
+            max([_lifetime(each.expires_at - self._clock()) for each in living.values()] or [0])
+        )
+        self._cache.put(key, newer.to_text(), seconds)
+        ended = [name for name, live in living.items() if live.root.since <= end]
+        for name in living:
+            if name in ended:
+                self._forget(name)
+            else:
+                self._take_place(newer.number, name, seconds)
         return len(ended)
 
-    @contextmanager
-    def lock(self, cookie: str, timeout: float) -> Iterator[None]:
+    def lock(self, cookie: str, timeout: float) -> AbstractContextManager[None]:
         """Keep other processes out, by an entry that expires should this one die."""
-        key, token = self._key("lock", file_name(cookie)), secrets.token_hex(16)
-        seconds = int(max(LOCK_SECONDS, 2 * timeout)) + 1
-        wait_for_lock(lambda: self._try_lock(key, token, seconds), timeout)
-        safe_until = time.monotonic() + seconds - RELEASE_SECONDS
-        try:
-            yield
-        finally:
-            # To look whose it is and to delete it are two steps: near its end it is left, lest it be another's by then.
-            if time.monotonic() < safe_until and self._call("get", key) == token:
-                self._call("delete", key)
-
-    def _try_lock(self, key: str, token: str, seconds: int) -> bool:
-        # An add that was sent again, because its answer got lost, finds its own token.
-        return bool(self._call("add", key, token, seconds)) or self._call("get", key) == token
+        return self._cache.lock(file_name(cookie), timeout)
 
     def _find(self, name: str) -> _Live | None:
-        root = _Root.from_text(self._call("get", self._key("session", name)))
+        root = _Root.from_text(self._cache.get(self._key("session", name)))
         if root is None:
             return None
         own = {each: self._key(root.prefix, each) for each in ("end", "newest")}
         owners = [self._key("owner", each) for each in root.owners]
-        found = self._call("get_many", [*own.values(), *owners])
+        found = self._cache.get_many([*own.values(), *owners])
         end = found.get(own["end"])
         if not isinstance(end, int) or end <= self._clock() * 1000:
             return None
-        if tuple(found.get(each) for each in owners) != root.generations:
-            return None
+        for key, number in zip(owners, root.generations, strict=True):
+            generation = _Generation.from_text(found.get(key))
+            if generation is None or not generation.covers(number, root.since):
+                return None
         record = self._newest(root.prefix, found.get(own["newest"], 0))
         return None if record is None else _Live(root, record, end / 1000)
 
     def _newest(self, prefix: str, version: int) -> Record | None:
         while True:
             keys = [self._key(prefix, version), self._key(prefix, version + 1)]
-            found: Mapping[str, str] = self._call("get_many", keys)
+            found: Mapping[str, str] = self._cache.get_many(keys)
             if keys[1] not in found:
                 data = found.get(keys[0], MOVED)
                 return None if data == MOVED else Record(data, version)
@@ -233,77 +257,42 @@ class DjangoCacheStateStore:
 
     def _generation(self, owner: str, seconds: int) -> str:
         key, lifetime = self._key("owner", owner), _generation_lifetime(seconds)
-        self._call("add", key, secrets.token_hex(16), lifetime)
-        self._call("touch", key, lifetime)
-        generation = self._call("get", key)
-        if not isinstance(generation, str):
+        self._cache.call("add", key, _Generation(secrets.token_hex(16)).to_text(), lifetime)
+        self._cache.call("touch", key, lifetime)
+        generation = _Generation.from_text(self._cache.call("get", key))
+        if generation is None:
             raise SessionError(NOT_KEPT, code="STORE_UNAVAILABLE")
-        return generation
+        return generation.number
 
     def _take_place(self, generation: str, name: str, seconds: int) -> str:
         places = self._places(generation)
-        taken = self._call("get_many", places)
-        free = next((each for each in places if each not in taken and self._call("add", each, name, seconds)), None)
-        if free is None:
-            free = secrets.choice(places)
-            self._set(free, name, seconds)
-        return free
+        taken = self._cache.get_many(places)
+        free = (each for each in places if each not in taken and self._cache.call("add", each, name, seconds))
+        place = next(free, None)
+        if place is None:
+            place = secrets.choice(places)
+            self._cache.call("set", place, name, seconds)
+        return place
 
     def _places(self, generation: str) -> list[str]:
         return [self._key(generation, number) for number in range(COUNTED)]
 
     def _forget(self, name: str) -> None:
         key = self._key("session", name)
-        kept = self._call("get", key)
-        root = _Root.from_text(kept)
-        if root is not None:
-            self._delete(key, kept)
-            newest = self._call("get", self._key(root.prefix, "newest"), 0)
-            rest: Sequence[str | int] = ("end", "newest", newest, newest + 1)
-            self._call("delete_many", [*(self._key(root.prefix, each) for each in rest), *root.places])
+        root = _Root.from_text(self._cache.get(key))
+        if root is None:
+            return
+        # Overwritten and read back before it is deleted: what a cache says of a deletion tells nothing.
+        self._cache.put(key, ENDED, ENDED_SECONDS)
+        newest = self._cache.call("get", self._key(root.prefix, "newest"), 0)
+        rest: Sequence[str | int] = ("end", "newest", newest, newest + 1)
+        self._cache.call("delete_many", [key, *(self._key(root.prefix, each) for each in rest), *root.places])
 
     def _key(self, *parts: str | int) -> str:
-        return ":".join([self._prefix, *map(str, parts)])
+        return self._cache.key(*parts)
 
     def _end(self, ttl: float) -> int:
         return int((self._clock() + ttl) * 1000)
-
-    def _set(self, key: str, value: str | int, seconds: int) -> None:
-        self._call("set", key, value, seconds)
-
-    def _add(self, key: str, value: str | int, seconds: int) -> None:
-        # The database's cache says nothing when it cannot write, unless it is asked for an add.
-        if not self._call("add", key, value, seconds):
-            raise SessionError(NOT_KEPT, code="STORE_UNAVAILABLE")
-
-    def _delete(self, key: str, value: str) -> None:
-        self._call("delete", key)
-        if self._call("get", key) == value:
-            raise SessionError("the session store (Django's cache) did not forget a session", code="STORE_UNAVAILABLE")
-
-    def _call(self, method: str, *arguments: Any) -> Any:
-        try:
-            return getattr(self._cache(), method)(*arguments)
-        except SessionError:
-            raise
-        except Exception as error:  # noqa: BLE001 - what a cache raises is known to it alone
-            raise SessionError(
-                f"the session store (Django's cache {self.alias!r}) cannot be used: {type(error).__name__}",
-                code="STORE_UNAVAILABLE",
-            ) from error.with_traceback(None)
-
-    def _cache(self) -> Any:
-        from django.core.cache import caches
-
-        # One for each thread, as Django has it. Not caches[alias]: the threads that asynchronous views call from would
-        # make a new one, with new connections, for each call.
-        settings: Any = caches.settings
-        if self.alias not in settings:
-            raise SessionError(f"CACHES has no {self.alias!r}, where sessions would be kept", code="STORE_UNAVAILABLE")
-        kept = getattr(self._of_thread, "kept", None)
-        if kept is None or kept[0] is not settings:
-            kept = self._of_thread.kept = settings, caches.create_connection(self.alias)
-        return kept[1]
 
 
 def _lifetime(ttl: float) -> int:

@@ -1,4 +1,7 @@
-"""The public name of `auth0_cte.session.stores.redis`."""
+"""The public name of what keeps sessions in Redis."""
 
-from auth0_cte.session.stores.redis import *  # noqa: F403
-from auth0_cte.session.stores.redis import __all__ as __all__
+from auth0_cte.session.stores.redis import RedisStateStore
+from auth0_cte.session.stores.redis_client import client_from_url
+from auth0_cte.session.stores.redis_rotations import RedisRotations
+
+__all__ = ["RedisRotations", "RedisStateStore", "client_from_url"]

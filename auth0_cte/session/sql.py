@@ -1,4 +1,6 @@
-"""The public name of `auth0_cte.session.stores.sql`."""
+"""The public name of what keeps sessions in SQL databases."""
 
-from auth0_cte.session.stores.sql import *  # noqa: F403
-from auth0_cte.session.stores.sql import __all__ as __all__
+from auth0_cte.session.stores.sql import SQLStateStore
+from auth0_cte.session.stores.sql_rotations import SQLRotations
+
+__all__ = ["SQLRotations", "SQLStateStore"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 import sqlalchemy as sa
+from django.core.cache.backends.db import DatabaseCache
 
 from auth0_cte.django import DjangoCacheStateStore
 from auth0_cte.session.stores.contract import StateStore
@@ -29,13 +31,15 @@ MakeStore = Callable[[str], StateStore]
 
 
 @contextmanager
-def sql_store(url: str, table: str = "auth0_cte_sessions", *, pool_size: int = 20) -> Iterator[SQLStateStore]:
+def sql_store(
+    url: str, table: str = "auth0_cte_sessions", *, pool_size: int = 20, clock: Callable[[], float] = time.time
+) -> Iterator[SQLStateStore]:
     # SQLite waits five seconds for a lock, which is not enough for 200 threads on a busy machine.
     patient = {"timeout": 60} if url.startswith("sqlite") else {}
     engine = sa.create_engine(
         url, pool_pre_ping=True, pool_size=pool_size, max_overflow=20, pool_timeout=60, connect_args=patient
     )
-    store = SQLStateStore(engine, table=table)
+    store = SQLStateStore(engine, table=table, clock=clock)
     store.create_tables()
     try:
         yield store
@@ -52,16 +56,24 @@ def redis_store(url: str, prefix: str, timeout: float = 10.0) -> Iterator[RedisS
         store._client.close()
 
 
-class _ClosingStore(DjangoCacheStateStore):
-    """Closes the database connections of the tests' own threads, as Django does at the end of a request."""
-
-    def _call(self, method: str, *arguments: Any) -> Any:
+def _closing(name: str) -> Callable[..., Any]:
+    def call(self: Any, *arguments: Any, **named: Any) -> Any:
         from django.db import connections
 
         try:
-            return super()._call(method, *arguments)
+            return getattr(super(ClosingCache, self), name)(*arguments, **named)
         finally:
             connections.close_all()
+
+    return call
+
+
+class ClosingCache(DatabaseCache):  # type: ignore[misc]
+    """Closes the database connections of the tests' own threads, as Django does at the end of a request."""
+
+    add, get, get_many, set, touch, delete, delete_many = map(
+        _closing, ("add", "get", "get_many", "set", "touch", "delete", "delete_many")
+    )
 
 
 @contextmanager
@@ -70,8 +82,8 @@ def django_store(kind: str, unique: str, request: pytest.FixtureRequest) -> Iter
     from django.test import override_settings
 
     configure_django()
-    backends = {"locmem": "locmem.LocMemCache", "redis": "redis.RedisCache", "db": "db.DatabaseCache"}
-    backend = f"django.core.cache.backends.{backends[kind]}"
+    backends = {"locmem": "locmem.LocMemCache", "redis": "redis.RedisCache"}
+    backend = f"{__name__}.ClosingCache" if kind == "db" else f"django.core.cache.backends.{backends[kind]}"
     location = request.getfixturevalue("redis_server").url if kind == "redis" else unique
     cache: dict[str, Any] = {"BACKEND": backend, "LOCATION": location}
     with _closing_pools() as pool_class:
@@ -79,7 +91,7 @@ def django_store(kind: str, unique: str, request: pytest.FixtureRequest) -> Iter
         with override_settings(CACHES={"default": cache}):
             if kind == "db":
                 call_command("createcachetable", verbosity=0)
-            yield (_ClosingStore if kind == "db" else DjangoCacheStateStore)(prefix=unique)
+            yield DjangoCacheStateStore(prefix=unique)
 
 
 @contextmanager

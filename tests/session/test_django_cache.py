@@ -111,7 +111,8 @@ def test_ended_sessions_leave_nothing_but_their_owners(cache: Any) -> None:
     store = DjangoCacheStateStore()
     cookie = store.create("id", "first", OWNER, 60)
     store.delete(cookie)
-    assert {"auth0-cte:owner"} == {key.rpartition(":")[0] for key in keys(cache)}
+    assert {"auth0-cte:owner", "auth0-cte"} == {key.rpartition(":")[0] for key in keys(cache)}
+    assert "auth0-cte:present" in keys(cache)
 
 
 def test_a_cache_that_cannot_write_is_told(odd: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
+from sqlalchemy.dialects import mysql, postgresql
 
 from auth0_cte import SessionError
 from auth0_cte.session.stores.contract import Owner, Record, StateStore, file_name
@@ -13,14 +16,16 @@ from auth0_cte.session.stores.cookie import CookieStateStore
 from auth0_cte.session.stores.memory import MemoryStateStore
 from auth0_cte.session.stores.redis import RedisStateStore
 from auth0_cte.session.stores.sql import SQLStateStore
+from auth0_cte.session.stores.sql_engine import LargeText
+from auth0_cte.testing import FakeClock
 from tests.services import RedisServer
 from tests.session.stores import redis_store, sql_store
 
 ISSUER = "https://tenant.auth0.com/"
 
 
-def owner(sid: str = "sid-1", sub: str = "auth0|1", issuer: str = ISSUER) -> Owner:
-    return Owner(issuer, sid, sub)
+def owner(sid: str = "sid-1", sub: str = "auth0|1", issuer: str = ISSUER, since: float = 0.0) -> Owner:
+    return Owner(issuer, sid, sub, since)
 
 
 class TestContract:
@@ -131,6 +136,30 @@ class TestServerSideContract:
         assert server_store.get(other_issuer) is not None
         assert 0 == server_store.delete_by_owner(ISSUER, sid=None, sub="auth0|1")
 
+    @pytest.mark.parametrize("by_sid", [True, False], ids=["sid", "sub"])
+    def test_a_logout_leaves_sessions_that_began_later(self, by_sid: bool, server_store: StateStore) -> None:
+        """What began until the moment of the logout ends, what began after it goes on, however often it is repeated."""
+        named = {"sid": "sid-1" if by_sid else None, "sub": "auth0|1"}
+        old, same, new = (
+            server_store.create(f"id-{since}", "a", owner(since=since), 60) for since in (99.0, 100.0, 100.5)
+        )
+        assert 2 == server_store.delete_by_owner(ISSUER, **named, until=100.0)
+        newer = server_store.create("id-newer", "a", owner(since=130.0), 60)
+        assert 0 == server_store.delete_by_owner(ISSUER, **named, until=100.0)
+        assert [None, None] == [server_store.get(cookie) for cookie in (old, same)]
+        assert [Record("a")] * 2 == [server_store.get(cookie) for cookie in (new, newer)]
+        assert 1 == server_store.delete_by_owner(ISSUER, **named, until=120.0)
+        assert [None, Record("a")] == [server_store.get(cookie) for cookie in (new, newer)]
+
+    def test_a_touched_session_is_found_by_its_owner(self, server_store: StateStore) -> None:
+        """A session that was touched past its first end is ended by a logout that comes after that."""
+        cookie = server_store.create("id-1", "a", owner(), 0.3)
+        server_store.touch(cookie, 60)
+        time.sleep(0.4)
+        server_store.create("id-2", "b", owner("sid-2"), 60)
+        assert 1 == server_store.delete_by_owner(ISSUER, sid="sid-1", sub=None)
+        assert server_store.get(cookie) is None
+
     def test_a_deleted_session_is_in_no_index(self, server_store: StateStore) -> None:
         """Logout counts only sessions that are there."""
         server_store.delete(server_store.create("id-1", "a", owner(), 60))
@@ -224,17 +253,15 @@ def test_a_redis_without_timeouts_is_warned_of(redis_server: RedisServer, caplog
     assert "socket_timeout" in caplog.text
 
 
-def test_expired_rows_are_purged(tmp_path: object) -> None:
+def test_expired_rows_are_purged(tmp_path: Path) -> None:
     """Rows whose time has passed go, at a later login or on request."""
-    now = [0.0]
-    with sql_store(f"sqlite:///{tmp_path}/s.db") as store:
-        store._clock = lambda: now[0]
-        store._purged_at = 0
+    clock = FakeClock()
+    with sql_store(f"sqlite:///{tmp_path}/s.db", clock=clock) as store:
         store.create("id-1", "x", owner(), 10)
-        now[0] = 61.0
+        clock.advance(61)
         store.create("id-2", "x", owner(), 10)
         assert 0 == store.purge_expired()
-        now[0] = 72.0
+        clock.advance(11)
         assert 1 == store.purge_expired()
 
 
@@ -248,3 +275,36 @@ def test_a_missing_table_is_said() -> None:
     engine.dispose()
     assert "STORE_UNAVAILABLE" == caught.value.code
     assert caught.value.__cause__ is not None
+
+
+def test_a_replacement_whose_answer_got_lost_counts(redis_server: RedisServer) -> None:
+    """A client that sends the same replacement again, because the answer got lost, is told that it succeeded."""
+    with redis_store(redis_server.url, "{lost}") as store:
+        cookie = store.create("id-1", "sealed", owner(), 60)
+        assert cookie == store.replace(cookie, "again", 0)
+        assert cookie == store.replace(cookie, "again", 0)
+        assert Record("again", 1) == store.get(cookie)
+
+
+@pytest.mark.parametrize(("seconds", "is_free"), [(29.9, False), (30.1, True)])
+def test_the_lock_of_a_process_that_died_expires(seconds: float, is_free: bool, tmp_path: Path) -> None:
+    """A lock that nobody gives back is taken after half a minute, and not before."""
+    clock = FakeClock()
+    with sql_store(f"sqlite:///{tmp_path}/s.db", clock=clock) as store:
+        cookie = store.create("id-1", "sealed", owner(), 60)
+        with store.lock(cookie, 1):
+            clock.advance(seconds)
+            with nullcontext() if is_free else pytest.raises(SessionError, match="another refresh"):
+                with store.lock(cookie, 0.05):
+                    pass
+
+
+def test_no_record_shows_what_it_holds() -> None:
+    """With sessions in cookies the record is the session."""
+    assert "Record(version=3)" == repr(Record("sealed", 3))
+
+
+def test_large_sessions_have_a_column_that_holds_them() -> None:
+    """MySQL's and MariaDB's TEXT ends at 64 KiB."""
+    assert "LONGTEXT" == LargeText.compile(dialect=mysql.dialect())
+    assert "TEXT" == LargeText.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]

@@ -33,12 +33,16 @@ class MemoryStateStore:
     Args:
         maxsize: The most sessions; the least recently used goes first.
         clock: A clock in seconds; injectable.
+        script: Whether calls without ``store_options`` share one session, as a script's do; never in a server.
     """
 
     stateless = False
 
-    def __init__(self, maxsize: int = 100_000, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, maxsize: int = 100_000, clock: Callable[[], float] = time.monotonic, *, script: bool = False
+    ) -> None:
         self._maxsize, self._clock = maxsize, clock
+        self.script: bool = script
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._mutex = threading.Lock()
         self._locks = KeyedLocks()
@@ -91,10 +95,10 @@ class MemoryStateStore:
         with self._mutex:
             self._entries.pop(file_name(cookie), None)
 
-    def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None) -> int:
+    def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> int:
         """Forget an issuer's sessions by ``sid``, or by ``sub``."""
         with self._mutex:
-            found = [name for name, entry in self._entries.items() if _matches(entry.owner, issuer, sid, sub)]
+            found = [name for name, entry in self._entries.items() if _matches(entry.owner, issuer, sid, sub, until)]
             for name in found:
                 del self._entries[name]
         return len(found)
@@ -124,5 +128,6 @@ class MemoryStateStore:
                 del self._entries[name]
 
 
-def _matches(owner: Owner, issuer: str, sid: str | None, sub: str | None) -> bool:
-    return owner.issuer == issuer and (owner.sid == sid if sid is not None else owner.sub == sub)
+def _matches(owner: Owner, issuer: str, sid: str | None, sub: str | None, until: float | None) -> bool:
+    is_named = owner.issuer == issuer and (owner.sid == sid if sid is not None else owner.sub == sub)
+    return is_named and (until is None or owner.since <= until)

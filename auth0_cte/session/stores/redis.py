@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import secrets
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from auth0_cte.error import SessionError
-from auth0_cte.session.stores.contract import LOCK_SECONDS, Record, file_name, wait_for_lock
+from auth0_cte.session.stores.contract import Record, file_name
+from auth0_cte.session.stores.redis_client import (
+    RedisLocks,
+    check_client,
+    client_from_url,
+    milliseconds,
+    text,
+    translated,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import redis
 
     from auth0_cte.session.stores.contract import Owner
 
 __all__ = ["RedisStateStore", "client_from_url"]
-
-logger: Final = logging.getLogger("auth0_cte")
 
 # Each script is one atomic step. An index is a sorted set of record names by the time that they expire.
 _INDEX: Final = """
@@ -38,7 +40,7 @@ end
 _CREATE: Final = (
     _INDEX
     + """
-redis.call('HSET', KEYS[1], 'data', ARGV[1], 'version', 0, 'sid', KEYS[2], 'sub', KEYS[3])
+redis.call('HSET', KEYS[1], 'data', ARGV[1], 'version', 0, 'sid', KEYS[2], 'sub', KEYS[3], 'since', ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 index(KEYS[2], ARGV[3], tonumber(ARGV[2]))
 index(KEYS[3], ARGV[3], tonumber(ARGV[2]))
@@ -66,17 +68,17 @@ _DELETE_BY_OWNER: Final = (
     _INDEX
     + """
 local count = 0
-for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do count = count + forget(ARGV[1] .. name, name) end
-redis.call('DEL', KEYS[1])
+for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local since = redis.call('HGET', ARGV[1] .. name, 'since')
+  if not since then
+    redis.call('ZREM', KEYS[1], name)
+  elseif ARGV[2] == '' or tonumber(since) <= tonumber(ARGV[2]) then
+    count = count + forget(ARGV[1] .. name, name)
+  end
+end
 return count
 """
 )
-# A command that was sent again, because its answer got lost, finds its own token.
-_ACQUIRE: Final = """
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
-return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
-"""
-_RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
 class RedisStateStore:
@@ -85,45 +87,57 @@ class RedisStateStore:
     Records expire by themselves. All names begin with ``prefix``; its braces keep them on one node of a cluster.
 
     Args:
-        client: A client of redis-py. Give it time-outs: without, a Redis that hangs makes requests hang.
-        prefix: What all keys begin with.
+        client: A client of redis-py (`redis.Redis` or `redis.RedisCluster`). Give it time-outs: without, a Redis that
+            hangs makes requests hang.
+        prefix: What all keys begin with; for a cluster, braces are added where it has none.
+        script: Whether calls without ``store_options`` share one session, as a script's do; never in a server.
+
+    Raises:
+        ConfigurationError: ``client`` is something else: a URL or an asynchronous client, for example.
     """
 
     stateless = False
 
-    def __init__(self, client: redis.Redis, *, prefix: str = "{auth0-cte}") -> None:
+    def __init__(self, client: redis.Redis, *, prefix: str = "{auth0-cte}", script: bool = False) -> None:
+        self._prefix = check_client(client, prefix)
         self._client: Any = client
-        self._prefix = prefix
+        self.script: bool = script
+        self._locks = RedisLocks(client, self._prefix)
         self._scripts = {
-            name: client.register_script(text)
-            for name, text in {
+            name: client.register_script(source)
+            for name, source in {
                 "create": _CREATE,
                 "replace": _REPLACE,
                 "touch": _TOUCH,
                 "delete": _DELETE,
                 "delete_by_owner": _DELETE_BY_OWNER,
-                "acquire": _ACQUIRE,
-                "release": _RELEASE,
             }.items()
         }
-        if client.get_connection_kwargs().get("socket_timeout") is None:
-            logger.warning("the Redis client has no socket_timeout: a Redis that hangs will make requests hang")
 
     @classmethod
-    def from_url(cls, url: str, *, prefix: str = "{auth0-cte}", timeout: float = 1.0, pool_size: int = 100) -> Self:
+    def from_url(
+        cls,
+        url: str,
+        *,
+        prefix: str = "{auth0-cte}",
+        timeout: float = 1.0,
+        pool_size: int = 100,
+        script: bool = False,
+    ) -> Self:
         """Make the store of a URL, with a client that gives up after ``timeout`` seconds.
 
         Args:
             url: ``redis://host:port/db``, as redis-py takes it.
             prefix: What all keys begin with.
+            script: Whether calls without ``store_options`` share one session.
             timeout: For connecting, and for each answer, in seconds.
             pool_size: Connections at most; threads beyond wait for a free one, ten times ``timeout`` at most.
         """
-        return cls(client_from_url(url, timeout=timeout, pool_size=pool_size), prefix=prefix)
+        return cls(client_from_url(url, timeout=timeout, pool_size=pool_size), prefix=prefix, script=script)
 
     def check(self) -> None:
         """Ask Redis whether it is there."""
-        with _translated():
+        with translated():
             self._client.ping()
 
     def create(self, session_id: str, data: str, owner: Owner, ttl: float) -> str:
@@ -131,14 +145,14 @@ class RedisStateStore:
         name = file_name(session_id)
         keys = [self._record(name), self._index("sid", owner.issuer, owner.sid)]
         keys.append(self._index("sub", owner.issuer, owner.sub))
-        self._run("create", keys, data, _milliseconds(ttl), name)
+        self._run("create", keys, data, milliseconds(ttl), name, owner.since)
         return session_id
 
     def get(self, cookie: str) -> Record | None:
         """Return a record that has not expired."""
-        with _translated():
+        with translated():
             data, version = self._client.hmget(self._record(file_name(cookie)), "data", "version")
-        return None if data is None else Record(_text(data), int(version))
+        return None if data is None else Record(text(data), int(version))
 
     def replace(self, cookie: str, data: str, version: int) -> str | None:
         """Replace a record of that version."""
@@ -148,33 +162,24 @@ class RedisStateStore:
     def touch(self, cookie: str, ttl: float) -> None:
         """Move the end of a record, and of its places in the indices."""
         name = file_name(cookie)
-        self._run("touch", [self._record(name)], _milliseconds(ttl), name)
+        self._run("touch", [self._record(name)], milliseconds(ttl), name)
 
     def delete(self, cookie: str) -> None:
         """Forget a record, and its places in the indices."""
         name = file_name(cookie)
         self._run("delete", [self._record(name)], name)
 
-    def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None) -> int:
+    def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> int:
         """Forget an issuer's sessions by ``sid``, or by ``sub``."""
         index = self._index("sub", issuer, sub or "") if sid is None else self._index("sid", issuer, sid)
-        return int(self._run("delete_by_owner", [index], self._record("")))
+        return int(self._run("delete_by_owner", [index], self._record(""), "" if until is None else until))
 
-    @contextmanager
-    def lock(self, cookie: str, timeout: float) -> Iterator[None]:
+    def lock(self, cookie: str, timeout: float) -> AbstractContextManager[None]:
         """Keep other processes out, by a key that expires should this one die."""
-        key, token = f"{self._prefix}:lock:{file_name(cookie)}", secrets.token_hex(16)
-        wait_for_lock(lambda: self._try_lock(key, token, max(LOCK_SECONDS, 2 * timeout)), timeout)
-        try:
-            yield
-        finally:
-            self._run("release", [key], token)
-
-    def _try_lock(self, key: str, token: str, seconds: float) -> bool:
-        return bool(self._run("acquire", [key], token, _milliseconds(seconds)))
+        return self._locks.hold(file_name(cookie), timeout)
 
     def _run(self, script: str, keys: list[str], *arguments: Any) -> Any:
-        with _translated():
+        with translated():
             return self._scripts[script](keys=keys, args=arguments)
 
     def _record(self, name: str) -> str:
@@ -183,42 +188,3 @@ class RedisStateStore:
     def _index(self, kind: str, issuer: str, value: str) -> str:
         # Hashed: names of users have no place in a key.
         return f"{self._prefix}:{kind}:{file_name(f'{issuer} {value}')}"
-
-
-def client_from_url(url: str, *, timeout: float, pool_size: int) -> redis.Redis:
-    """Make a client of redis-py that gives up after ``timeout`` seconds; ten times that for a connection to be free."""
-    import redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    # One retry replaces a connection that Redis has closed; more would keep users waiting while it is down.
-    # A pool that waits for a free connection: redis-py's default refuses from the hundred-and-first thread on.
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=pool_size,
-        timeout=10 * timeout,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-    )
-    return redis.Redis.from_pool(pool)
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, int(seconds * 1000))
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("ascii") if isinstance(value, bytes) else value
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    from redis.exceptions import RedisError
-
-    try:
-        yield
-    except RedisError as error:
-        raise SessionError(
-            f"the session store (Redis) cannot be used: {type(error).__name__}", code="STORE_UNAVAILABLE"
-        ) from error.with_traceback(None)
