@@ -18,6 +18,15 @@ from __future__ import annotations
 from auth0_cte.django.clients import get_async_client, get_client
 from auth0_cte.django.decorators import requires_session
 from auth0_cte.django.request import RequestAuth0, auth0_of
+from auth0_cte.django.rotations import DjangoCacheRotations
 from auth0_cte.django.store import DjangoCacheStateStore
 
-__all__ = ["DjangoCacheStateStore", "RequestAuth0", "auth0_of", "get_async_client", "get_client", "requires_session"]
+__all__ = [
+    "DjangoCacheRotations",
+    "DjangoCacheStateStore",
+    "RequestAuth0",
+    "auth0_of",
+    "get_async_client",
+    "get_client",
+    "requires_session",
+]
