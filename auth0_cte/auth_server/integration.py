@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from attrs import frozen
@@ -77,7 +77,7 @@ def login_location(login_url: str, here: str, field: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*query, (field, back)], safe="/")))
 
 
-def is_admitted(session: Session | None, max_age: float | None, clock: Callable[[], float]) -> bool:
+def is_admitted(session: Session | None, max_age: float | None, clock: Callable[[], float]) -> TypeGuard[Session]:
     """Tell whether there is a session, of a user who authenticated within the last ``max_age`` seconds.
 
     Args:

@@ -74,6 +74,19 @@ class Auth0Backend(ModelBackend):
         self.configure_user(user, claims)
         return user
 
+    def admits(self, auth0_session: Session) -> bool:
+        """Tell whether the user of a session may still log in, without creating or changing anybody.
+
+        Args:
+            auth0_session: The session.
+        """
+        if auth0_session.domain is None:
+            return False
+        user = self._find(self.user_key(issuer_url(auth0_session.domain), auth0_session.user["sub"]))
+        if user is None:
+            return self._creates()
+        return self.is_own(user) and bool(self.user_can_authenticate(user))
+
     async def aauthenticate(
         self, request: HttpRequest | None, auth0_session: Session | None = None
     ) -> AbstractBaseUser | None:
@@ -123,13 +136,21 @@ class Auth0Backend(ModelBackend):
         if changed:
             user.save(update_fields=list(changed))
 
+    def _creates(self) -> bool:
+        return creates_users() if self.create_users is None else self.create_users
+
+    def _find(self, key: str) -> AbstractBaseUser | None:
+        model = get_user_model()
+        users = model._default_manager.filter(**{self.key_field or model.USERNAME_FIELD: key})  # noqa: SLF001 - documented
+        found: AbstractBaseUser | None = users.first()
+        return found
+
     def _find_or_create(self, key: str) -> AbstractBaseUser | None:
+        if not self._creates():
+            return self._find(key)
         model = get_user_model()
         field = self.key_field or model.USERNAME_FIELD
-        found: AbstractBaseUser | None
-        if not (creates_users() if self.create_users is None else self.create_users):
-            found = model._default_manager.filter(**{field: key}).first()  # noqa: SLF001 - Django's documented name
-            return found
+        found: AbstractBaseUser
         new = {model.USERNAME_FIELD: key, "password": make_password(None)}
         new.pop(field, None)
         found, _ = model._default_manager.get_or_create(**{field: key}, defaults=new)  # noqa: SLF001

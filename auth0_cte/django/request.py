@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, ExitStack
+import logging
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.asyncio import async_unsafe
 
 from auth0_cte.django import users
 from auth0_cte.django.clients import get_async_client, get_client
-from auth0_cte.error import ConfigurationError
+from auth0_cte.error import ConfigurationError, SessionError
 from auth0_cte.session.web_carrier import StagedCarrier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from django.http import HttpRequest, HttpResponseBase
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RequestAuth0", "auth0_of"]
 
+
+logger: Final = logging.getLogger("auth0_cte")
 
 _refuse_in_event_loop: Final[Any] = async_unsafe(
     "this would block the event loop: in async code await the method of request.auth0 that begins with a, such as "
@@ -100,16 +103,18 @@ class RequestAuth0:
         session = await self.aget_session()
         return None if session is None else session.user
 
-    def get_access_token(self, audience: str | None = None, scope: str | None = None) -> str:
+    def get_access_token(self, audience: str | None = None, scope: str | None = None, **options: Any) -> str:
         """Return a valid access token of the session, as `ServerClient.get_access_token` does."""
         _refuse_in_event_loop()
         self._found = None  # a refresh changes the session
-        return self.client.get_access_token(self.store_options, audience, scope)
+        found = self.store_options
+        return self.client.get_access_token(store_options=found, audience=audience, scope=scope, **options)
 
-    async def aget_access_token(self, audience: str | None = None, scope: str | None = None) -> str:
+    async def aget_access_token(self, audience: str | None = None, scope: str | None = None, **options: Any) -> str:
         """Return a valid access token of the session, as `ServerClient.get_access_token` does."""
         self._found = None
-        return await self.async_client.get_access_token(self.store_options, audience, scope)
+        found = self.store_options
+        return await self.async_client.get_access_token(store_options=found, audience=audience, scope=scope, **options)
 
     def custom_token_exchange(
         self, options: CustomTokenExchangeOptions | Mapping[str, Any], *, use_cache: bool = True
@@ -160,22 +165,23 @@ class RequestAuth0:
         users.require_middleware(self._request)
         return await self._aadmit(await self.async_client.resume_login(pending_login, self.store_options, **answer))
 
-    def logout(self, return_to: str | None = None) -> str:
+    def logout(self, return_to: str | None = None, **options: Any) -> str:
         """End the session, and what `Auth0Backend` made of it; return the URL to redirect the browser to.
 
         Args:
             return_to: Where Auth0 sends the browser then; an absolute URL that the application allows.
+            **options: Further arguments of `ServerClient.logout`.
         """
         _refuse_in_event_loop()
         user = users.current(self._request)
-        url = self.client.logout(self.store_options, return_to)
+        url = self.client.logout(store_options=self.store_options, return_to=return_to, **options)
         users.log_out(self._request, user)
         return url
 
-    async def alogout(self, return_to: str | None = None) -> str:
+    async def alogout(self, return_to: str | None = None, **options: Any) -> str:
         """End the session, as `logout` does."""
         user = await users.acurrent(self._request)
-        url = await self.async_client.logout(self.store_options, return_to)
+        url = await self.async_client.logout(store_options=self.store_options, return_to=return_to, **options)
         await users.alog_out(self._request, user)
         return url
 
@@ -185,8 +191,9 @@ class RequestAuth0:
         return response
 
     def _remembered(self) -> tuple[Mapping[str, str], Session | None] | None:
-        # Whatever was logged in or out since, by whichever way, has changed the cookies.
-        if self._found is not None and self._found[0] != self._carrier.cookies():
+        # Whatever was logged in or out since, by whichever way, has changed the cookies. A response that has begun may
+        # go on for hours.
+        if self._found is not None and (self._carrier.was_sent or self._found[0] != self._carrier.cookies()):
             self._found = None
         return self._found
 
@@ -209,12 +216,27 @@ class RequestAuth0:
         return result
 
     def _withdraw(self) -> None:
-        self.client.logout(self.store_options)
-        users.log_out(self._request, users.nobody())
+        with ExitStack() as steps:
+            # Each is tried, whatever becomes of the others; without its cookie a record is good for nothing.
+            steps.callback(users.log_out, self._request, users.nobody())
+            steps.callback(self._carrier.withdraw)
+            with _noting_failure():
+                self.client.logout(store_options=self.store_options)
 
     async def _awithdraw(self) -> None:
-        await self.async_client.logout(self.store_options)
-        await users.alog_out(self._request, users.nobody())
+        async with AsyncExitStack() as steps:
+            steps.push_async_callback(users.alog_out, self._request, users.nobody())
+            steps.callback(self._carrier.withdraw)
+            with _noting_failure():
+                await self.async_client.logout(store_options=self.store_options)
+
+
+@contextmanager
+def _noting_failure() -> Iterator[None]:
+    try:
+        yield
+    except SessionError as error:
+        logger.warning("the record of a refused login could not be deleted; nobody has its cookie: %s", error)
 
 
 def auth0_of(request: HttpRequest) -> RequestAuth0:

@@ -1,7 +1,8 @@
 """What ties ``request.user`` to the Auth0 session, in projects that have `Auth0Backend` configured.
 
 Django's own session remembers who logged in, and of which Auth0 session that was. Once that session has ended, by
-whichever way, or another has taken its place, ``request.user`` is nobody.
+whichever way, or another has taken its place, ``request.user`` is nobody. The session of a user who was deactivated at
+Django does not pass `requires_session` any more.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
-from auth0_cte.error import ConfigurationError
+from auth0_cte.django.settings import SettingsError
 from auth0_cte.session.stores.contract import file_name
 
 if TYPE_CHECKING:
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import Session
 
 __all__ = [
+    "aadmits",
     "acurrent",
+    "admits",
     "alog_in",
     "alog_out",
     "backend_paths",
@@ -38,6 +42,11 @@ __all__ = [
 
 SESSION_KEY: Final = "_auth0_cte_session"
 REFUSED: Final = "This user may not log in here."
+_MISORDERED: Final = (
+    "Auth0Backend is configured: SessionMiddleware and AuthenticationMiddleware must come before Auth0CTEMiddleware in "
+    "MIDDLEWARE"
+)
+_FOLLOWED: Final = "_auth0_cte_is_followed"
 
 
 def backend_paths() -> tuple[str, ...]:
@@ -56,9 +65,17 @@ def _auth0_backends(paths: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def follow(request: Any) -> None:
-    """Have ``request.user`` and ``request.auser`` checked when they are first looked at."""
-    if not backend_paths() or not _has_users(request):
+    """Check ``request.user`` and ``request.auser`` when they are first looked at.
+
+    Raises:
+        ConfigurationError: `Auth0Backend` is configured, and Django's middleware has not run: ``request.user`` would
+            outlast the session.
+    """
+    if not backend_paths():
         return
+    if not _has_users(request):
+        raise SettingsError(_MISORDERED)
+    setattr(request, _FOLLOWED, True)
     user, auser = request.user, request.auser
     request.user = SimpleLazyObject(lambda: _checked(request, user))
     request.auser = partial(_achecked, request, auser)
@@ -69,15 +86,33 @@ def _has_users(request: Any) -> bool:
 
 
 def require_middleware(request: Any) -> None:
-    """Refuse a login that Django could not remember, before the subject token is spent.
+    """Refuse a login that Django could not remember, or not forget, before the subject token is spent.
 
     Raises:
-        ConfigurationError: `Auth0Backend` is configured, and Django's middleware is not.
+        ConfigurationError: `Auth0Backend` is configured, and the middleware has not seen this request.
     """
-    if backend_paths() and not _has_users(request):
-        raise ConfigurationError(
-            "Auth0Backend needs SessionMiddleware and AuthenticationMiddleware of Django before Auth0CTEMiddleware"
-        )
+    if backend_paths() and not getattr(request, _FOLLOWED, False):
+        raise SettingsError(_MISORDERED)
+
+
+def admits(request: Any, session: Session) -> bool:
+    """Tell whether the session's user may go on: not when `Auth0Backend` is configured and would refuse a login now.
+
+    Args:
+        request: The request.
+        session: Its session.
+    """
+    if not backend_paths():
+        return True
+    if _is_ours(request.session) and _is_same(request.session.get(SESSION_KEY), session):
+        return bool(request.user.is_authenticated)
+    # Django's session remembers somebody else, or has ended sooner.
+    return any(import_string(path)().admits(session) for path in backend_paths())
+
+
+async def aadmits(request: Any, session: Session) -> bool:
+    """Tell whether the session's user may go on, as `admits` does."""
+    return not backend_paths() or await sync_to_async(admits)(request, session)
 
 
 def _is_same(marked: object, session: Session | None) -> bool:

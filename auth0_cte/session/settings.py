@@ -91,9 +91,9 @@ class CookieSettings:
         if not self._warned:
             self._warned.append("plain http")
             logger.warning(
-                "a Secure session cookie was set over plain http, where it does not come back. In tests use https: "
-                'TestClient(app, base_url="https://testserver"). In production the proxy that ends TLS must send '
-                "X-Forwarded-Proto, or another forwarding header"
+                "a Secure session cookie was set over plain http: browsers and Starlette's TestClient do not send it "
+                'back. In tests use TestClient(app, base_url="https://testserver"). In production the proxy that ends '
+                "TLS must send X-Forwarded-Proto, or another forwarding header"
             )
 
 

@@ -180,6 +180,11 @@ class StagedCarrier(WebCarrier):
         self._stage(name, value if max_age > 0 else None)
         self._pending[name] = (value, max_age, settings)
 
+    def withdraw(self) -> None:
+        """Delete what was noted to be set, so that the browser is left without a session."""
+        for name, (_, _, settings) in tuple(self._pending.items()):
+            self.set_cookie(name, "", 0, settings)
+
     def check(self, settings: CookieSettings) -> None:
         """Do nothing: the integration checked its framework when it was set up."""
 

@@ -12,7 +12,18 @@ from asgiref.sync import async_to_sync
 from auth0_cte import ConfigurationError, MemoryStateStore
 from auth0_cte.django import get_client
 from auth0_cte.testing import LocalTenant
-from tests.django_project import BACKEND, MODEL_BACKEND, OURS, SECRET, database, make_tenant, options, project
+from tests.django_project import (
+    AUTHENTICATION,
+    BACKEND,
+    MODEL_BACKEND,
+    OURS,
+    SECRET,
+    SESSIONS,
+    database,
+    make_tenant,
+    options,
+    project,
+)
 from tests.integrations.test_django import Browser
 
 
@@ -131,9 +142,75 @@ def test_inactive_users_are_refused(a: str, browser: Browser, tenant: LocalTenan
     browser.post("/login/ada")
     users().update(is_active=False)
     assert who(browser, a) is None
+    assert 401 == browser.get(f"/{a}me").status_code
     assert 403 == browser.post(f"/{a}login/ada").status_code
     assert 401 == browser.get("/me").status_code
     assert who(browser, a) is None
+
+
+@pytest.mark.parametrize("a", ["", "a"])
+def test_a_session_that_django_forgot_is_its_users(a: str, browser: Browser) -> None:
+    """Without Django's own session the user passes requires_session, unless deactivated or given a password."""
+    browser.post("/login/ada")
+    del browser.client.cookies["sessionid"]
+    assert 200 == browser.get(f"/{a}me").status_code
+    users().update(is_active=False)
+    assert 401 == browser.get(f"/{a}me").status_code
+    users().update(is_active=True)
+    user = users().get()
+    user.set_password("somebody else's now")
+    user.save()
+    assert 401 == browser.get(f"/{a}me").status_code
+
+
+def test_a_deleted_user_passes_where_users_are_created(tenant: LocalTenant, store: MemoryStateStore) -> None:
+    """A session without an account passes while a login would create one, and not where strangers are refused."""
+    browser = Browser("wsgi")
+    browser.post("/login/ada")
+    del browser.client.cookies["sessionid"]
+    users().all().delete()
+    assert 200 == browser.get("/me").status_code
+    with project(tenant, backends=(BACKEND,), state_store=store, create_users=False):
+        assert 401 == browser.get("/me").status_code
+
+
+@pytest.mark.parametrize("a", ["", "a"])
+def test_a_refused_login_leaves_no_cookie_while_the_store_fails(
+    a: str, browser: Browser, tenant: LocalTenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A user whom Django refuses is not logged in, even if the new session cannot be deleted."""
+    from auth0_cte import SessionError
+
+    class Failing(MemoryStateStore):
+        def delete(self, cookie: str) -> None:
+            raise SessionError("down", code="STORE_UNAVAILABLE")
+
+    with project(tenant, backends=(BACKEND,), state_store=Failing(), create_users=False):
+        assert 403 == browser.post(f"/{a}login/ada").status_code
+        assert {} == browser.cookies
+        assert 401 == browser.get(f"/{a}me").status_code
+
+
+@pytest.mark.parametrize("a", ["", "a"])
+def test_a_logout_that_fails_leaves_both_sessions(a: str, browser: Browser, tenant: LocalTenant) -> None:
+    """When the store is down the user is still logged in, at Auth0's session and at Django alike."""
+    from auth0_cte import SessionError
+
+    class Failing(MemoryStateStore):
+        is_down = False
+
+        def delete(self, cookie: str) -> None:
+            if self.is_down:
+                raise SessionError("down", code="STORE_UNAVAILABLE")
+            super().delete(cookie)
+
+    failing = Failing()
+    with project(tenant, backends=(BACKEND,), state_store=failing):
+        browser.post(f"/{a}login/ada")
+        failing.is_down = True
+        assert 500 == browser.post(f"/{a}logout").status_code
+        assert 200 == browser.get(f"/{a}me").status_code
+        assert who(browser, a) is not None
 
 
 @pytest.mark.parametrize("a", ["", "a"])
@@ -231,13 +308,41 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(name)
 
 
-def test_a_missing_middleware_costs_no_token(tenant: LocalTenant) -> None:
-    """Where Django could not remember the user, the login is refused before the exchange."""
+@pytest.mark.parametrize("middleware", [[OURS], [OURS, SESSIONS, AUTHENTICATION], [SESSIONS, OURS, AUTHENTICATION]])
+def test_a_misordered_middleware_is_refused_when_used(middleware: list[str], tenant: LocalTenant) -> None:
+    """Where Django could not remember the user, or not forget, no login costs a token, and nobody is request.user."""
+    from django.core.exceptions import ImproperlyConfigured
     from django.test import Client, override_settings
 
-    with override_settings(MIDDLEWARE=[OURS]):
-        with pytest.raises(ConfigurationError, match="AuthenticationMiddleware"):
+    browser = Browser("wsgi")
+    browser.post("/login/ada")
+    spent = len(tenant.token_requests)
+    with override_settings(MIDDLEWARE=middleware):
+        same = Browser("wsgi")  # has not loaded the middleware yet
+        same.client.cookies = browser.client.cookies
+        assert 500 == same.post("/login/eve").status_code
+        for path in ("/who", "/me", "/plain"):
+            assert 500 == same.get(path).status_code
+        with pytest.raises(ImproperlyConfigured, match="AuthenticationMiddleware must come before"):
             Client().post("/login/ada")
+    assert spent == len(tenant.token_requests)
+
+
+def test_a_request_that_passed_no_middleware_costs_no_token(tenant: LocalTenant) -> None:
+    """A login by hand, in a request that the middleware has not seen, is refused; so is one that is resumed."""
+    from django.test import RequestFactory
+
+    from auth0_cte.django import RequestAuth0
+
+    auth0 = RequestAuth0(RequestFactory().post("/"))
+    with pytest.raises(ConfigurationError, match="must come before Auth0CTEMiddleware"):
+        auth0.login(options("ada"))
+    with pytest.raises(ConfigurationError, match="must come before Auth0CTEMiddleware"):
+        auth0.resume_login("x", otp="1")
+    with pytest.raises(ConfigurationError, match="must come before Auth0CTEMiddleware"):
+        async_to_sync(auth0.alogin)(options("ada"))
+    with pytest.raises(ConfigurationError, match="must come before Auth0CTEMiddleware"):
+        async_to_sync(auth0.aresume_login)("x", otp="1")
     assert [] == tenant.token_requests
 
 
