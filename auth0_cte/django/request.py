@@ -14,7 +14,7 @@ from auth0_cte.error import ConfigurationError, SessionError
 from auth0_cte.session.web_carrier import StagedCarrier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from django.http import HttpRequest, HttpResponseBase
 
@@ -31,6 +31,9 @@ __all__ = ["RequestAuth0", "auth0_of"]
 
 
 logger: Final = logging.getLogger("auth0_cte")
+
+USER_REFUSED: Final = "USER_REFUSED"
+"""The code by which the client tells that `users.Admission` refused."""
 
 _refuse_in_event_loop: Final[Any] = async_unsafe(
     "this would block the event loop: in async code await the method of request.auth0 that begins with a, such as "
@@ -51,6 +54,7 @@ class RequestAuth0:
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
         self._carrier = StagedCarrier.of(request)
+        self._carrier.admit = users.Admission(users.is_welcome)  # for logins by the client itself
         self._found: tuple[Mapping[str, str], Session | None] | None = None
 
     @property
@@ -137,33 +141,28 @@ class RequestAuth0:
             PermissionDenied: `Auth0Backend` is configured, and refused the user; nobody is logged in.
             ConfigurationError: `Auth0Backend` is configured without Django's middleware for sessions.
         """
-        _refuse_in_event_loop()
-        users.require_middleware(self._request)
-        return self._admit(self.client.login_with_custom_token_exchange(options, self.store_options))
+        return self._admit(lambda: self.client.login_with_custom_token_exchange(options, self.store_options))
 
     async def alogin(
         self, options: CustomTokenExchangeOptions | Mapping[str, Any]
     ) -> LoginWithCustomTokenExchangeResult:
         """Log the user in, as `login` does."""
-        users.require_middleware(self._request)
-        result = await self.async_client.login_with_custom_token_exchange(options, self.store_options)
-        return await self._aadmit(result)
+        return await self._aadmit(
+            lambda: self.async_client.login_with_custom_token_exchange(options, self.store_options)
+        )
 
     def resume_login(self, pending_login: str, **answer: Any) -> LoginWithCustomTokenExchangeResult:
-        """Finish a login that wanted a second factor, as `ServerClient.resume_login` does.
+        """Finish a login that required a second factor, as `ServerClient.resume_login` does.
 
         Args:
             pending_login: From the `MfaRequiredError`.
             **answer: ``otp``, ``oob_code`` and ``binding_code``, or ``recovery_code``.
         """
-        _refuse_in_event_loop()
-        users.require_middleware(self._request)
-        return self._admit(self.client.resume_login(pending_login, self.store_options, **answer))
+        return self._admit(lambda: self.client.resume_login(pending_login, self.store_options, **answer))
 
     async def aresume_login(self, pending_login: str, **answer: Any) -> LoginWithCustomTokenExchangeResult:
-        """Finish a login that wanted a second factor, as `resume_login` does."""
-        users.require_middleware(self._request)
-        return await self._aadmit(await self.async_client.resume_login(pending_login, self.store_options, **answer))
+        """Finish a login that required a second factor, as `resume_login` does."""
+        return await self._aadmit(lambda: self.async_client.resume_login(pending_login, self.store_options, **answer))
 
     def logout(self, return_to: str | None = None, **options: Any) -> str:
         """End the session, and what `Auth0Backend` made of it; return the URL to redirect the browser to.
@@ -201,19 +200,54 @@ class RequestAuth0:
         self._found = dict(self._carrier.cookies()), session
         return self._found
 
-    def _admit(self, result: LoginWithCustomTokenExchangeResult) -> LoginWithCustomTokenExchangeResult:
-        with ExitStack() as undo:
-            undo.callback(self._withdraw)
-            users.log_in(self._request, result.session)
-            undo.pop_all()
-        return result
+    def _admit(self, log_in: Callable[[], LoginWithCustomTokenExchangeResult]) -> LoginWithCustomTokenExchangeResult:
+        """Log in at the client, if Django takes the user, and then at Django; if either fails, at none."""
+        _refuse_in_event_loop()
+        users.require_middleware(self._request)
+        admission = users.admission(self._request)
+        try:
+            with self._asking(admission):
+                result = log_in()
+        except SessionError as error:
+            if error.code != USER_REFUSED:
+                raise
+        else:
+            with ExitStack() as undo:
+                undo.callback(self._withdraw)
+                users.log_in(self._request, admission.user, result.session)
+                undo.pop_all()
+            return result
+        self._withdraw()
+        raise admission.error
 
-    async def _aadmit(self, result: LoginWithCustomTokenExchangeResult) -> LoginWithCustomTokenExchangeResult:
-        async with AsyncExitStack() as undo:
-            undo.push_async_callback(self._awithdraw)
-            await users.alog_in(self._request, result.session)
-            undo.pop_all()
-        return result
+    async def _aadmit(
+        self, log_in: Callable[[], Awaitable[LoginWithCustomTokenExchangeResult]]
+    ) -> LoginWithCustomTokenExchangeResult:
+        """Log in at the client and at Django, as `_admit` does."""
+        users.require_middleware(self._request)
+        admission = users.async_admission(self._request)
+        try:
+            with self._asking(admission):
+                result = await log_in()
+        except SessionError as error:
+            if error.code != USER_REFUSED:
+                raise
+        else:
+            async with AsyncExitStack() as undo:
+                undo.push_async_callback(self._awithdraw)
+                await users.alog_in(self._request, admission.user, result.session)
+                undo.pop_all()
+            return result
+        await self._awithdraw()
+        raise admission.error
+
+    @contextmanager
+    def _asking(self, admission: users.Admission) -> Iterator[None]:
+        usual, self._carrier.admit = self._carrier.admit, admission
+        try:
+            yield
+        finally:
+            self._carrier.admit = usual
 
     def _withdraw(self) -> None:
         with ExitStack() as steps:

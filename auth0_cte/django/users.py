@@ -7,9 +7,12 @@ Django does not pass `requires_session` any more.
 
 from __future__ import annotations
 
+import logging
+from contextlib import ExitStack
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+from anyio import from_thread
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.conf import settings
@@ -26,19 +29,25 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import Session
 
 __all__ = [
+    "Admission",
     "aadmits",
     "acurrent",
+    "admission",
     "admits",
     "alog_in",
     "alog_out",
+    "async_admission",
     "backend_paths",
     "current",
     "follow",
+    "is_welcome",
     "log_in",
     "log_out",
     "nobody",
     "require_middleware",
 ]
+
+logger: Final = logging.getLogger("auth0_cte")
 
 SESSION_KEY: Final = "_auth0_cte_session"
 REFUSED: Final = "This user may not log in here."
@@ -107,7 +116,12 @@ def admits(request: Any, session: Session) -> bool:
     if _is_ours(request.session) and _is_same(request.session.get(SESSION_KEY), session):
         return bool(request.user.is_authenticated)
     # Django's session remembers somebody else, or has ended sooner.
-    return any(import_string(path)().admits(session) for path in backend_paths())
+    return is_welcome(session)
+
+
+def is_welcome(session: Session) -> bool:
+    """Tell whether `Auth0Backend`, if it is configured, lets the user of a session log in."""
+    return not backend_paths() or any(import_string(path)().admits(session) for path in backend_paths())
 
 
 async def aadmits(request: Any, session: Session) -> bool:
@@ -176,33 +190,89 @@ def nobody() -> Any:
     return AnonymousUser()
 
 
-def log_in(request: Any, session: Session) -> None:
-    """Log the session's user in at Django, too, if `Auth0Backend` is configured.
+class Admission:
+    """Asks Django whether the user of a session that is about to begin may log in. Without `Auth0Backend` all may.
 
-    Raises:
-        PermissionDenied: No backend of ours takes the user.
+    It is called in the midst of the client's work, where tokens are in the variables of the frames. So what Django
+    raises does not pass through them: it is kept, for `error` to be raised when the client has returned.
+
+    Args:
+        find: Returns a session's user at Django, or what else is true for users who may log in.
     """
-    if not backend_paths():
-        return
+
+    def __init__(self, find: Callable[[Session], Any]) -> None:
+        self._find = find
+        self._failure: BaseException | None = None
+        self.user: Any = None
+
+    @property
+    def error(self) -> BaseException:
+        """What Django raised; `PermissionDenied` when it knows no such user, or does not let the user in."""
+        return self._failure or PermissionDenied(REFUSED)
+
+    def __call__(self, session: Session) -> bool:
+        """Tell whether the user may log in."""
+        if not backend_paths():
+            return True
+        with ExitStack() as stack:
+            stack.push(self._keep)
+            self.user = self._find(session)
+        return bool(self.user)
+
+    def _keep(self, _kind: object, failure: BaseException | None, _trace: object) -> bool:
+        self._failure = failure
+        if failure is not None:
+            logger.warning("a user who was to log in could not be looked up: %s", type(failure).__name__)
+        return isinstance(failure, Exception)
+
+
+def admission(request: Any) -> Admission:
+    """Return what finds or creates the user of a login, as `Auth0Backend` does."""
+    return Admission(partial(_authenticate, request))
+
+
+def async_admission(request: Any) -> Admission:
+    """Return what `admission` does, for logins that work in a thread for an event loop."""
+    return Admission(partial(from_thread.run, partial(_aauthenticate, request)))
+
+
+def _authenticate(request: Any, session: Session) -> Any:
     from django.contrib import auth
 
     user = auth.authenticate(request, auth0_session=session)
-    if user is None or user.backend not in backend_paths():
-        raise PermissionDenied(REFUSED)
+    return user if user is not None and user.backend in backend_paths() else None
+
+
+async def _aauthenticate(request: Any, session: Session) -> Any:
+    from django.contrib import auth
+
+    user = await auth.aauthenticate(request, auth0_session=session)
+    return user if user is not None and user.backend in backend_paths() else None
+
+
+def log_in(request: Any, user: Any, session: Session) -> None:
+    """Log the session's user in at Django, too.
+
+    Args:
+        request: The request.
+        user: Whom the `Admission` found; nothing is done for None.
+        session: The session that began.
+    """
+    if user is None:
+        return
+    from django.contrib import auth
+
     auth.login(request, user)
     request.session[SESSION_KEY] = _mark(session)
     _show(request, user)
 
 
-async def alog_in(request: Any, session: Session) -> None:
+async def alog_in(request: Any, user: Any, session: Session) -> None:
     """Log the session's user in at Django, too, as `log_in` does."""
-    if not backend_paths():
+    if user is None:
         return
     from django.contrib import auth
 
-    user = await auth.aauthenticate(request, auth0_session=session)
-    if user is None or user.backend not in backend_paths():
-        raise PermissionDenied(REFUSED)
     await auth.alogin(request, user)
     await request.session.aset(SESSION_KEY, _mark(session))
     _show(request, user)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from attrs import define, field
 
 from auth0_cte.error import ConfigurationError, SessionError
-from auth0_cte.session.web_carrier import WebCarrier, is_request, kind_of, staged_carrier
+from auth0_cte.session.web_carrier import StagedCarrier, WebCarrier, is_request, kind_of, staged_carrier
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
+    from auth0_cte.auth_types import Session
     from auth0_cte.session.settings import CookieSettings
 
-__all__ = ["Carrier", "DictCarrier", "carrier_of", "require_writable"]
+__all__ = ["Carrier", "DictCarrier", "carrier_of", "require_admitted", "require_writable"]
 
 
 class Carrier(Protocol):
@@ -82,6 +83,20 @@ def require_writable(carrier: Carrier, settings: CookieSettings) -> None:
         carrier.check(settings)
     # Asked now, because Django refuses requests for unknown hosts here: before a token is spent, not after.
     _ = carrier.is_secure
+
+
+def require_admitted(carrier: Carrier, session: Session) -> None:
+    """Ask the integration whether a user may have a session, before there is a record or a cookie of it.
+
+    Raises:
+        SessionError: The application refuses the user.
+    """
+    if isinstance(carrier, StagedCarrier) and carrier.admit is not None and not carrier.admit(session):
+        raise SessionError(
+            "the application refuses this user",
+            code="USER_REFUSED",
+            _hint="The subject token is spent, and no session was begun. See the user's account in the application.",
+        )
 
 
 def carrier_of(store_options: Mapping[str, Any] | None) -> Carrier | None:

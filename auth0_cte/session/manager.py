@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from auth0_cte.error import SessionError
 from auth0_cte.foundation.concurrency import TTLCache
 from auth0_cte.jose import JoseError, Sealer
-from auth0_cte.session.carrier import Carrier, DictCarrier, carrier_of, require_writable
+from auth0_cte.session.carrier import Carrier, DictCarrier, carrier_of, require_admitted, require_writable
 from auth0_cte.session.serialization import from_state_data, to_state_data
 from auth0_cte.session.stores.contract import Owner, file_name
 from auth0_cte.session.web_carrier import StagedCarrier, WebCarrier
@@ -109,8 +109,9 @@ class SessionManager:
         """Write a new session under a new id; whatever session there was is gone.
 
         Raises:
-            SessionError: It is too large for cookies, or the store cannot be reached.
+            SessionError: It is too large for cookies, the application refuses the user, or the store cannot be reached.
         """
+        require_admitted(carrier, session)
         before = self._read_cookies(carrier)
         session_id = secrets.token_urlsafe(32)
         sealed = self._seal(session, session_id)

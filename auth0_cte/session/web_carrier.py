@@ -14,6 +14,7 @@ from auth0_cte.oauth.domain import resolver_context
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
+    from auth0_cte.auth_types import Session
     from auth0_cte.session.settings import CookieSettings
 
 __all__ = ["SCOPE_STATE", "StagedCarrier", "WebCarrier", "check_partitioned", "is_request", "kind_of", "staged_carrier"]
@@ -131,11 +132,13 @@ class StagedCarrier(WebCarrier):
 
     Attributes:
         was_sent: Whether the response has begun: nothing can be set any more.
+        admit: Asked before a session begins whether its user may have one; None for everybody.
     """
 
     def __init__(self, request: Any) -> None:
         super().__init__(request)
         self.was_sent = False
+        self.admit: Callable[[Session], bool] | None = None
         self._was_read = False
         self._pending: dict[str, tuple[str, int, CookieSettings]] = {}
         self._loaded: tuple[Hashable, Any] | None = None

@@ -94,6 +94,7 @@ def test_the_login_page_finds_back(login_url: str, expected: str) -> None:
         (SessionError("x", code="SESSION_EXPIRED"), 401),
         (SessionError("x", code="SESSION_TOO_LARGE"), 413),
         (SessionError("x", code="DOMAIN_MISMATCH"), 403),
+        (SessionError("x", code="USER_REFUSED"), 403),
     ],
 )
 def test_a_failure_has_a_status(error: Auth0CTEError, status: int, caplog: pytest.LogCaptureFixture) -> None:

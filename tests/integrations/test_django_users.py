@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from traceback import TracebackException
 from typing import Any
 
 import pytest
@@ -185,10 +186,52 @@ def test_a_refused_login_leaves_no_cookie_while_the_store_fails(
         def delete(self, cookie: str) -> None:
             raise SessionError("down", code="STORE_UNAVAILABLE")
 
-    with project(tenant, backends=(BACKEND,), state_store=Failing(), create_users=False):
+    failing = Failing()
+    with project(tenant, backends=(BACKEND,), state_store=failing, create_users=False):
         assert 403 == browser.post(f"/{a}login/ada").status_code
-        assert {} == browser.cookies
+        assert ({}, 0) == (browser.cookies, len(failing))
         assert 401 == browser.get(f"/{a}me").status_code
+
+
+@pytest.mark.parametrize("a", ["", "a"])
+def test_a_login_that_django_cannot_remember_leaves_nothing(a: str, browser: Browser, store: MemoryStateStore) -> None:
+    """When Django's own login fails after the session began, neither record nor cookie is left."""
+    from django.contrib.auth.signals import user_logged_in
+
+    def fail(**_: Any) -> None:
+        raise RuntimeError("the database is down")
+
+    user_logged_in.connect(fail)
+    try:
+        assert 500 == browser.post(f"/{a}login/ada").status_code
+    finally:
+        user_logged_in.disconnect(fail)
+    assert ({"csrftoken"}, 0) == (set(browser.cookies), len(store))
+    assert who(browser, a) is None
+
+
+@pytest.mark.parametrize("a", ["", "a"])
+def test_what_a_backend_raises_reaches_the_view_without_tokens(a: str, tenant: LocalTenant) -> None:
+    """The backend's own exception is raised, and no frame between it and the view holds what was exchanged."""
+    browser = Browser("wsgi" if a == "" else "asgi")
+    browser.client.raise_request_exception = True
+    with project(
+        tenant, backends=("tests.integrations.test_django_users.FailingBackend",), state_store=MemoryStateStore()
+    ):
+        with pytest.raises(ZeroDivisionError) as caught:
+            browser.post(f"/{a}login/ada")
+    told = TracebackException(type(caught.value), caught.value, caught.tb, capture_locals=True)
+    shown = "".join(told.format())
+    assert "eyJ" not in shown
+
+
+def test_a_login_by_the_client_itself_asks_django(browser: Browser) -> None:
+    """A view that uses the client with the request alone lets no deactivated user in either."""
+    browser.post("/login/ada")
+    users().update(is_active=False)
+    browser.client.cookies.clear()
+    assert 500 == browser.post("/login_by_client").status_code
+    assert {} == browser.cookies
 
 
 @pytest.mark.parametrize("a", ["", "a"])
@@ -289,6 +332,16 @@ def test_the_mapping_can_be_changed(tenant: LocalTenant, browser: Browser) -> No
     assert users().get().is_staff
 
 
+def make_failing_backend() -> Any:
+    from auth0_cte.django.backends import Auth0Backend
+
+    class FailingBackend(Auth0Backend):
+        def authenticate(self, request: Any, auth0_session: Any = None) -> Any:
+            return 1 / 0
+
+    return FailingBackend
+
+
 def make_staff_backend() -> Any:
     from auth0_cte.django.backends import Auth0Backend
 
@@ -302,10 +355,10 @@ def make_staff_backend() -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "StaffBackend":
-        globals()[name] = make_staff_backend()
-        return globals()[name]
-    raise AttributeError(name)
+    makers = {"StaffBackend": make_staff_backend, "FailingBackend": make_failing_backend}
+    if name not in makers:
+        raise AttributeError(name)
+    return globals().setdefault(name, makers[name]())
 
 
 @pytest.mark.parametrize("middleware", [[OURS], [OURS, SESSIONS, AUTHENTICATION], [SESSIONS, OURS, AUTHENTICATION]])
