@@ -11,6 +11,7 @@ from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.exchange.cache import is_shareable
 from auth0_cte.foundation.concurrency import reset_in_child
 from auth0_cte.foundation.shared_calls import SharedCalls
+from auth0_cte.oauth.error_response import unusable_reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,15 +143,13 @@ class CurrentToken:
     def _check(self, response: TokenExchangeResponse) -> None:
         fault = None
         if (response.token_type or "").lower() not in SCHEMES or not is_shareable(response):
-            fault = "it is no access token to call an API with"
+            fault = "it is not an access token to call an API with"
         elif not _SENDABLE(response.access_token):
             fault = "it cannot be sent in a header"
         elif response.claims is not None and self._user not in (None, response.claims["sub"]):
             fault = "it is another user's than before; an ExchangeAuth is for one user"
         if fault is not None:
-            raise CustomTokenExchangeError(
-                f"the token cannot be used: {fault}", code=Code.INVALID_RESPONSE, may_have_reached_server=True
-            )
+            raise unusable_reply(fault)
         if response.claims is not None:
             self._user = response.claims["sub"]
 

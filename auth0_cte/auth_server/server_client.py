@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from auth0_cte.auth_server import settings as check
@@ -20,7 +21,6 @@ from auth0_cte.foundation.concurrency import once
 from auth0_cte.foundation.validation import check_positive, check_secrets
 from auth0_cte.oauth.authorization_server import AuthorizationServer
 from auth0_cte.oauth.discovery import Discovery
-from auth0_cte.oauth.observer import Observer
 from auth0_cte.oauth.retry import RetryPolicy
 from auth0_cte.oauth.token_endpoint import TokenEndpoint
 from auth0_cte.token_types import ACCESS_TOKEN
@@ -48,9 +48,11 @@ if TYPE_CHECKING:
     from auth0_cte.mfa.pending_login import PendingLogins
     from auth0_cte.oauth.client_auth.base import ClientAuth
     from auth0_cte.oauth.client_auth.private_key_jwt import AssertionKey
-    from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
+    from auth0_cte.oauth.dpop import DPoPKey
+    from auth0_cte.oauth.event_reporter import EventReporter
     from auth0_cte.oauth.events import EventHook
     from auth0_cte.oauth.rate_limit.limiter import RateLimit
+    from auth0_cte.oauth.token_endpoint import Interceptor, TokenRequest
     from auth0_cte.session.sessions import Sessions
     from auth0_cte.session.settings import SessionSettings
     from auth0_cte.session.stores.contract import StateStore
@@ -173,10 +175,10 @@ class ServerClient:
             clock=clock,
         )
         load_certificate = check.check_certificate(client_auth, ssl_context, session)
-        observer = Observer(on_event)
         self._http = Http(_transport_settings(self.settings, load_certificate), session)
-        self.authorization_server: AuthorizationServer = _authorization_server(self.settings, self._http, observer)
-        self._exchanger = Exchanger(self.authorization_server, observer, defaults, exchange_cache)
+        events = _event_reporter(on_event)
+        self.authorization_server: AuthorizationServer = _authorization_server(self.settings, self._http, events)
+        self._exchanger = Exchanger(self.authorization_server, events, defaults, exchange_cache)
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
@@ -704,7 +706,33 @@ def _transport_settings(
     )
 
 
-def _authorization_server(settings: ClientSettings, http: Http, observer: Observer) -> AuthorizationServer:
+def _event_reporter(hook: EventHook | None) -> EventReporter | None:
+    if hook is None:
+        return None
+    from auth0_cte.oauth.event_reporter import EventReporter
+
+    return EventReporter(hook)
+
+
+def _interceptors(
+    settings: ClientSettings, events: EventReporter | None
+) -> list[Callable[[TokenRequest], Interceptor]]:
+    """Return what surrounds the attempts of token requests, in order: who waits for a slot comes first."""
+    interceptors: list[Callable[[TokenRequest], Interceptor]] = []
+    if settings.rate_limit is not None:
+        from auth0_cte.oauth.rate_limit.limiter import LimitedRequest
+
+        interceptors.append(partial(LimitedRequest, settings.rate_limit, settings.clock))
+    if settings.dpop is not None:
+        from auth0_cte.oauth.dpop import DPoPNonceStore, ProvenRequest
+
+        interceptors.append(partial(ProvenRequest, settings.dpop, DPoPNonceStore()))
+    if events is not None:
+        interceptors.append(events.token_request)
+    return interceptors
+
+
+def _authorization_server(settings: ClientSettings, http: Http, events: EventReporter | None) -> AuthorizationServer:
     headers = common_headers(telemetry=settings.telemetry)
     token_endpoint = TokenEndpoint(
         http=http,
@@ -713,9 +741,7 @@ def _authorization_server(settings: ClientSettings, http: Http, observer: Observ
         retry=settings.retry,
         headers=headers,
         clock=settings.clock,
-        rate_limit=settings.rate_limit,
-        observer=observer,
-        dpop=None if settings.dpop is None else (settings.dpop, _nonce_store()),
+        interceptors=_interceptors(settings, events),
     )
     return AuthorizationServer(
         client_id=settings.client_id,
@@ -729,9 +755,3 @@ def _authorization_server(settings: ClientSettings, http: Http, observer: Observ
         client_secret=settings.client_secret,
         dpop_thumbprint=None if settings.dpop is None else settings.dpop.thumbprint,
     )
-
-
-def _nonce_store() -> DPoPNonceStore:
-    from auth0_cte.oauth.dpop import DPoPNonceStore
-
-    return DPoPNonceStore()

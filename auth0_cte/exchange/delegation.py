@@ -18,6 +18,7 @@ from auth0_cte.error import (
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.exchange.options import check_text, check_token, validate
 from auth0_cte.exchange.session_transfer import session_transfer_audience, to_session_transfer_token
+from auth0_cte.oauth.error_response import unusable_reply
 from auth0_cte.token_types import ACCESS_TOKEN, ID_TOKEN
 
 if TYPE_CHECKING:
@@ -83,12 +84,7 @@ class Delegation:
         check_text("audience", given.audience)
         response = self._exchanger.exchange(given, store_options)
         if response.issued_token_type not in (None, ACCESS_TOKEN):
-            raise CustomTokenExchangeError(
-                "the reply to an On-Behalf-Of exchange is not usable: issued_token_type is not that of an access token",
-                code=Code.INVALID_RESPONSE,
-                status_code=200,
-                may_have_reached_server=True,
-            )
+            raise unusable_reply("issued_token_type is not that of an access token")
         return response
 
     def _session_actor(self, domain: str, store_options: StoreOptions) -> str:

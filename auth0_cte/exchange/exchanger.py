@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from auth0_cte.oauth.authorization_server import AuthorizationServer, Call
     from auth0_cte.oauth.client_auth.base import Form
     from auth0_cte.oauth.discovery import Issuer
-    from auth0_cte.oauth.observer import Observer
+    from auth0_cte.oauth.event_reporter import EventReporter
 
 __all__ = ["Exchanger"]
 
@@ -38,7 +38,7 @@ class Exchanger:
 
     Args:
         server: The authorization server.
-        observer: What is told of each exchange.
+        events: What is told of each exchange, or None.
         defaults: What applies where options say nothing.
         cache: Where exchanged tokens are kept to be used again, or None.
     """
@@ -46,13 +46,13 @@ class Exchanger:
     def __init__(
         self,
         server: AuthorizationServer,
-        observer: Observer,
+        events: EventReporter | None = None,
         defaults: ExchangeDefaults | None = None,
         cache: ExchangeCacheBackend | None = None,
     ) -> None:
         self.server: AuthorizationServer = server
         self.defaults: ExchangeDefaults | None = defaults
-        self._observer, self._cache = observer, cache
+        self._events, self._cache = events, cache
 
     def exchange(
         self,
@@ -144,8 +144,11 @@ class Exchanger:
     def _exchange_supplied(
         self, call: Call, options: CustomTokenExchangeOptions
     ) -> tuple[Issuer, TokenExchangeResponse]:
-        with self._observer.exchange(domain_of(call.domain), TOKEN_EXCHANGE_GRANT, options.subject_token_type):
-            return self.ask(call, to_form(options, self.server.client_id), options)
+        form = to_form(options, self.server.client_id)
+        if self._events is None:
+            return self.ask(call, form, options)
+        with self._events.exchange(call.domain, TOKEN_EXCHANGE_GRANT, options.subject_token_type):
+            return self.ask(call, form, options)
 
     def _reuse(
         self, cache: ExchangeCacheBackend, options: CustomTokenExchangeOptions, store_options: StoreOptions

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
-from auth0_cte.error import CustomTokenExchangeError
-from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.oauth.error_response import unusable_reply
 from auth0_cte.token_types import SESSION_TRANSFER_TOKEN
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ MAX_EXPIRES_IN: Final = 2**31
 NOT_APPLICABLE: Final = "n_a"
 """The ``token_type`` of what is not an access token (RFC 8693 section 2.2.1), in lower case."""
 
+_TEXTS: Final = ("access_token", "token_type", "scope", "issued_token_type", "id_token", "refresh_token")
 _NUMBER: Final = r"[0-9]{1,10}"
 
 
@@ -39,42 +39,20 @@ def read_reply(reply: Mapping[str, Any], now: float) -> dict[str, Any]:
     """
     rest = dict(reply)
     if "error" in rest:
-        _refuse_reply("error in a reply with status 200")
-    access_token = _pop_text(rest, "access_token")
-    if access_token is None:
-        _refuse_reply("access_token is missing")
+        raise unusable_reply("error in a reply with status 200")
+    told = {name: rest.pop(name, None) for name in _TEXTS}
+    for name, value in told.items():
+        if value is None:
+            continue
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+            raise unusable_reply(f"{name} must be printable ASCII text")
+        if not value.strip() and name != "scope":
+            raise unusable_reply(f"{name} is empty")
+    if told["access_token"] is None:
+        raise unusable_reply("access_token is missing")
     expires_in = _expires_in(rest.pop("expires_in", None))
-    return {
-        "access_token": access_token,
-        "token_type": _pop_text(rest, "token_type"),
-        "expires_in": expires_in,
-        "expires_at": None if expires_in is None else now + expires_in,
-        "scope": _pop_text(rest, "scope", may_be_empty=True),
-        "issued_token_type": _pop_text(rest, "issued_token_type"),
-        "id_token": _pop_text(rest, "id_token"),
-        "refresh_token": _pop_text(rest, "refresh_token"),
-        "extra": rest,
-    }
-
-
-def _refuse_reply(fault: str) -> NoReturn:
-    raise CustomTokenExchangeError(
-        f"the reply of the token endpoint is not usable: {fault}",
-        code=Code.INVALID_RESPONSE,
-        status_code=200,
-        may_have_reached_server=True,
-    )
-
-
-def _pop_text(reply: dict[str, Any], name: str, *, may_be_empty: bool = False) -> str | None:
-    value = reply.pop(name, None)
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable():
-        _refuse_reply(f"{name} is no printable text")
-    if not value.strip() and not may_be_empty:
-        _refuse_reply(f"{name} is empty")
-    return value
+    expires_at = None if expires_in is None else now + expires_in
+    return {**told, "expires_in": expires_in, "expires_at": expires_at, "extra": rest}
 
 
 def _expires_in(value: object) -> int | None:
@@ -83,7 +61,7 @@ def _expires_in(value: object) -> int | None:
     if isinstance(value, str) and re.fullmatch(_NUMBER, value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_EXPIRES_IN:
-        _refuse_reply("expires_in is no number of seconds")
+        raise unusable_reply("expires_in must be a number of seconds")
     return value
 
 

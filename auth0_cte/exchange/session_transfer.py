@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import SplitResult, quote, unquote_plus, urlsplit
 
 from auth0_cte.auth_types import SessionTransferTokenResult, TokenExchangeResponse
-from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
-from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.error import ConfigurationError
 from auth0_cte.foundation.urls import is_loopback
 from auth0_cte.oauth.domain import authority_of
+from auth0_cte.oauth.error_response import unusable_reply
 from auth0_cte.token_types import SESSION_TRANSFER_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from auth0_cte.error import CustomTokenExchangeError
 
 __all__ = ["session_transfer_audience", "to_redirect", "to_session_transfer_token"]
 
@@ -46,9 +48,9 @@ def to_session_transfer_token(response: TokenExchangeResponse, organization: str
         CustomTokenExchangeError: ``INVALID_RESPONSE``: it is another kind of token, which goes no further.
     """
     if response.issued_token_type != SESSION_TRANSFER_TOKEN:
-        _refuse_reply("issued_token_type is not that of a session transfer token")
+        raise _other_token("issued_token_type is not that of a session transfer token")
     if (response.token_type or "N_A").upper() != "N_A":
-        _refuse_reply("token_type is not N_A, so it is an access token")
+        raise _other_token("token_type is not N_A, so it is an access token")
     return SessionTransferTokenResult(
         session_transfer_token=response.access_token,
         issued_token_type=response.issued_token_type,
@@ -60,14 +62,9 @@ def to_session_transfer_token(response: TokenExchangeResponse, organization: str
     )
 
 
-def _refuse_reply(fault: str) -> NoReturn:
-    raise CustomTokenExchangeError(
-        f"Auth0 issued no session transfer token: {fault}",
-        code=Code.INVALID_RESPONSE,
-        status_code=200,
-        may_have_reached_server=True,
-        _hint="Check that the domain is the tenant's own or a custom domain of it, and that the Action sets an actor.",
-    )
+def _other_token(fault: str) -> CustomTokenExchangeError:
+    hint = "Check that the domain is the tenant's own or a custom domain of it, and that the Action sets an actor."
+    return unusable_reply(fault, hint=hint)
 
 
 def to_redirect(target: str, result: object, organization: str | None, allowed_hosts: Iterable[str] | None) -> str:

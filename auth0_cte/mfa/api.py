@@ -6,21 +6,17 @@ Source: Auth0 Authentication API, "Multi-factor Authentication".
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
 from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
-from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
-from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.foundation.strict_json import loads_array, loads_object
 from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
-from auth0_cte.oauth.error_response import exchange_error
-from auth0_cte.transport.client import HttpRequest, UnusableReplyError
+from auth0_cte.oauth.token_endpoint import TokenRequest
+from auth0_cte.transport.client import HttpRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.oauth.client_auth.base import Form
     from auth0_cte.oauth.discovery import Issuer
@@ -28,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MfaApi", "mfa_form"]
 
-_GRANT: Final = "http://auth0.com/oauth/grant-type/mfa-"
+SENDER: Final = "the MFA API"
 
-T = TypeVar("T")
+_GRANT: Final = "http://auth0.com/oauth/grant-type/mfa-"
 
 
 def mfa_form(client_id: str, mfa_token: str, proof: dict[str, str]) -> Form:
@@ -50,7 +46,7 @@ class MfaApi:
     """How one application speaks to the MFA API.
 
     Args:
-        endpoint: The application's way to the token endpoint, whose settings and authentication serve here, too.
+        endpoint: The application's way to the token endpoint, with its settings, authentication and retries.
     """
 
     endpoint: TokenEndpoint
@@ -62,14 +58,14 @@ class MfaApi:
             CustomTokenExchangeError: The server refused, or its reply is not usable.
             TransportError: No reply came.
         """
+        url, form = f"{issuer.issuer}mfa/authenticators", [("mfa_token", mfa_token)]
         headers = {**self.endpoint.headers, "Authorization": f"Bearer {mfa_token}"}
-        request = HttpRequest(method="GET", url=f"{issuer.issuer}mfa/authenticators", headers=headers)
-        form = [("mfa_token", mfa_token)]
-        body = self._ask(lambda: request, form, deadline)
-        return _read(lambda: [_authenticator(each) for each in loads_array(body)])
+        asked = HttpRequest(method="GET", url=url, headers=headers)
+        request = TokenRequest(issuer=issuer, url=url, form=form, deadline=deadline)
+        return self.endpoint.ask(request, lambda _: (asked, form), _authenticators, sender=SENDER)
 
     def challenge(self, issuer: Issuer, mfa_token: str, wanted: dict[str, str], deadline: Deadline) -> MfaChallenge:
-        """Have a challenge sent.
+        """Request a challenge.
 
         Args:
             issuer: Whose API it is.
@@ -81,82 +77,53 @@ class MfaApi:
             CustomTokenExchangeError: The server refused, or its reply is not usable.
             TransportError: No reply came.
         """
-        form = [("client_id", self.endpoint.client_id), ("mfa_token", mfa_token), *wanted.items()]
         with_certificate = isinstance(self.endpoint.client_auth, MutualTls)
         alias = issuer.mutual_tls_alias("mfa_challenge_endpoint") if with_certificate else None
+        form = [("client_id", self.endpoint.client_id), ("mfa_token", mfa_token), *wanted.items()]
         url = alias or f"{issuer.issuer}mfa/challenge"
+        request = TokenRequest(issuer=issuer, url=url, form=form, deadline=deadline)
+        return self.endpoint.ask(request, self._as_json, _challenge, sender=SENDER)
 
-        def request() -> HttpRequest:
-            # Authenticated anew each time: an assertion is good for one request.
-            parameters, headers = list(form), {**self.endpoint.headers, "Content-Type": "application/json"}
-            self.endpoint.client_auth.apply(self.endpoint.client_id, issuer, parameters, headers)
-            return HttpRequest(method="POST", url=url, headers=headers, body=json.dumps(dict(parameters)))
-
-        body = self._ask(request, form, deadline)
-        return _read(lambda: _challenge(loads_object(body)))
-
-    def _ask(self, request: Callable[[], HttpRequest], form: Form, deadline: Deadline) -> bytes:
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return self._ask_once(request(), form, deadline)
-            except Auth0CTEError as error:
-                if not self.endpoint.retry.wait_before_retry(error, attempt, deadline):
-                    raise
-
-    def _ask_once(self, request: HttpRequest, form: Form, deadline: Deadline) -> bytes:
-        try:
-            reply = self.endpoint.http.send(request, deadline)
-        except UnusableReplyError as error:
-            raise _unusable(str(error)) from None
-        if reply.status >= 400:
-            raise exchange_error(reply, form, self.endpoint.clock())
-        if reply.status != 200:
-            raise _unusable(f"status {reply.status} is no success")
-        return reply.body
+    def _as_json(self, request: TokenRequest) -> tuple[HttpRequest, Form]:
+        # Authenticated anew for each attempt: an assertion is good for one request.
+        form, headers = list(request.form), {**self.endpoint.headers, "Content-Type": "application/json"}
+        self.endpoint.client_auth.apply(self.endpoint.client_id, request.issuer, form, headers)
+        return HttpRequest(method="POST", url=request.url, headers=headers, body=json.dumps(dict(form))), form
 
 
-def _read(parse: Callable[[], T]) -> T:
-    try:
-        return parse()
-    except (ValueError, KeyError, TypeError) as error:
-        raise _unusable(str(error) if type(error) is ValueError else "a member is missing or of a wrong type") from None
+def _authenticators(body: bytes) -> list[MfaAuthenticator]:
+    return [_authenticator(each) for each in loads_array(body)]
 
 
 def _authenticator(member: Any) -> MfaAuthenticator:
     if not isinstance(member, dict):
-        raise TypeError
+        raise ValueError("an authenticator must be an object")  # noqa: TRY004 - it is bad data
     # Auth0's pages show the channel under both names.
-    channel = member.get("oob_channel") or member.get("oob_channels")
+    channel = member.get("oob_channel") or member.get("oob_channels") or None
     return MfaAuthenticator(
-        id=_text(member["id"]),
-        authenticator_type=_text(member["authenticator_type"]),
+        id=_text(member, "id"),
+        authenticator_type=_text(member, "authenticator_type"),
         active=member.get("active", True) is True,
-        oob_channel=_optional(channel[0] if isinstance(channel, list) else channel),
-        name=_optional(member.get("name")),
+        oob_channel=_optional({"oob_channel": channel[0] if isinstance(channel, list) else channel}, "oob_channel"),
+        name=_optional(member, "name"),
     )
 
 
-def _challenge(member: dict[str, Any]) -> MfaChallenge:
+def _challenge(body: bytes) -> MfaChallenge:
+    member = loads_object(body)
     return MfaChallenge(
-        challenge_type=_text(member["challenge_type"]),
-        oob_code=_optional(member.get("oob_code")),
-        binding_method=_optional(member.get("binding_method")),
+        challenge_type=_text(member, "challenge_type"),
+        oob_code=_optional(member, "oob_code"),
+        binding_method=_optional(member, "binding_method"),
     )
 
 
-def _text(value: object) -> str:
+def _text(member: dict[str, Any], name: str) -> str:
+    value = member.get(name)
     if not isinstance(value, str) or not value or not value.isprintable():
-        raise TypeError
+        raise ValueError(f"{name} must be text")
     return value
 
 
-def _optional(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _unusable(fault: str) -> CustomTokenExchangeError:
-    return CustomTokenExchangeError(
-        f"the reply of the MFA API is not usable: {fault}", code=Code.INVALID_RESPONSE, may_have_reached_server=True
-    )
+def _optional(member: dict[str, Any], name: str) -> str | None:
+    return None if member.get(name) is None else _text(member, name)

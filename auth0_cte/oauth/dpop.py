@@ -10,22 +10,25 @@ import math
 import re
 import secrets
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
-from urllib.parse import quote, urlsplit
 
-from auth0_cte.error import ConfigurationError
+from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.foundation.concurrency import TTLCache
+from auth0_cte.foundation.urls import Url, normalized
 from auth0_cte.jose import JoseError, SigningKey, b64url_encode, load_signing_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["DPoPKey", "DPoPNonceStore", "normalized_htu"]
+    from auth0_cte.error import Auth0CTEError
+    from auth0_cte.oauth.token_endpoint import TokenRequest
+
+__all__ = ["DPoPKey", "DPoPNonceStore", "ProvenRequest"]
 
 ALGORITHMS: Final = ("ES256", "EdDSA", "RS256")
 MAX_NONCE_LENGTH: Final = 1024
 JTI_BYTES: Final = 24
+USE_NONCE: Final = "use_dpop_nonce"
 
 # RFC 9449 section 8.1: 1*NQCHAR.
 _NONCE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+").fullmatch
@@ -33,7 +36,6 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]+").fullmatch
 _METHOD: Final = re.compile(r"[A-Za-z]+").fullmatch
 # The names that RFC 8037 and RFC 9864 give to the same algorithm.
 _SYNONYMS: Final = {"EdDSA": "Ed25519", "Ed25519": "EdDSA"}
-_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
 
 class DPoPKey:
@@ -135,12 +137,10 @@ class DPoPKey:
         """
         if not isinstance(method, str) or not _METHOD(method):
             raise ConfigurationError("a DPoP proof needs the name of an HTTP method")
-        if not isinstance(url, str):
-            raise _no_url()
         claims: dict[str, Any] = {
             "jti": secrets.token_urlsafe(JTI_BYTES),
             "htm": method.upper(),
-            "htu": normalized_htu(url),
+            "htu": _normalized(url),
             "iat": int((self._clock or time.time)()),
         }
         if access_token is not None:
@@ -226,62 +226,64 @@ class DPoPNonceStore:
         return nonce
 
 
-@lru_cache(maxsize=512)
-def normalized_htu(url: str) -> str:
-    """Return what a proof says of a URL: without query and fragment, normalized (RFC 9449 section 4.3).
+class ProvenRequest:
+    """Adds a fresh proof to each attempt of a token request, and asks for one more for a nonce (sections 5 and 8).
 
     Args:
-        url: An absolute http or https URL.
+        key: The key.
+        nonces: The nonces of token endpoints.
+        request: The token request.
 
     Raises:
-        ConfigurationError: It is something else.
+        ConfigurationError: The server's metadata say that it does not take the key's algorithm.
     """
-    scheme, host, port, path = _parts(url)
-    # What every client sends for such a path, by RFC 3986 sections 6.2.2 and 6.2.3.
-    escaped = re.sub(r"%[0-9A-Fa-f]{2}", _normalized_escape, quote(path, safe="/%:@!$&'()*+,;=-._~"))
-    return f"{scheme}://{host}{port}{_without_dots(escaped)}"
+
+    def __init__(self, key: DPoPKey, nonces: DPoPNonceStore, request: TokenRequest) -> None:
+        self._key = key.for_server(request.issuer.metadata.get("dpop_signing_alg_values_supported"))
+        self._nonces = nonces
+        self._has_repeated = False
+
+    def before(self, request: TokenRequest) -> None:
+        """Sign a proof; a caller's own header of that name does not win."""
+        request.own_headers["DPoP"] = self._key.proof("POST", request.url, nonce=self._nonces.get(request.url))
+
+    def replied(self, request: TokenRequest) -> None:
+        """Remember the nonce that the reply brought."""
+        self._learn(request)
+
+    def failed(self, request: TokenRequest, error: Auth0CTEError) -> bool:
+        """Tell whether the server asked for the nonce that it gave; only once a call.
+
+        Nothing of the request was carried out then: the server refused it before it looked at the token in it.
+        """
+        given = self._learn(request)
+        asked = isinstance(error, CustomTokenExchangeError) and (error.status_code, error.error) == (400, USE_NONCE)
+        if not asked or given is None or self._has_repeated or request.deadline.remaining() <= 0:
+            return False
+        self._has_repeated = True
+        return True
+
+    def _learn(self, request: TokenRequest) -> str | None:
+        return None if request.reply is None else self._nonces.learn(request.url, request.reply.headers)
 
 
-def _parts(url: str) -> tuple[str, str, str, str]:
+def _normalized(url: str) -> str:
+    """Return what a proof says of a URL, without query and fragment (RFC 9449 section 4.3)."""
     try:
-        parts = urlsplit(url)
-        port, name = parts.port, parts.hostname or ""
-        host = f"[{name}]" if ":" in name else name if name.isascii() else name.encode("idna").decode("ascii")
-    except (ValueError, AttributeError, TypeError):
-        raise _no_url() from None
-    scheme = parts.scheme.lower()
-    if scheme not in _DEFAULT_PORTS or not host:
-        raise _no_url()
-    shown = "" if port in (None, _DEFAULT_PORTS[scheme]) else f":{port}"
-    return scheme, host, shown, parts.path
-
-
-def _no_url() -> ConfigurationError:
-    return ConfigurationError("a DPoP proof is for an absolute http or https URL")
-
-
-def _normalized_escape(match: re.Match[str]) -> str:
-    character = chr(int(match[0][1:], 16))
-    return character if re.fullmatch(r"[A-Za-z0-9._~-]", character) else match[0].upper()
-
-
-def _without_dots(path: str) -> str:
-    """Remove dot segments as RFC 3986 section 5.2.4 does."""
-    kept: list[str] = []
-    segments = path.split("/")[1:]
-    for segment in segments:
-        if segment == "..":
-            kept = kept[:-1]
-        elif segment != ".":
-            kept.append(segment)
-    if segments and segments[-1] in (".", ".."):
-        kept.append("")
-    return "/" + "/".join(kept)
+        return normalized(url)
+    except (ValueError, TypeError):  # TypeError: what cannot be remembered by its hash
+        raise _not_a_url() from None
 
 
 def _origin(url: str) -> str:
-    scheme, host, port, _ = _parts(url)
-    return f"{scheme}://{host}{port}"
+    try:
+        return Url.parse(url).origin
+    except ValueError:
+        raise _not_a_url() from None
+
+
+def _not_a_url() -> ConfigurationError:
+    return ConfigurationError("a DPoP proof is for an absolute http or https URL")
 
 
 def _load(key: str | bytes | Mapping[str, Any], alg: str | None) -> SigningKey:

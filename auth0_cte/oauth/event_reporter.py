@@ -1,12 +1,17 @@
-"""What a hook is told of an exchange and of each token request; loaded only where there is a hook."""
+"""Tells a client's ``on_event`` hook what happens, without ever letting the hook disturb it."""
 
 from __future__ import annotations
 
+import logging
 import secrets
+import time
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
-from auth0_cte.error import Auth0CTEError
+from auth0_cte.error import Auth0CTEError, ConfigurationError
+from auth0_cte.foundation.validation import is_asynchronous
+from auth0_cte.oauth.domain import domain_of
 from auth0_cte.oauth.events import (
     ExchangeFailed,
     ExchangeStarted,
@@ -17,116 +22,148 @@ from auth0_cte.oauth.events import (
     TokenRequestStarted,
     TokenRequestSucceeded,
 )
-from auth0_cte.oauth.observer import Silence, TokenRequests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
-    from auth0_cte.oauth.client_auth.base import Form
-    from auth0_cte.oauth.observer import Observer
-    from auth0_cte.transport.client import Reply
+    from auth0_cte.oauth.events import ClientEvent, EventHook
+    from auth0_cte.oauth.token_endpoint import TokenRequest
 
-__all__ = ["ExchangeReport", "TokenRequestReports"]
+__all__ = ["EventReporter", "ReportedRequest"]
+
+logger: Final = logging.getLogger("auth0_cte")
 
 _exchange: Final[ContextVar[dict[str, Any] | None]] = ContextVar("auth0_cte_exchange", default=None)
 """What the events of the exchange under way have in common."""
 
 
-class ExchangeReport(Silence):
-    """Tells of an exchange around a block.
+class _Guard:
+    """Keeps what a hook raises from the call: an answer that a spent token bought must not get lost by a metric.
 
-    Args:
-        observer: What is told.
-        domain: The domain that is asked.
-        grant_type: The grant.
-        subject_token_type: The kind of the subject token.
+    The one place where any exception will do: nobody can list what a stranger's function raises. Its text is not
+    logged, because nobody knows what is in it. Interrupts and cancellations pass.
     """
 
-    def __init__(self, observer: Observer, domain: str, grant_type: str, subject_token_type: str) -> None:
-        self._observer, self._common = observer, _common(domain, grant_type, subject_token_type)
-
-    def __enter__(self) -> Self:
-        self._token = _exchange.set(self._common)
-        self._began = self._observer.monotonic()
-        self._observer.emit(ExchangeStarted(**self._common))
-        return self
+    def __enter__(self) -> None:
+        pass
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        _exchange.reset(self._token)
-        duration = self._observer.monotonic() - self._began
-        if error is None:
-            self._observer.emit(ExchangeSucceeded(**self._common, duration=duration))
-        else:
-            self._observer.emit(ExchangeFailed(**self._common, duration=duration, **_evidence(error)))
+    ) -> bool:
+        if kind is None or not issubclass(kind, Exception):
+            return False
+        logger.warning("on_event raised %s; the call goes on", kind.__name__)
+        return True
 
 
-class TokenRequestReports(TokenRequests):
-    """Tells of the requests of one call.
+_guard: Final = _Guard()
+
+
+class EventReporter:
+    """Calls a hook.
 
     Args:
-        observer: What is told.
-        domain: The domain that is asked.
-        url: Its token endpoint.
-        form: What is sent, of which the grant and the token type are told.
+        hook: What is called with each event.
+        monotonic: A clock that never jumps.
+
+    Raises:
+        ConfigurationError: The hook cannot be called, or is a coroutine function.
     """
 
-    def __init__(self, observer: Observer, domain: str, url: str, form: Form) -> None:
-        sent = dict(form)
-        grant_type = sent.get("grant_type", "")
+    def __init__(self, hook: EventHook, monotonic: Callable[[], float] = time.monotonic) -> None:
+        if not callable(hook) or is_asynchronous(hook):
+            raise ConfigurationError("on_event must be a plain function that takes an event, or None")
+        self._hook = hook
+        self.monotonic: Callable[[], float] = monotonic
+
+    def emit(self, event: ClientEvent) -> None:
+        """Call the hook; what it raises is logged by its class, and the call goes on."""
+        with _guard:
+            self._hook(event)
+
+    @contextmanager
+    def exchange(self, domain: str, grant_type: str, subject_token_type: str) -> Iterator[None]:
+        """Tell of an exchange around a block: its start, and how it ended.
+
+        Args:
+            domain: The issuer URL that is asked.
+            grant_type: The grant.
+            subject_token_type: The kind of the subject token.
+        """
+        common = _common(domain_of(domain), grant_type, subject_token_type)
+        token, began = _exchange.set(common), self.monotonic()
+        self.emit(ExchangeStarted(**common))
+        failure: dict[str, Any] | None = None
+        try:
+            yield
+        except BaseException as error:
+            failure = _evidence(error)
+            raise
+        finally:
+            _exchange.reset(token)
+            ended = {**common, "duration": self.monotonic() - began}
+            self.emit(ExchangeSucceeded(**ended) if failure is None else ExchangeFailed(**ended, **failure))
+
+    def token_request(self, request: TokenRequest) -> ReportedRequest:
+        """Return what tells of the attempts of a token request."""
+        return ReportedRequest(self, request)
+
+
+class ReportedRequest:
+    """Tells of the attempts of one token request, and of its waits.
+
+    Args:
+        reporter: What is told.
+        request: The token request, of which the grant and the token type are told.
+    """
+
+    def __init__(self, reporter: EventReporter, request: TokenRequest) -> None:
+        sent = dict(request.form)
+        grant_type, domain = sent.get("grant_type", ""), domain_of(request.issuer.issuer)
         common = _exchange.get() or _common(domain, grant_type, sent.get("subject_token_type"))
-        self._observer, self._common, self._url = observer, {**common, "grant_type": grant_type}, url
-        self._attempt = 0
-        self._status = 0
-        self._request_id: str | None = None
+        self._reporter, self._common = reporter, {**common, "grant_type": grant_type}
+        self._request = request
         self._began = 0.0
+        request.announce = self._waits
 
-    def begin(self, attempt: int) -> Self:
-        """Say which attempt comes now."""
-        self._attempt, self._status, self._request_id = attempt, 0, None
-        return self
+    def before(self, request: TokenRequest) -> None:  # noqa: ARG002
+        """Tell that an attempt begins."""
+        self._began = self._reporter.monotonic()
+        self._reporter.emit(TokenRequestStarted(**self._here()))
 
-    def answered(self, reply: Reply) -> None:
-        """Note the reply to the attempt."""
-        self._status, self._request_id = reply.status, reply.headers.get("x-auth0-requestid")
+    def replied(self, request: TokenRequest) -> None:
+        """Tell that the attempt was answered."""
+        status = 0 if request.reply is None else request.reply.status
+        self._reporter.emit(TokenRequestSucceeded(**self._here(), **self._outcome(), status=status))
 
-    def waiting(self, delay: float) -> None:
-        """Tell that the attempt waits for its turn."""
-        self._observer.emit(RateLimitWaitStarted(**self._common, attempt=self._attempt, delay=delay))
+    def failed(self, request: TokenRequest, error: Auth0CTEError) -> bool:
+        """Tell that the attempt failed."""
+        status = None if request.reply is None else request.reply.status
+        self._reporter.emit(
+            TokenRequestFailed(
+                **self._here(),
+                **self._outcome(),
+                **{"status": status, **_evidence(error)},
+                may_have_reached_server=getattr(error, "may_have_reached_server", True),
+            )
+        )
+        return False
 
-    def retrying(self, error: Auth0CTEError) -> Callable[[float], None] | None:
-        """Return what tells of the wait after the attempt."""
-        evidence = _evidence(error)
-
-        def announce(delay: float) -> None:
-            self._observer.emit(TokenRequestRetried(**self._here(), delay=delay, **evidence))
-
-        return announce
-
-    def __enter__(self) -> Self:
-        self._began = self._observer.monotonic()
-        self._observer.emit(TokenRequestStarted(**self._here()))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        told: dict[str, Any] = {
-            **self._here(),
-            "duration": self._observer.monotonic() - self._began,
-            "request_id": self._request_id,
-        }
-        if error is None:
-            self._observer.emit(TokenRequestSucceeded(**told, status=self._status))
-            return
-        reached = getattr(error, "may_have_reached_server", True)
-        evidence: dict[str, Any] = {"status": self._status or None, **_evidence(error)}
-        self._observer.emit(TokenRequestFailed(**told, **evidence, may_have_reached_server=reached))
+    def _waits(self, failure: Auth0CTEError | None, delay: float) -> None:
+        if failure is None:
+            waits = RateLimitWaitStarted(**self._common, attempt=self._request.attempt, delay=delay)
+            self._reporter.emit(waits)
+        else:
+            self._reporter.emit(TokenRequestRetried(**self._here(), delay=delay, **_evidence(failure)))
 
     def _here(self) -> dict[str, Any]:
-        return {**self._common, "url": self._url, "attempt": self._attempt}
+        return {**self._common, "url": self._request.url, "attempt": self._request.attempt}
+
+    def _outcome(self) -> dict[str, Any]:
+        reply = self._request.reply
+        request_id = None if reply is None else reply.headers.get("x-auth0-requestid")
+        return {"duration": self._reporter.monotonic() - self._began, "request_id": request_id}
 
 
 def _common(domain: str, grant_type: str, subject_token_type: str | None) -> dict[str, Any]:

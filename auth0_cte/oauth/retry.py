@@ -36,10 +36,14 @@ class RetryBudget:
 
     Args:
         capacity: Tokens at most; a retry takes 5, one after a time-out 10, a success gives 1 back.
+
+    Attributes:
+        spent: The tokens that are taken.
     """
 
     def __init__(self, capacity: int = 500) -> None:
-        self._capacity = self._available = capacity
+        self._capacity = capacity
+        self.spent: int = 0
         self._lock = threading.Lock()
         reset_in_child(self)
 
@@ -49,16 +53,15 @@ class RetryBudget:
     def take(self, cost: int) -> bool:
         """Take ``cost`` tokens, or return False when too few are left."""
         with self._lock:
-            if self._available < cost:
+            if self.spent + cost > self._capacity:
                 return False
-            self._available -= cost
+            self.spent += cost
             return True
 
     def give_back(self, amount: int) -> None:
         """Return tokens after a success."""
-        if self._available < self._capacity:
-            with self._lock:
-                self._available = min(self._capacity, self._available + amount)
+        with self._lock:
+            self.spent = max(0, self.spent - amount)
 
 
 _shared_budget: Final = RetryBudget()

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from urllib.parse import quote_plus
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
-from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
-from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.error import Auth0CTEError
 from auth0_cte.foundation.strict_json import loads_object
 from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
-from auth0_cte.oauth.domain import domain_of
-from auth0_cte.oauth.error_response import exchange_error, kept_headers
-from auth0_cte.oauth.observer import Observer
-from auth0_cte.oauth.proofs import NO_PROOFS, Proofs, SignedProofs
-from auth0_cte.oauth.rate_limit.turns import NO_TURNS, LimitedTurns
-from auth0_cte.transport.client import HttpRequest, UnusableReplyError
+from auth0_cte.oauth.error_response import exchange_error, unusable_reply
+from auth0_cte.transport.client import HttpRequest, Reply, UnusableReplyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.oauth.client_auth.base import ClientAuth, Form
     from auth0_cte.oauth.discovery import Issuer
-    from auth0_cte.oauth.dpop import DPoPKey, DPoPNonceStore
-    from auth0_cte.oauth.observer import TokenRequests
-    from auth0_cte.oauth.rate_limit.limiter import RateLimit
-    from auth0_cte.oauth.rate_limit.turns import Turns
     from auth0_cte.oauth.retry import RetryPolicy
-    from auth0_cte.transport.client import Http, Reply
+    from auth0_cte.transport.client import Http
 
-__all__ = ["TOKEN_EXCHANGE_GRANT", "TokenEndpoint"]
+__all__ = ["TOKEN_EXCHANGE_GRANT", "Interceptor", "TokenEndpoint", "TokenRequest"]
 
 TOKEN_EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -44,6 +35,64 @@ _quoted = lru_cache(maxsize=512)(quote_plus)
 _PUBLIC: Final = frozenset(
     {"grant_type", "client_id", "subject_token_type", "actor_token_type", "audience", "scope", "organization"}
 )
+
+T = TypeVar("T")
+
+
+@define(kw_only=True, eq=False, repr=False)
+class TokenRequest:
+    """A request with all its attempts: what they have in common, and how far they have come.
+
+    Args:
+        issuer: Whose endpoint it is.
+        url: The endpoint.
+        form: The parameters, without client authentication.
+        deadline: When to give up, at the latest.
+        headers: Further headers.
+
+    Attributes:
+        attempt: Which attempt it is, from 1.
+        repeats: How many attempts an interceptor had repeated, which are not retries.
+        own_headers: Headers of interceptors, which win over all others of the same name.
+        reply: The reply to this attempt, if there is one.
+        failure: How the attempt before failed, or None.
+        announce: What is told of a wait before it begins: the failure that it follows (None for a slot of the rate
+            limiter), and its seconds.
+    """
+
+    issuer: Issuer
+    url: str
+    form: Form
+    deadline: Deadline
+    headers: Mapping[str, str] | None = None
+    attempt: int = field(default=0, init=False)
+    repeats: int = field(default=0, init=False)
+    own_headers: dict[str, str] = field(factory=dict, init=False)
+    reply: Reply | None = field(default=None, init=False)
+    failure: Auth0CTEError | None = field(default=None, init=False)
+    announce: Callable[[Auth0CTEError | None, float], None] | None = field(default=None, init=False)
+
+    def announcement(self, failure: Auth0CTEError | None) -> Callable[[float], None] | None:
+        """Return what is called with the seconds of a wait before it begins, if anything."""
+        return None if self.announce is None else partial(self.announce, failure)
+
+
+class Interceptor(Protocol):
+    """What surrounds each attempt of one request: a rate limiter, DPoP proofs, events."""
+
+    def before(self, request: TokenRequest) -> None:
+        """Prepare an attempt, before it is authenticated and sent; may wait, or raise."""
+
+    def replied(self, request: TokenRequest) -> None:
+        """Note a successful attempt; ``request.reply`` is what came."""
+
+    def failed(self, request: TokenRequest, error: Auth0CTEError) -> bool:
+        """Note a failed attempt; ``request.reply`` is what came, if anything.
+
+        Returns:
+            Whether the attempt is to be repeated at once, without being a retry.
+        """
+        ...
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -57,9 +106,7 @@ class TokenEndpoint:
         retry: What is tried again.
         headers: The headers of every request.
         clock: The time in Unix seconds.
-        rate_limit: The turns that exchanges take; None for no limit of the client's own.
-        observer: What is told of each attempt.
-        dpop: The key that tokens are to be bound to, with the nonces of token endpoints; None for no proofs.
+        interceptors: Make what surrounds the attempts of a token request; the last ones are next to the wire.
     """
 
     http: Http
@@ -68,9 +115,7 @@ class TokenEndpoint:
     retry: RetryPolicy
     headers: Mapping[str, str]
     clock: Callable[[], float]
-    rate_limit: RateLimit | None = None
-    observer: Observer = field(factory=Observer)
-    dpop: tuple[DPoPKey, DPoPNonceStore] | None = None
+    interceptors: Sequence[Callable[[TokenRequest], Interceptor]] = ()
 
     def request_tokens(
         self, issuer: Issuer, form: Form, deadline: Deadline, headers: Mapping[str, str] | None = None
@@ -91,99 +136,94 @@ class TokenEndpoint:
             TransportError: No reply came.
             ConfigurationError: The server does not take the algorithm of the DPoP key; nothing was sent.
         """
-        proofs = NO_PROOFS if self.dpop is None else SignedProofs(*self.dpop, issuer)
         url = issuer.token_endpoint_for(mutual_tls=isinstance(self.client_auth, MutualTls))
-        watch = self.observer.token_requests(domain_of(issuer.issuer), url, form)
-        turns = self._turns(issuer, form)
-        attempt, failure = 0, None
-        while True:
-            attempt += 1
-            watch.begin(attempt)
-            turns.take(deadline, watch.waiting, failure)
-            parameters = list(form)  # authenticated anew each time: an assertion is good for one request
-            try:
-                with watch:
-                    reply = self._send(issuer, url, (parameters, headers), deadline, proofs)
-                    watch.answered(reply)
-                    payload = self._read(reply, parameters)
-            except Auth0CTEError as error:
-                failure = error
-                turns.refused(error)
-                if not self._repeats(error, attempt, proofs, deadline, watch):
-                    raise
-            else:
-                self.retry.budget.give_back(1)
-                turns.answered(reply)
-                return payload
+        request = TokenRequest(issuer=issuer, url=url, form=form, deadline=deadline, headers=headers)
+        return self.ask(request, self._authenticated, loads_object, self.interceptors)
 
-    def _repeats(
-        self, error: Auth0CTEError, attempt: int, proofs: Proofs, deadline: Deadline, watch: TokenRequests
-    ) -> bool:
-        announce = watch.retrying(error)
-        # A request that lacked a nonce was refused before the token in it was looked at: RFC 9449 section 8.
-        if not proofs.wants_another(error, deadline):
-            return self.retry.wait_before_retry(error, attempt - proofs.extra_attempts, deadline, announce)
-        if announce is not None:
-            announce(0.0)
-        return True
-
-    def _turns(self, issuer: Issuer, form: Form) -> Turns:
-        limit = self.rate_limit
-        if limit is None or ("grant_type", TOKEN_EXCHANGE_GRANT) not in form:
-            return NO_TURNS
-        return LimitedTurns(limit, issuer.issuer, self.clock)
-
-    def _send(
+    def ask(
         self,
-        issuer: Issuer,
-        url: str,
-        content: tuple[Form, Mapping[str, str] | None],
-        deadline: Deadline,
-        proofs: Proofs,
-    ) -> Reply:
-        parameters, headers = content
-        complete = {**self.headers, "Content-Type": FORM, **(headers or {})}
-        self.client_auth.apply(self.client_id, issuer, parameters, complete)
-        proofs.prove(url, complete)
-        request = HttpRequest(method="POST", url=url, headers=complete, body=_encode(parameters))
-        try:
-            reply = self.http.send(request, deadline)
-        except UnusableReplyError as error:
-            proofs.learn(request.url, error.headers)
-            raise _unusable(str(error), error.status, error.headers) from None
-        proofs.learn(request.url, reply.headers)
-        return reply
+        request: TokenRequest,
+        build: Callable[[TokenRequest], tuple[HttpRequest, Form]],
+        read: Callable[[bytes], T],
+        interceptors: Sequence[Callable[[TokenRequest], Interceptor]] = (),
+        sender: str = "the token endpoint",
+    ) -> T:
+        """Send any request of the application until it is answered, or must not be sent again.
 
-    def _read(self, reply: Reply, form: Form) -> dict[str, Any]:
-        if reply.status >= 400:
-            raise exchange_error(reply, form, self.clock())
-        if reply.status != 200:
-            kind = "a redirect, which is never followed" if 300 <= reply.status < 400 else "no success"
-            raise _unusable(f"status {reply.status} is {kind}", reply.status, reply.headers)
+        Args:
+            request: The request.
+            build: Makes the HTTP request of an attempt, and tells what its error reply must not repeat.
+            read: Reads the body of a reply with status 200; its `ValueError` says what is wrong with it.
+            interceptors: Make what surrounds the attempts.
+            sender: What replies, for messages.
+        """
+        around = [begin(request) for begin in interceptors]
+        while True:
+            request.attempt, request.reply = request.attempt + 1, None
+            for each in around:
+                each.before(request)
+            try:
+                answer = self._attempt(request, build, read, sender)
+            except Auth0CTEError as error:
+                request.failure = error
+                if not self._goes_on(request, around, error):
+                    raise
+                continue
+            for each in around:
+                each.replied(request)
+            if self.retry.budget.spent:
+                self.retry.budget.give_back(1)
+            return answer
+
+    def _goes_on(self, request: TokenRequest, around: Sequence[Interceptor], error: Auth0CTEError) -> bool:
+        announce = request.announcement(error)
+        wishes = [each.failed(request, error) for each in around]
+        if any(wishes):
+            request.repeats += 1
+            if announce is not None:
+                announce(0.0)
+            return True
+        return self.retry.wait_before_retry(error, request.attempt - request.repeats, request.deadline, announce)
+
+    def _attempt(
+        self,
+        request: TokenRequest,
+        build: Callable[[TokenRequest], tuple[HttpRequest, Form]],
+        read: Callable[[bytes], T],
+        sender: str,
+    ) -> T:
+        sent, form = build(request)
         try:
-            return loads_object(reply.body)
+            reply = request.reply = self.http.send(sent, request.deadline)
+        except UnusableReplyError as error:
+            reply = request.reply = Reply(error.status, error.headers, b"")
+            raise unusable_reply(str(error), reply, sender=sender) from None
+        if reply.status >= 400:
+            raise exchange_error(reply, form, self.clock(), sender=sender)
+        if reply.status != 200:
+            kind = "a redirect, which is never followed" if 300 <= reply.status < 400 else "not a success"
+            raise unusable_reply(f"status {reply.status} is {kind}", reply, sender=sender)
+        try:
+            return read(reply.body)
         except ValueError as error:
-            raise _unusable(str(error), reply.status, reply.headers) from None
+            raise unusable_reply(str(error), reply, sender=sender) from None
+
+    def _authenticated(self, request: TokenRequest) -> tuple[HttpRequest, Form]:
+        # Anew for each attempt: an assertion or a proof is good for one request.
+        form = list(request.form)
+        headers = {**self.headers, "Content-Type": FORM, **(request.headers or {})}
+        self.client_auth.apply(self.client_id, request.issuer, form, headers)
+        if request.own_headers:
+            own = {name.lower() for name in request.own_headers}
+            headers = {name: value for name, value in headers.items() if name.lower() not in own} | request.own_headers
+        return HttpRequest(method="POST", url=request.url, headers=headers, body=_encode(form)), form
 
 
 def _encode(form: Form) -> str:
     """Do what ``urllib.parse.urlencode`` does, without its detour for values that need no escaping: most tokens."""
-    return "&".join([f"{_quoted(name)}={_quote(name, value)}" for name, value in form])
-
-
-def _quote(name: str, value: str) -> str:
-    if name in _PUBLIC:
-        return _quoted(value)
-    return value if _PLAIN(value) else quote_plus(value)
-
-
-def _unusable(fault: str, status: int, headers: Mapping[str, str]) -> CustomTokenExchangeError:
-    kept = kept_headers(headers)
-    return CustomTokenExchangeError(
-        f"the reply of the token endpoint is not usable: {fault}",
-        code=Code.INVALID_RESPONSE,
-        status_code=status,
-        headers=kept,
-        request_id=kept.get("x-auth0-requestid"),
-        may_have_reached_server=True,
+    return "&".join(
+        [
+            f"{_quoted(name)}={_quoted(value) if name in _PUBLIC else value if _PLAIN(value) else quote_plus(value)}"
+            for name, value in form
+        ]
     )

@@ -530,7 +530,7 @@ def test_what_is_no_access_token_is_not_sent(
     raw_server.scripts = [send(reply(json.dumps(reply_of_tenant)))]
     with ServerClient(raw_server.url, "c", "s") as client:
         auth = ExchangeAuth(client, options(), origin=api.url)
-        with pytest.raises(CustomTokenExchangeError, match="cannot be used"):
+        with pytest.raises(CustomTokenExchangeError, match="not usable"):
             requests.get(api.url, auth=auth, timeout=10)
     assert [] == api.everything
 

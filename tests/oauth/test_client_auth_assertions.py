@@ -112,8 +112,8 @@ FORGED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "not yet valid": ({}, {"nbf": 30}, "it is of the future"),
     "lives too long": ({}, {"exp": 61}, "it lives longer than 60 seconds"),
     "lives too long without iat": ({}, {"iat": None, "exp": 80}, "it lives longer than 60 seconds"),
-    "no exp": ({}, {"exp": None}, "exp is missing, or a time is no number"),
-    "exp is no number": ({}, {"exp": "soon"}, "exp is missing, or a time is no number"),
+    "no exp": ({}, {"exp": None}, "exp is missing, or a time is not a number"),
+    "exp is no number": ({}, {"exp": "soon"}, "exp is missing, or a time is not a number"),
     "no jti": ({}, {"jti": None}, "jti is missing"),
     "jti is empty": ({}, {"jti": ""}, "jti is missing"),
     "jti is too long": ({}, {"jti": "j" * 65}, "jti is longer than 64 characters"),
@@ -122,7 +122,7 @@ FORGED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no sub": ({}, {"sub": None}, "sub is not the client_id"),
     "an unknown kid": ({"kid": "unknown"}, {}, "kid is none of the application's"),
     "another algorithm": ({"alg": "RS512"}, {}, "alg is none that is taken"),
-    "a critical header": ({"crit": ["exp"]}, {}, "it is no JSON Web Token"),
+    "a critical header": ({"crit": ["exp"]}, {}, "it is not a JSON Web Token"),
 }
 
 

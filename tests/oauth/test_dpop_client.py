@@ -214,16 +214,18 @@ def test_the_deadline_ends_the_wish_for_a_nonce(raw_server: RawServer) -> None:
     """The attempt with the nonce is part of the call: it is not made when the call's time is over."""
     from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.oauth.discovery import Issuer
-    from auth0_cte.oauth.dpop import DPoPNonceStore
-    from auth0_cte.oauth.proofs import SignedProofs
+    from auth0_cte.oauth.dpop import DPoPNonceStore, ProvenRequest
+    from auth0_cte.oauth.token_endpoint import TokenRequest
+    from auth0_cte.transport.client import Reply
 
     error = CustomTokenExchangeError("x", code="use_dpop_nonce", error="use_dpop_nonce", status_code=400)
     for seconds, expected in [(0.0, False), (60.0, True)]:
         issuer = Issuer(ISSUER, TOKEN_ENDPOINT, None, {})
-        proofs = SignedProofs(DPoPKey.generate(), DPoPNonceStore(), issuer)
-        proofs.learn(TOKEN_ENDPOINT, {"DPoP-Nonce": "n"})
-        assert expected is proofs.wants_another(error, Deadline(seconds))
-        assert proofs.wants_another(error, Deadline(seconds)) is False
+        request = TokenRequest(issuer=issuer, url=TOKEN_ENDPOINT, form=[], deadline=Deadline(seconds))
+        proven = ProvenRequest(DPoPKey.generate(), DPoPNonceStore(), request)
+        request.reply = Reply(400, {"DPoP-Nonce": "n"}, b"")
+        assert expected is proven.failed(request, error)
+        assert proven.failed(request, error) is False
 
 
 def test_mocked_transports_work(wire: responses.RequestsMock, new_client: type[ServerClient]) -> None:

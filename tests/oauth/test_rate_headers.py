@@ -10,7 +10,7 @@ import pytest
 import responses
 
 from auth0_cte import RateLimitError, RateLimitStatus, RetryPolicy, ServerClient
-from auth0_cte.oauth.rate_headers import read_rate_limit, read_retry_after
+from auth0_cte.oauth.error_response import read_rate_limit, read_retry_after
 from tests.conftest import TOKEN_ENDPOINT
 
 NOW = 1_000_000.0

@@ -19,18 +19,21 @@ from auth0_cte.error import ConfigurationError, CustomTokenExchangeError, RateLi
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.foundation.concurrency import reset_in_child
 from auth0_cte.foundation.deadline import nap
+from auth0_cte.oauth.error_response import read_rate_limit
 from auth0_cte.oauth.rate_limit.bucket import LocalBucket, Pace
+from auth0_cte.oauth.token_endpoint import TOKEN_EXCHANGE_GRANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import redis
 
-    from auth0_cte.error import RateLimitStatus
+    from auth0_cte.error import Auth0CTEError, RateLimitStatus
     from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.oauth.rate_limit.bucket import Bucket, Turn
+    from auth0_cte.oauth.token_endpoint import TokenRequest
 
-__all__ = ["RateLimit"]
+__all__ = ["LimitedRequest", "RateLimit"]
 
 logger: Final = logging.getLogger("auth0_cte")
 
@@ -203,3 +206,48 @@ def _per_second(rate: object) -> float:
     if found is None or float(found[1]) <= 0:
         raise ConfigurationError('a rate limit is written "4/s", "100/min" or "1000/h"')
     return float(found[1]) / _SECONDS[found[2][0]]
+
+
+class LimitedRequest:
+    """Waits for a slot before each attempt of a token exchange, and learns from its replies. Other grants are free.
+
+    Args:
+        limit: The rate limiter.
+        clock: The time in Unix seconds.
+        request: The token request.
+    """
+
+    def __init__(self, limit: RateLimit, clock: Callable[[], float], request: TokenRequest) -> None:
+        self._limit, self._clock = limit, clock
+        self._tenant = request.issuer.issuer
+        self._is_exchange = ("grant_type", TOKEN_EXCHANGE_GRANT) in request.form
+        self._since = 0.0
+
+    def before(self, request: TokenRequest) -> None:
+        """Wait for a slot.
+
+        Raises:
+            RateLimitError: There is no slot within the deadline; or the failure of the attempt before, because it tells
+                more about the call than that.
+            CustomTokenExchangeError: The slots are kept in Redis, which cannot be used.
+        """
+        if not self._is_exchange:
+            return
+        try:
+            self._since = self._limit.take(self._tenant, request.deadline, request.announcement(None))
+        except CustomTokenExchangeError:
+            if request.failure is None:
+                raise
+            raise request.failure from request.failure.__cause__
+
+    def replied(self, request: TokenRequest) -> None:
+        """Learn how much is left of the tenant's limit."""
+        if self._is_exchange and request.reply is not None:
+            now = self._clock()
+            self._limit.learn(self._tenant, read_rate_limit(request.reply.headers, now), self._since, now)
+
+    def failed(self, request: TokenRequest, error: Auth0CTEError) -> bool:  # noqa: ARG002
+        """Make everybody wait after a 429."""
+        if self._is_exchange and isinstance(error, RateLimitError):
+            self._limit.back_off(self._tenant, error)
+        return False

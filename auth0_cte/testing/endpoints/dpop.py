@@ -6,9 +6,8 @@ import hashlib
 import math
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from auth0_cte.error import ConfigurationError
+from auth0_cte.foundation.urls import normalized
 from auth0_cte.jose import JoseError, Jws, VerificationKey, b64url_encode
-from auth0_cte.oauth.dpop import normalized_htu
 from auth0_cte.testing.wire.messages import RefusalError
 
 if TYPE_CHECKING:
@@ -78,12 +77,12 @@ def _check_request(state: TenantState, request: TenantRequest, claims: Mapping[s
     if claims.get("htm") != request.method:
         _refuse("htm is another method")
     try:
-        meant = normalized_htu(str(claims.get("htu")))
-    except ConfigurationError:
+        meant = normalized(str(claims.get("htu")))
+    except ValueError:
         _refuse("htu is not a URL")
     # A client with a certificate has its proof for the alias that it sends the request to.
     bases = (request.base_url, state.mtls_aliases.get(request.base_url, request.base_url))
-    if meant not in [normalized_htu(f"{base}{request.path}") for base in bases]:
+    if meant not in [normalized(f"{base}{request.path}") for base in bases]:
         _refuse("htu is another URL")
 
 
