@@ -21,6 +21,7 @@ from auth0_cte.testing.registry.factors import Factors
 from auth0_cte.testing.registry.keys import KeyRing
 from auth0_cte.testing.registry.organizations import Organizations
 from auth0_cte.testing.registry.rate_limits import RateLimits
+from auth0_cte.testing.registry.roles import Roles
 from auth0_cte.testing.registry.users import Users
 from auth0_cte.testing.session_settings import SessionSettings
 from auth0_cte.testing.wire.script import Script
@@ -53,6 +54,7 @@ class TenantState:
         users: The users, and the connections that hold them.
         factors: What users have enrolled for multi-factor authentication.
         organizations: The organizations.
+        roles: The roles, and who has which.
         apis: The APIs, and which one is the default.
         actions: The Actions, and what they are limited to.
         dpop: What is required of DPoP proofs, and which ones were seen.
@@ -83,6 +85,7 @@ class TenantState:
     users: Users = field(factory=Users)
     factors: Factors = field(factory=Factors)
     organizations: Organizations = field(factory=Organizations)
+    roles: Roles = field(factory=Roles)
     apis: Apis = field(factory=Apis)
     actions: Actions = Factory(lambda self: Actions(self.clock), takes_self=True)
     dpop: DPoPSettings = Factory(lambda self: DPoPSettings(clock=self.clock), takes_self=True)

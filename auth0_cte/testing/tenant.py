@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
+from auth0_cte.testing.clients import make_client
 from auth0_cte.testing.endpoints.backchannel_logout import BackchannelLogout
-from auth0_cte.testing.issued.tokens import ID_TOKEN_LIFETIME, TokenGrant
+from auth0_cte.testing.issuing import Issuing
+from auth0_cte.testing.parts import part_method
 from auth0_cte.testing.registry.apis import Apis
 from auth0_cte.testing.registry.rate_limits import RateLimits
 from auth0_cte.testing.router import Router
-from auth0_cte.testing.setup import Setup, check_host_name
+from auth0_cte.testing.setup.actions import ActionSetup
+from auth0_cte.testing.setup.apis import ApiSetup
+from auth0_cte.testing.setup.applications import ApplicationSetup, check_host_name
+from auth0_cte.testing.setup.directory import DirectorySetup
 from auth0_cte.testing.state import TenantState
 from auth0_cte.testing.wire.messages import TenantRequest
 from auth0_cte.testing.wire.script import Script
@@ -27,9 +31,8 @@ if TYPE_CHECKING:
     from auth0_cte.auth_server.server_client import ServerClient
     from auth0_cte.testing.actions.code import ActionFunction
     from auth0_cte.testing.actions.profiles import Actions
-    from auth0_cte.testing.issued.session_transfers import TransferredSession
+    from auth0_cte.testing.issued.tokens import TokenGrant
     from auth0_cte.testing.journal import Journal, LogEntry
-    from auth0_cte.testing.registry.applications import Application
     from auth0_cte.testing.registry.attack_protection import AttackProtection
     from auth0_cte.testing.registry.dpop_settings import DPoPSettings
     from auth0_cte.testing.registry.users import User
@@ -41,37 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["LocalTenant"]
 
 F = TypeVar("F", bound="ActionFunction")
-P = ParamSpec("P")
-R = TypeVar("R")
 Part = TypeVar("Part")
-
-
-def _by(
-    part: Callable[[LocalTenant], Part], method: Callable[Concatenate[Part, P], R]
-) -> Callable[Concatenate[LocalTenant, P], R]:
-    """Make a method of one of the tenant's parts the tenant's own."""
-
-    @wraps(method)
-    def call(self: LocalTenant, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return method(part(self), *args, **kwargs)
-
-    return call
-
-
-def _setup(tenant: LocalTenant) -> Setup:
-    return tenant.setup
-
-
-def _script(tenant: LocalTenant) -> Script:
-    return tenant.state.script
-
-
-def _rate_limits(tenant: LocalTenant) -> RateLimits:
-    return tenant.state.rate_limits
-
-
-def _backchannel(tenant: LocalTenant) -> BackchannelLogout:
-    return tenant.backchannel_logout
 
 
 class LocalTenant:
@@ -93,8 +66,6 @@ class LocalTenant:
     Attributes:
         state: What is configured and what was issued.
         router: What answers, for code that adds endpoints or grants.
-        setup: What registers users, applications, APIs and Actions; its methods are the tenant's, too.
-        backchannel_logout: What makes and sends logout tokens, likewise.
         clock: The clock.
         client_id: The default application.
         client_secret: Its secret.
@@ -114,8 +85,13 @@ class LocalTenant:
         check_host_name(domain)
         self.state: TenantState = TenantState(domain=domain, clock=clock, strict=strict, apis=Apis(default_audience))
         self.router: Router = Router(self.state)
-        self.setup: Setup = Setup(self.state)
-        self.backchannel_logout: BackchannelLogout = BackchannelLogout(self.state, client_id)
+        directory = DirectorySetup(self.state)
+        parts = (
+            *(directory, ApplicationSetup(self.state), ApiSetup(self.state), ActionSetup(self.state, directory)),
+            *(BackchannelLogout(self.state, client_id), Issuing(self.state, client_id)),
+            *(self.state.rate_limits, self.state.script),
+        )
+        self._parts: dict[type[Any], Any] = {type(part): part for part in parts}
         self.clock: Callable[[], float] = clock
         self._sleep = sleep
         self.state.issuers.add(self.issuer)
@@ -134,6 +110,10 @@ class LocalTenant:
 
     def __repr__(self) -> str:
         return f"<LocalTenant {self.domain}>"
+
+    def part(self, kind: type[Part], /) -> Part:
+        """Return one of the objects that the tenant is made of, by its class."""
+        return cast("Part", self._parts[kind])
 
     @property
     def domain(self) -> str:
@@ -215,84 +195,60 @@ class LocalTenant:
         """The base URLs for clients with certificates, by the usual ones."""
         return self.state.mtls_aliases
 
-    add_application: Final = _by(_setup, Setup.add_application)
-    add_custom_domain: Final = _by(_setup, Setup.add_custom_domain)
-    add_user: Final = _by(_setup, Setup.add_user)
-    delete_user: Final = _by(_setup, Setup.delete_user)
-    enroll_factor: Final = _by(_setup, Setup.enroll_factor)
-    add_connection: Final = _by(_setup, Setup.add_connection)
-    add_organization: Final = _by(_setup, Setup.add_organization)
-    add_api: Final = _by(_setup, Setup.add_api)
-    accept: Final = _by(_setup, Setup.accept)
-    action_file: Final = _by(_setup, Setup.action_file)
-    limit_exchanges: Final = _by(_rate_limits, RateLimits.limit_exchanges)
-    limit_clients: Final = _by(_rate_limits, RateLimits.limit_clients)
-    fail_next: Final = _by(_script, Script.fail_next)
-    fail_next_with_rate_limit: Final = _by(_script, Script.fail_next_with_rate_limit)
-    fail_next_with_rate_policy: Final = _by(_script, Script.fail_next_with_rate_policy)
-    logout_token: Final = _by(_backchannel, BackchannelLogout.logout_token)
-    send_backchannel_logout: Final = _by(_backchannel, BackchannelLogout.send_backchannel_logout)
+    add_application: Final = part_method(ApplicationSetup, ApplicationSetup.add_application)
+    add_custom_domain: Final = part_method(ApplicationSetup, ApplicationSetup.add_custom_domain)
+    add_user: Final = part_method(DirectorySetup, DirectorySetup.add_user)
+    delete_user: Final = part_method(DirectorySetup, DirectorySetup.delete_user)
+    enroll_factor: Final = part_method(DirectorySetup, DirectorySetup.enroll_factor)
+    add_connection: Final = part_method(DirectorySetup, DirectorySetup.add_connection)
+    add_organization: Final = part_method(DirectorySetup, DirectorySetup.add_organization)
+    add_api: Final = part_method(ApiSetup, ApiSetup.add_api)
+    accept: Final = part_method(ActionSetup, ActionSetup.accept)
+    add_role: Final = part_method(ApiSetup, ApiSetup.add_role)
+    assign_roles: Final = part_method(ApiSetup, ApiSetup.assign_roles)
+    assign_permissions: Final = part_method(ApiSetup, ApiSetup.assign_permissions)
+    post_login_file: Final = part_method(ActionSetup, ActionSetup.post_login_file)
+    action_file: Final = part_method(ActionSetup, ActionSetup.action_file)
+    id_token: Final = part_method(Issuing, Issuing.id_token)
+    redeem_session_transfer_token: Final = part_method(Issuing, Issuing.redeem_session_transfer_token)
+    rotate_keys: Final = part_method(Issuing, Issuing.rotate_keys)
+    revoke_refresh_tokens: Final = part_method(Issuing, Issuing.revoke_refresh_tokens)
+    limit_exchanges: Final = part_method(RateLimits, RateLimits.limit_exchanges)
+    limit_clients: Final = part_method(RateLimits, RateLimits.limit_clients)
+    fail_next: Final = part_method(Script, Script.fail_next)
+    fail_next_with_rate_limit: Final = part_method(Script, Script.fail_next_with_rate_limit)
+    fail_next_with_rate_policy: Final = part_method(Script, Script.fail_next_with_rate_policy)
+    logout_token: Final = part_method(BackchannelLogout, BackchannelLogout.logout_token)
+    send_backchannel_logout: Final = part_method(BackchannelLogout, BackchannelLogout.send_backchannel_logout)
 
     def action(self, subject_token_type: str, *, secrets: Mapping[str, str] | None = None) -> Callable[[F], F]:
         """Decorate the Action of a Custom Token Exchange profile: a function of ``event`` and ``api``.
 
         Args:
-            subject_token_type: The profile's type; see `Setup.action`.
+            subject_token_type: The profile's type; see `ActionSetup.action`.
             secrets: What the Action sees as ``event.secrets``.
         """
-        return self.setup.action(subject_token_type, secrets=secrets)
+        return self.part(ActionSetup).action(subject_token_type, secrets=secrets)
 
-    def revoke_refresh_tokens(self, user_id: str | None = None) -> int:
-        """Revoke the refresh tokens of a user, or all of them.
+    @overload
+    def post_login(self, function: F, /) -> F: ...
+    @overload
+    def post_login(self, /, *, secrets: Mapping[str, str]) -> Callable[[F], F]: ...
+    def post_login(self, function: F | None = None, /, *, secrets: Mapping[str, str] | None = None) -> Any:
+        """Decorate a Post-Login Action, a function of ``event`` and ``api``: ``@tenant.post_login``.
 
-        Args:
-            user_id: The user; everybody when None.
-
-        Returns:
-            How many tokens were revoked.
-        """
-        return self.state.refresh_tokens.revoke(user_id)
-
-    def id_token(
-        self, user_id: str, *, client_id: str | None = None, lifetime: int = ID_TOKEN_LIFETIME, **claims: Any
-    ) -> str:
-        """Sign an ID token of a user without an exchange, to be used as an actor token for example.
+        It runs after exchanges and refreshes; several run in the order in which they are added.
 
         Args:
-            user_id: The user.
-            client_id: The application that it is for; the default one when None.
-            lifetime: How long it lives, in seconds; negative for one that has expired.
-            **claims: Further claims, which win.
-
-        Raises:
-            KeyError: The user or the application does not exist.
+            function: The function.
+            secrets: What the Action sees as ``event.secrets``: ``@tenant.post_login(secrets={...})``.
         """
-        application = self.state.applications.get(client_id or self.client_id)
-        if application is None:
-            raise KeyError(client_id)
-        api = self.state.apis.find(None, self.issuer)
-        grant = TokenGrant(issuer=self.issuer, application=application, user=self.users[user_id], api=api, scopes=())
-        return self.state.tokens.id_token(grant, lifetime=lifetime, more=claims)
 
-    def redeem_session_transfer_token(self, token: str, *, ip: str = "127.0.0.1") -> TransferredSession:
-        """Use a session transfer token up, as ``/authorize`` does; a failed attempt does so, too.
+        def register(action: F) -> F:
+            self.part(ActionSetup).post_login(action, secrets=secrets)
+            return action
 
-        Args:
-            token: The token.
-            ip: The address of the browser: that of the request, or what ``auth0-forwarded-for`` said, if trusted.
-
-        Raises:
-            ValueError: It is unknown, was used before, is older than 60 seconds, or comes from another address.
-        """
-        return self.state.session_transfers.redeem(token, ip)
-
-    def rotate_keys(self, *, keep_old: bool = True) -> None:
-        """Sign with new keys from now on.
-
-        Args:
-            keep_old: Whether the old ones stay in the key set, as at Auth0 until they are revoked.
-        """
-        self.state.keys.rotate(keep_old=keep_old)
+        return register if function is None else register(function)
 
     def handle(
         self,
@@ -367,12 +323,7 @@ class LocalTenant:
 
     def make_client(self, arguments: Mapping[str, Any]) -> ServerClient:
         """Make a client, adding credentials and the clock to what is given."""
-        from auth0_cte.auth_server.server_client import ServerClient
-
-        client_id = arguments.get("client_id", self.client_id)
-        application = self.state.applications.get(client_id)
-        usual = {} if application is None else _credentials(application, arguments)
-        return ServerClient(**{"client_id": client_id, "clock": self.clock, **usual, **arguments})
+        return make_client(self.state, {"client_id": self.client_id, **arguments})
 
     def serve(self, *, tls: bool = False, mutual_tls: bool = False) -> TenantServer:
         """Listen on a loopback port, at once; close the server, or use it in a ``with`` statement.
@@ -396,18 +347,3 @@ class LocalTenant:
         self.state.actions.close()
         while self._servers:
             self._servers.pop().close()
-
-
-def _credentials(application: Application, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of ``ServerClient`` by which an application authenticates and verifies its ID tokens."""
-    from auth0_cte.oauth.client_auth.base import ClientSecretBasic, PublicClient
-
-    secret = given.get("client_secret", application.client_secret)
-    usual: dict[str, Any] = {} if "client_assertion_signing_key" in given else {"client_secret": secret}
-    if application.auth_method == "none":
-        usual["client_auth"] = PublicClient()
-    if application.auth_method == "client_secret_basic" and usual.get("client_secret") is not None:
-        usual["client_auth"] = ClientSecretBasic(secret)
-    if application.id_token_alg == "HS256":
-        usual["id_token_algorithms"] = ("HS256",)
-    return usual

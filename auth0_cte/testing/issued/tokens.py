@@ -49,6 +49,9 @@ class TokenGrant:
         sid: The identifier of the session.
         jkt: The thumbprint of the DPoP key that the access token is bound to, or None.
         refresh_jkt: The same of the refresh token.
+        permissions: What the access token tells of the user's permissions at the API; None for no such claim.
+        access_claims: Custom claims of the access token; those that are None are left out.
+        id_claims: Custom claims of the ID token, likewise.
     """
 
     issuer: str
@@ -61,6 +64,9 @@ class TokenGrant:
     sid: str = field(factory=lambda: secrets.token_urlsafe(24))
     jkt: str | None = None
     refresh_jkt: str | None = None
+    permissions: tuple[str, ...] | None = None
+    access_claims: Mapping[str, Any] = field(factory=dict)
+    id_claims: Mapping[str, Any] = field(factory=dict)
 
     def common_claims(self, now: int, lifetime: int) -> dict[str, Any]:
         """Return the claims that ID token and access token share."""
@@ -88,13 +94,15 @@ class TokenIssuer:
 
     def access_token(self, grant: TokenGrant) -> str:
         """Sign an access token: Auth0's own profile of a JWT, or RFC 9068, as the API says."""
-        claims = grant.common_claims(int(self.clock()), grant.api.token_lifetime)
+        claims = {**_given(grant.access_claims), **grant.common_claims(int(self.clock()), grant.api.token_lifetime)}
         claims["aud"] = _audience(grant)
         if grant.scopes:
             claims["scope"] = " ".join(grant.scopes)
+        if grant.permissions is not None:
+            claims["permissions"] = list(grant.permissions)
         if grant.jkt is not None:
             claims["cnf"] = {"jkt": grant.jkt}
-        if grant.api.token_dialect == "rfc9068_profile":
+        if grant.api.is_rfc9068:
             claims |= {"client_id": grant.application.client_id, "jti": secrets.token_urlsafe(16)}
             return self.keys.current().sign(claims, header={"typ": "at+jwt"})
         return self.keys.current().sign({**claims, "azp": grant.application.client_id}, header={"typ": "JWT"})
@@ -110,11 +118,12 @@ class TokenIssuer:
             more: Further claims, which win.
         """
         claims = grant.common_claims(int(self.clock()), lifetime)
-        claims |= {"aud": grant.application.client_id, "sid": grant.sid, **user_claims(grant.user, grant.scopes)}
+        claims |= {**user_claims(grant.user, grant.scopes), **_given(grant.id_claims)}
+        claims |= {"aud": grant.application.client_id, "sid": grant.sid}
         if grant.user.session_expiry is not None:
             claims["session_expiry"] = grant.user.session_expiry
         added = {**claims, **self.sessions.claims_for(grant.user.user_id, grant.application)}
-        claims = {**{name: value for name, value in added.items() if value is not None}, **(more or {})}
+        claims = {**_given(added), **(more or {})}
         return self.keys.id_token_key(grant.application).sign(claims, header={"typ": "JWT"})
 
     def reply(self, grant: TokenGrant, requested: Sequence[str], *, id_token: bool = True) -> dict[str, Any]:
@@ -131,6 +140,10 @@ class TokenIssuer:
         if set(grant.scopes) != set(requested):
             body["scope"] = " ".join(grant.scopes)
         return {**body, "expires_in": grant.api.token_lifetime, "token_type": "Bearer" if grant.jkt is None else "DPoP"}
+
+
+def _given(claims: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in claims.items() if value is not None}
 
 
 def _audience(grant: TokenGrant) -> str | list[str]:

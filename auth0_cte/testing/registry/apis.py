@@ -20,8 +20,8 @@ __all__ = ["OIDC_SCOPES", "Api", "Apis", "TokenDialect"]
 OIDC_SCOPES: Final = frozenset({"openid", "profile", "email", "phone", "address", "offline_access"})
 """Scopes that belong to no API (OpenID Connect Core 1.0, section 5.4 and 11)."""
 
-TokenDialect: TypeAlias = Literal["access_token", "rfc9068_profile"]
-"""Auth0's names for the forms of an access token: its own, or RFC 9068."""
+TokenDialect: TypeAlias = Literal["access_token", "access_token_authz", "rfc9068_profile", "rfc9068_profile_authz"]
+"""Auth0's names for the forms of an access token: its own, or RFC 9068; with the user's permissions or without."""
 
 
 @frozen(kw_only=True)
@@ -33,8 +33,9 @@ class Api:
         scopes: The scopes that it defines; None when it takes any.
         token_lifetime: How long its access tokens live, in seconds.
         token_dialect: Auth0's own profile (``typ: JWT``, ``azp``) or RFC 9068 (``typ: at+jwt``, ``client_id``,
-            ``jti``).
+            ``jti``); with ``_authz``, the user's ``permissions`` are in it.
         skip_consent: Whether first-party applications need no consent; without, exchanges are refused.
+        enforce_policies: Whether scopes are granted by role-based access control alone.
         proof_of_possession: Whether its access tokens are bound to a DPoP key: never, when there is a proof, or always.
     """
 
@@ -43,7 +44,18 @@ class Api:
     token_lifetime: int = 86400
     token_dialect: TokenDialect = "access_token"
     skip_consent: bool = True
+    enforce_policies: bool = False
     proof_of_possession: ProofOfPossession = "allowed"
+
+    @property
+    def is_rfc9068(self) -> bool:
+        """Whether its access tokens follow RFC 9068."""
+        return self.token_dialect.startswith("rfc9068_profile")
+
+    @property
+    def has_permissions_claim(self) -> bool:
+        """Whether its access tokens tell the user's permissions."""
+        return self.token_dialect.endswith("_authz")
 
     def grant(self, requested: Sequence[str]) -> tuple[str, ...]:
         """Return those of the requested scopes that can be granted, each once and in the order asked for."""

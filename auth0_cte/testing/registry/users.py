@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -32,6 +33,15 @@ class Connection:
 
     name: str
     strategy: str = "auth0"
+
+    @property
+    def id(self) -> str:
+        """Its identifier, which follows from the name here."""
+        return f"con_{hashlib.sha256(self.name.encode()).hexdigest()[:16]}"
+
+    def as_event(self) -> dict[str, Any]:
+        """Return the connection as Actions see it."""
+        return {"id": self.id, "name": self.name, "strategy": self.strategy}
 
     def user_id(self, identity: str) -> str:
         """Form the tenant-wide user id of an identity in this connection."""
@@ -160,14 +170,23 @@ class Users(Mapping[str, User]):
         with self._lock:
             user.app_metadata = _merged(user.app_metadata, app)
             user.user_metadata = _merged(user.user_metadata, personal)
+
+    def count_login(self, user: User) -> None:
+        """Count an exchange that set a user."""
+        with self._lock:
             user.logins += 1
+
+    def connection(self, user: User) -> Connection:
+        """Return the connection that holds a user."""
+        with self._lock:
+            return self._connections.get(user.connection) or _usual(user.connection)
 
     def _connection(self, name: str) -> Connection:
         if name in self._connections:
             return self._connections[name]
         if self._connections:
             raise _refusal(f"the connection {name!r} does not exist", None)
-        return Connection(name=name, strategy=name if name in _SHORT_IDS else "auth0")
+        return _usual(name)
 
     def _identity(self, connection: str, identity: str) -> User | None:
         for user in self._users.values():
@@ -183,6 +202,10 @@ class Users(Mapping[str, User]):
             raise _refusal(f"the user {user_id!r} exists already, in another connection", user_id)
         self._users[user_id] = User(user_id=user_id, connection=place.name, identity=identity, attributes=given)
         return self._users[user_id]
+
+
+def _usual(name: str) -> Connection:
+    return Connection(name=name, strategy=name if name in _SHORT_IDS else "auth0")
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

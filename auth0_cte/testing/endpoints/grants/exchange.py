@@ -17,7 +17,9 @@ from auth0_cte.testing.endpoints.grants.call import Grant, Outcome
 from auth0_cte.testing.endpoints.grants.event import or_absent, request_event
 from auth0_cte.testing.endpoints.grants.limited import limited
 from auth0_cte.testing.endpoints.grants.on_behalf_of import exchange_on_behalf_of, is_on_behalf_of
+from auth0_cte.testing.endpoints.grants.post_login import EXCHANGE, run_post_login
 from auth0_cte.testing.endpoints.grants.requirements import ask_for_more
+from auth0_cte.testing.endpoints.grants.scopes import with_permissions
 from auth0_cte.testing.endpoints.grants.session_transfer import is_session_transfer, session_transfer_api, transfer
 from auth0_cte.testing.issued.tokens import TokenGrant
 from auth0_cte.testing.wire.messages import RefusalError, json_reply
@@ -72,7 +74,14 @@ def _exchange(call: TokenCall) -> Outcome:
         organization=organization,
         act=commands.actor,
     )
-    grant = bound(call, grant)
+    grant = run_post_login(
+        call,
+        bound(call, with_permissions(state, grant)),
+        asked.scopes,
+        protocol=EXCHANGE,
+        more=_transaction(asked, commands),
+        metadata=commands.transaction_metadata,
+    )
     ask_for_more(state, grant, asked.scopes)
     if is_session_transfer(grant.api):
         return transfer(call, grant)
@@ -135,6 +144,15 @@ def _event(call: TokenCall, asked: _Asked) -> dict[str, Any]:
     }
 
 
+def _transaction(asked: _Asked, commands: Commands) -> dict[str, Any]:
+    """Return what Post-Login Actions see of the exchange."""
+    return {
+        "subject_token_type": asked.subject_token_type,
+        "actor_token_type": or_absent(asked.actor_token_type),
+        "actor": or_absent(commands.actor),
+    }
+
+
 def _obey_denials(call: TokenCall, commands: Commands) -> None:
     if any(denial.invalid_subject_token for denial in commands.denials):
         call.state.attack_protection.add(call.ip)
@@ -169,6 +187,7 @@ def _user(state: TenantState, commands: Commands, organization: Organization | N
         detail = f"the user {user.user_id!r} is not a member of the organization {organization.id!r}"
         raise RefusalError(400, "invalid_request", "Invalid organization.", detail=detail, user_id=user.user_id)
     state.users.merge_metadata(user, commands.app_metadata, commands.user_metadata)
+    state.users.count_login(user)
     return user
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from auth0_cte.jose import JoseError, Jws
 from auth0_cte.testing.endpoints.grants.binding import bound
 from auth0_cte.testing.endpoints.grants.call import Outcome
+from auth0_cte.testing.endpoints.grants.post_login import EXCHANGE, run_post_login
 from auth0_cte.testing.endpoints.grants.requirements import ask_for_more
+from auth0_cte.testing.endpoints.grants.scopes import with_permissions
 from auth0_cte.testing.issued.tokens import TokenGrant
 from auth0_cte.testing.registry.apis import OIDC_SCOPES
 from auth0_cte.testing.wire.messages import RefusalError, json_reply
@@ -56,7 +58,9 @@ def exchange_on_behalf_of(call: TokenCall) -> Outcome:
         organization=_organization(state, claims, request.one("organization")),
         act=_chain(claims, application.client_id),
     )
-    grant = bound(call, grant)
+    grant = bound(call, with_permissions(state, grant))
+    more = {"subject_token_type": ACCESS_TOKEN, "actor": grant.act}
+    grant = run_post_login(call, grant, requested, protocol=EXCHANGE, more=more)
     ask_for_more(state, grant, requested)
     body = {**state.tokens.reply(grant, requested, id_token=False), "issued_token_type": ACCESS_TOKEN}
     return Outcome(

@@ -8,7 +8,9 @@ from attrs import evolve
 
 from auth0_cte.testing.endpoints.grants.binding import bound
 from auth0_cte.testing.endpoints.grants.call import Grant, Outcome
+from auth0_cte.testing.endpoints.grants.post_login import REFRESH, run_post_login
 from auth0_cte.testing.endpoints.grants.requirements import ask_for_more
+from auth0_cte.testing.endpoints.grants.scopes import with_permissions
 from auth0_cte.testing.issued.refresh_tokens import invalid_refresh_token
 from auth0_cte.testing.registry.apis import OIDC_SCOPES
 from auth0_cte.testing.wire.messages import RefusalError, json_reply
@@ -32,7 +34,8 @@ def _refresh(call: TokenCall) -> Outcome:
     held = state.refresh_tokens.use(token, client_id)
     _check_key(call, held)
     requested = tuple((call.request.one("scope") or "").split())
-    grant = bound(call, _renewed(call, held, requested))
+    grant = bound(call, with_permissions(state, _renewed(call, held, requested)))
+    grant = run_post_login(call, grant, requested or held.scopes, protocol=REFRESH)
     ask_for_more(state, grant, requested or held.scopes)
     # Used up last, so that a refusal does not cost it.
     rotated = state.refresh_tokens.rotate(token, client_id) if state.sessions.rotate_refresh_tokens else None

@@ -1,0 +1,62 @@
+"""Roles and permissions: what users may do at APIs (Auth0, "Role-Based Access Control")."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Roles"]
+
+
+class Roles:
+    """The roles of a tenant, and who has which, everywhere or within an organization. Safe among threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._permissions: dict[str, dict[str, frozenset[str]]] = {}
+        self._assigned: dict[tuple[str, str | None], set[str]] = {}
+        self._direct: dict[tuple[str, str], set[str]] = {}
+
+    def add(self, name: str, permissions: Mapping[str, Iterable[str]]) -> None:
+        """Register a role: the permissions that it grants, by the API's identifier."""
+        with self._lock:
+            self._permissions[name] = {api: frozenset(scopes) for api, scopes in permissions.items()}
+
+    def assign(self, user_id: str, names: Iterable[str], organization_id: str | None) -> None:
+        """Give a user roles.
+
+        Raises:
+            KeyError: A role does not exist.
+        """
+        with self._lock:
+            for name in names:
+                self._assigned.setdefault((user_id, organization_id), set()).add(
+                    name if name in self._permissions else _missing(name)
+                )
+
+    def assign_permissions(self, user_id: str, api: str, scopes: Iterable[str]) -> None:
+        """Give a user permissions without a role."""
+        with self._lock:
+            self._direct.setdefault((user_id, api), set()).update(scopes)
+
+    def names(self, user_id: str, organization_id: str | None) -> list[str]:
+        """Return the roles of a user; within an organization, those of the membership alone."""
+        with self._lock:
+            return sorted(self._assigned.get((user_id, organization_id), ()))
+
+    def permissions(self, user_id: str, api: str, organization_id: str | None) -> tuple[str, ...]:
+        """Return what a user may do at an API.
+
+        Within an organization, the roles of the membership count besides what the user has everywhere.
+        """
+        with self._lock:
+            roles = self._assigned.get((user_id, None), set()) | self._assigned.get((user_id, organization_id), set())
+            granted = {scope for role in roles for scope in self._permissions[role].get(api, ())}
+            return tuple(sorted(granted | self._direct.get((user_id, api), set())))
+
+
+def _missing(name: str) -> str:
+    raise KeyError(name)

@@ -1,0 +1,143 @@
+"""Registering users, their factors, the connections that hold them, and organizations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from auth0_cte.testing.registry.factors import Factor, FactorKind
+from auth0_cte.testing.registry.organizations import Organization
+from auth0_cte.testing.registry.users import DATABASE, Connection, User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from auth0_cte.testing.state import TenantState
+
+__all__ = ["DirectorySetup"]
+
+
+class DirectorySetup:
+    """Registers users, factors, connections and organizations.
+
+    Args:
+        state: What the tenant holds.
+    """
+
+    def __init__(self, state: TenantState) -> None:
+        self._state = state
+
+    def add_user(
+        self,
+        /,
+        user_id: str,
+        *,
+        connection: str | None = None,
+        blocked: bool = False,
+        mfa_required: bool = False,
+        mfa_requirements: Mapping[str, Any] | None = None,
+        session_expiry: int | None = None,
+        app_metadata: Mapping[str, Any] | None = None,
+        user_metadata: Mapping[str, Any] | None = None,
+        **attributes: Any,
+    ) -> User:
+        """Add a user; one with the same id is replaced.
+
+        Args:
+            user_id: The id in the tenant, e.g. ``auth0|jane``; the part after the last ``|`` is the id within the
+                connection.
+            connection: The connection that holds the user; taken from the id when None.
+            blocked: Whether the user may not log in.
+            mfa_required: Whether exchanges answer ``mfa_required``.
+            mfa_requirements: What that reply tells about the factors, or None.
+            session_expiry: When the session at the user's own identity provider ends, in Unix seconds: a claim of
+                every ID token from now on, refreshed ones too. None for no such claim.
+            app_metadata: Application metadata.
+            user_metadata: General metadata.
+            **attributes: ``email``, ``name`` and the like.
+        """
+        strategy, *path, identity = ["auth0", *user_id.split("|")] if "|" not in user_id else user_id.split("|")
+        held_by = path[0] if path else DATABASE if strategy == "auth0" else strategy
+        user = User(
+            user_id=user_id,
+            connection=connection or held_by,
+            identity=identity,
+            attributes=attributes,
+            app_metadata=dict(app_metadata or {}),
+            user_metadata=dict(user_metadata or {}),
+            blocked=blocked,
+            mfa_required=mfa_required,
+            mfa_requirements=mfa_requirements,
+            session_expiry=session_expiry,
+        )
+        self._state.users.add(user)
+        return user
+
+    def enroll_factor(self, user_id: str, kind: FactorKind, *, name: str = "") -> Factor:
+        """Enroll a second factor for a user, who is asked for one from now on.
+
+        Args:
+            user_id: The id in the tenant.
+            kind: ``otp``, ``sms``, ``voice``, ``email``, ``push`` or ``recovery-code``.
+            name: What the list of authenticators shows, e.g. ``+49 *** 12``.
+
+        Returns:
+            The factor; its ``code()`` is what the user reads, ``approve()`` and ``deny()`` answer a push message.
+
+        Raises:
+            KeyError: The user does not exist.
+        """
+        self._state.users[user_id].mfa_required = True
+        factor = Factor(user_id=user_id, kind=kind, clock=self._state.clock, name=name)
+        self._state.factors.add(factor)
+        return factor
+
+    def delete_user(self, user_id: str) -> None:
+        """Delete a user, whose refresh tokens are revoked.
+
+        Args:
+            user_id: The id in the tenant.
+
+        Raises:
+            KeyError: The user does not exist.
+        """
+        self._state.users.remove(user_id)
+        self._state.refresh_tokens.revoke(user_id)
+
+    def add_connection(self, name: str, *, strategy: str = "auth0") -> Connection:
+        """Register a connection. Until there is one, Actions may name any; afterwards only those.
+
+        Args:
+            name: Its name.
+            strategy: ``"auth0"`` for a database, else Auth0's name of the kind; it begins the ids of its users.
+        """
+        connection = Connection(name=name, strategy=strategy)
+        self._state.users.add_connection(connection)
+        return connection
+
+    def add_organization(
+        self,
+        organization_id: str,
+        *,
+        name: str,
+        display_name: str | None = None,
+        members: Iterable[str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Organization:
+        """Register an organization; one with the same id is replaced.
+
+        Args:
+            organization_id: ``org_…``.
+            name: Its name.
+            display_name: Its name for people; the name when None.
+            members: The user ids that belong to it; everybody when None.
+            metadata: What the Action sees as ``event.organization.metadata``.
+        """
+        organization = Organization(
+            id=organization_id,
+            name=name,
+            display_name=display_name or name,
+            members=None if members is None else frozenset(members),
+            metadata=dict(metadata or {}),
+        )
+        self._state.organizations.add(organization)
+        return organization
