@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import TokenExchangeResponse
 
 __all__ = ["Demo", "command"]
+
+EXAMPLES: Final = """\b
+Example:
+  auth0-cte demo
+"""
 
 LEGACY = "urn:acme:legacy-token"
 SUPPORT = "urn:acme:support-session"
@@ -232,15 +237,11 @@ def _ignore(case: Callable[[], object]) -> bool:
     return True
 
 
-@click.command("demo")
+@click.command("demo", epilog=EXAMPLES)
 @json_option
 def command(as_json: bool) -> None:
-    r"""See every kind of exchange and error, without an account.
+    """See every kind of exchange and error, without an account.
 
     A tenant runs in this process, on a loopback port; nothing else is needed.
-
-    \b
-    Example:
-      auth0-cte demo
     """
     Demo(Output(as_json=as_json)).run()

@@ -25,10 +25,18 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+EXAMPLES: Final = """\b
+Examples:
+  auth0-cte exchange -t urn:acme:legacy-token --local < token.txt
+  auth0-cte exchange -t urn:acme:legacy-token --token-file token.txt \\
+      --audience https://api.example.com --scope "openid read:data"
+  curl -H "Authorization: Bearer $(auth0-cte exchange --raw ...)" ...
+"""
+
 _TIMES: Final = ("exp", "iat", "nbf", "auth_time", "session_expiry", "updated_at")
 
 
-@click.command("exchange")
+@click.command("exchange", epilog=EXAMPLES)
 @token_options("token", "subject token")
 @click.option(
     "-t",
@@ -54,16 +62,9 @@ _TIMES: Final = ("exp", "iat", "nbf", "auth_time", "session_expiry", "updated_at
 @json_option
 @connection_options
 def command(as_json: bool, raw: bool, curl: bool, with_tokens: bool, local: bool, **given: Any) -> None:
-    r"""Exchange a token, and show what came back.
+    """Exchange a token, and show what came back.
 
     The subject token comes from --token-file, --token-env, AUTH0_SUBJECT_TOKEN, stdin, or a prompt.
-
-    \b
-    Examples:
-      auth0-cte exchange -t urn:acme:legacy-token --local < token.txt
-      auth0-cte exchange -t urn:acme:legacy-token --token-file token.txt \
-          --audience https://api.example.com --scope "openid read:data"
-      curl -H "Authorization: Bearer $(auth0-cte exchange --raw ...)" ...
     """
     if raw + curl + as_json > 1:
         raise click.UsageError("use one of --json, --raw and --curl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Final
 
 import click
 
@@ -11,8 +12,13 @@ from auth0_cte.foundation.validation import MIN_SECRET_BYTES
 
 __all__ = ["command"]
 
+EXAMPLES: Final = """\b
+Example:
+  auth0-cte secret --env >> .env
+"""
 
-@click.command("secret")
+
+@click.command("secret", epilog=EXAMPLES)
 @click.option(
     "--bytes",
     "size",
@@ -24,14 +30,10 @@ __all__ = ["command"]
 @click.option("--env", "as_setting", is_flag=True, help="Print AUTH0_SECRET=..., a line for an env file.")
 @json_option
 def command(size: int, as_setting: bool, as_json: bool) -> None:
-    r"""Print a new secret for AUTH0_SECRET.
+    """Print a new secret for AUTH0_SECRET.
 
     Sessions are encrypted with it. It is hexadecimal text of random bytes from
     the operating system.
-
-    \b
-    Example:
-      auth0-cte secret --env >> .env
     """
     if as_setting and as_json:
         raise click.UsageError("use one of --env and --json")

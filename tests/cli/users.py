@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from click.testing import CliRunner, Result
 
@@ -31,7 +32,9 @@ def environment(tenant: LocalTenant, server: TenantServer) -> dict[str, str]:
 
 def run(*arguments: str, stdin: str | bytes | None = None, env: Mapping[str, str | None] | None = None) -> Result:
     """Run a command in this process; what it raises beyond an exit status fails the test."""
-    result = CliRunner().invoke(cli, list(arguments), input=stdin, env=env, prog_name="auth0-cte")
+    result = CliRunner().invoke(
+        cli, list(arguments), input=stdin, env={"COLUMNS": "80", **(env or {})}, prog_name="auth0-cte"
+    )
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -48,6 +51,27 @@ def program(*arguments: str, stdin: str = "", **env: str) -> subprocess.Complete
         env={"PATH": os.environ["PATH"], **env},
         check=False,
     )
+
+
+@contextmanager
+def started(*arguments: str, **env: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the command as a program that the test watches, and end it at the latest when the test does."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "auth0_cte", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"PATH": os.environ["PATH"], **env},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
 
 
 class Terminal:

@@ -54,7 +54,13 @@ _BY_CODE: Final = {
     ),
     **dict.fromkeys(("LOCAL_RATE_LIMIT", "too_many_attempts", "too_many_requests"), ExitCode.LIMIT),
     **dict.fromkeys(
-        ("EXCHANGE_CACHE_UNAVAILABLE", "INVALID_RESPONSE", "RATE_LIMIT_UNAVAILABLE", "STORE_UNAVAILABLE"),
+        (
+            "CLAIMS_UNAVAILABLE",
+            "EXCHANGE_CACHE_UNAVAILABLE",
+            "INVALID_RESPONSE",
+            "RATE_LIMIT_UNAVAILABLE",
+            "STORE_UNAVAILABLE",
+        ),
         ExitCode.NETWORK,
     ),
 }
