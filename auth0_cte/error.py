@@ -124,9 +124,10 @@ class TransportError(Auth0CTEError):
     """The server could not be reached, or its reply could not be read.
 
     Attributes:
-        phase: ``"connect"`` (nothing of the request was sent), ``"send"`` or ``"response"``.
+        phase: ``"connect"``, ``"proxy"`` (a proxy refused the connection) or ``"tls"``, when nothing of the request was
+            sent; ``"send"`` (a test tool, an adapter or a response hook of the application's failed) or ``"response"``.
         may_have_reached_server: False only when the server provably saw nothing of the request.
-        status_code: The HTTP status when a reply had begun, else None.
+        status_code: The HTTP status when a reply had begun, or that of the proxy which refused; else None.
     """
 
     code = "TRANSPORT_ERROR"
@@ -323,7 +324,7 @@ def exchange_failure(error: Auth0CTEError) -> Auth0CTEError:
     failure = kind(error.message)
     vars(failure).update({name: value for name, value in vars(error).items() if name != "code"})
     if isinstance(error, TransportError):
-        failure.is_retryable = not error.may_have_reached_server and error.phase != "tls"
+        failure.is_retryable = not error.may_have_reached_server and error.phase in ("connect", "response")
     return failure
 
 

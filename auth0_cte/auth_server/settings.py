@@ -52,6 +52,7 @@ __all__ = [
 
 
 MAX_LEEWAY: Final = 300.0
+CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 KNOWN_ALGORITHMS: Final = frozenset({"RS256", "PS256", "ES256", "HS256"})
 
 
@@ -250,15 +251,18 @@ def check_defaults(organization: str | None, params: Mapping[str, Any] | None) -
 
 
 def check_ca_bundle(ca_bundle: str | os.PathLike[str] | None) -> str | None:
-    """Find the trusted CAs: the argument, or what the environment names for requests and curl; None for certifi's."""
+    """Find the trusted CAs: the argument, or what the environment names; None for certifi's.
+
+    ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE`` are read as `requests` reads them; ``SSL_CERT_FILE``, which OpenSSL,
+    httpx and so auth0-server-python read, comes after them.
+    """
     if isinstance(ca_bundle, bool):
         raise ConfigurationError("TLS verification cannot be switched off; ca_bundle is a file of CA certificates")
-    name = ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    if not name:
-        return None
-    if not Path(name).exists():
-        raise ConfigurationError(f"ca_bundle: there is no {os.fspath(name)!r}")
-    return os.fspath(name)
+    given = {"ca_bundle": ca_bundle} | {name: os.environ.get(name) for name in CA_VARIABLES}
+    name, place = next(((name, value) for name, value in given.items() if value), ("", None))
+    if place is not None and not Path(place).exists():
+        raise ConfigurationError(f"{name} names {os.fspath(place)!r}, which does not exist")
+    return None if place is None else os.fspath(place)
 
 
 def check_ssl_context(context: ssl.SSLContext | None) -> ssl.SSLContext | None:

@@ -107,8 +107,8 @@ class RetryPolicy:
         return delay is not None and self._wait(delay, error, deadline, announce)
 
     def wait_before_repeat(self, error: TransportError, attempt: int, deadline: Deadline) -> bool:
-        """Do the same before an idempotent request is repeated, after any failure but one of TLS."""
-        return error.phase != "tls" and self._wait(self._jitter(attempt), error, deadline)
+        """Do the same before an idempotent request is repeated, after any failure of the network or the server."""
+        return error.phase in ("connect", "response") and self._wait(self._jitter(attempt), error, deadline)
 
     def _wait(
         self,

@@ -1,4 +1,4 @@
-"""Pooled connections that keep a call's deadline and are not reused once they are stale.
+"""Pooled connections that keep a call's deadline, and are not reused once stale or when they hold unread bytes.
 
 urllib3's time-outs bound each read; a server that drips a byte at a time passes them for ever. These connections
 shrink the socket's time-out before every read, so that the deadline holds for headers and body too.
@@ -7,32 +7,62 @@ shrink the socket's time-out before every read, so that the deadline holds for h
 from __future__ import annotations
 
 import http.client
-import io
+import socket
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
+import urllib3.connection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.response import HTTPResponse
+
+from auth0_cte.transport.addresses import connect
+from auth0_cte.transport.replies import Response, ResponseStream
 
 if TYPE_CHECKING:
-    import socket
+    from urllib3.connection import HTTPConnection, HTTPSConnection
 
     from auth0_cte.foundation.deadline import Deadline
 
-__all__ = ["POOL_CLASSES", "HandshakeError", "RefusedCertificateError", "current_call"]
+__all__ = [
+    "POOL_CLASSES",
+    "Connection",
+    "HandshakeError",
+    "RefusedCertificateError",
+    "WaitingPool",
+    "current_call",
+    "genuine",
+]
 
 MAX_IDLE_SECONDS: Final = 4.0
 """Servers close idle connections after 5 s and more; a POST that loses that race is ambiguous, so it is avoided."""
+LEAST_SECONDS: Final = 0.001
+"""A time-out of 0 means that a socket does not wait at all."""
+
+C = TypeVar("C")
+
+
+def genuine(connection_class: type[C]) -> type[C]:
+    """Return urllib3's own class for one that VCR derived from it: this may be imported while a cassette is in use."""
+    return next(each for each in connection_class.__mro__ if each.__module__.startswith("urllib3."))
+
+
+if not TYPE_CHECKING:
+    HTTPConnection = genuine(urllib3.connection.HTTPConnection)
+    HTTPSConnection = genuine(urllib3.connection.HTTPSConnection)
 
 
 class _CurrentCall(threading.local):
     """What the running call allows; a connection serves one thread at a time, so a thread-local reaches it."""
 
     deadline: Deadline | None = None
+
+    def bound(self, seconds: Any) -> float:
+        """Cut a time-out so that it ends with the call."""
+        left: float = seconds if self.deadline is None else min(seconds, self.deadline.remaining())
+        return max(LEAST_SECONDS, left)
 
 
 current_call: Final = _CurrentCall()
@@ -43,68 +73,51 @@ class HandshakeError(urllib3.exceptions.SSLError):
 
 
 class RefusedCertificateError(HandshakeError):
-    """The server did not take the client's certificate, or misses one."""
+    """The server refused the client's certificate, or requires one."""
 
 
-class _DeadlineReader(io.RawIOBase):
-    """Reads from a socket, never beyond the deadline of the call that it was made in."""
+class Connection(HTTPConnection):
+    """What all connections have in common, whichever way they reach the server."""
 
-    def __init__(self, raw: Any, sock: socket.socket, deadline: Deadline) -> None:
-        self._raw, self._sock, self._deadline = raw, sock, deadline
-        self._each = sock.gettimeout()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline.remaining()
-        if left <= 0:
-            raise TimeoutError("the deadline of the call has passed")
-        self._sock.settimeout(left if self._each is None else min(self._each, left))
-        count: int | None = self._raw.readinto(buffer)
-        return count
-
-    def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
-        super().close()
-
-
-class _Response(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        if current_call.deadline is not None:
-            raw = self.fp.detach()
-            self.fp = io.BufferedReader(_DeadlineReader(raw, sock, current_call.deadline))
-
-
-class _Connection(HTTPConnection):
-    response_class = _Response
     _used_at = 0.0
+    _connects_until = 0.0
     _held: list[bytes] | None = None
+    _stream: ResponseStream | None = None
     _is_unproven = False
 
     @property
     def is_connected(self) -> bool:
-        """False also for a connection that idled too long to be trusted with a token."""
-        return time.monotonic() - self._used_at < MAX_IDLE_SECONDS and super().is_connected
+        """False also for one that idled for long, whose last reply was not read to its end, or that holds more."""
+        if time.monotonic() - self._used_at >= MAX_IDLE_SECONDS or not super().is_connected:
+            return False
+        return self._stream is not None and self._stream.is_exhausted and not _holds_plaintext(self.sock)
 
     def connect(self) -> None:
         """Connect, and tell every failure before the first byte of the request apart from those after it."""
+        self.timeout = current_call.bound(self.timeout)
+        self._connects_until = time.monotonic() + self.timeout
         try:
             super().connect()
-            # By TLS 1.3 a client may write before the server has looked at its certificate, and learns only afterwards
-            # that the handshake has failed. The server has read nothing then: RFC 8446 section 4.4.2.4.
-            self._is_unproven = isinstance(self.sock, ssl.SSLSocket) and self.sock.version() == "TLSv1.3"
         except ssl.SSLError as error:
             raise HandshakeError(error) from error
         except TimeoutError as error:
             raise ConnectTimeoutError(self, f"the connection to {self.host} timed out") from error
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
         except OSError as error:
             raise NewConnectionError(self, f"the connection to {self.host} failed: {error}") from error
+        # By TLS 1.3 a client may write before the server has looked at its certificate, and learns only afterwards
+        # that the handshake has failed. The server has read nothing then: RFC 8446 section 4.4.2.4.
+        version = getattr(self.sock, "version", None)
+        self._is_unproven = version is not None and version() == "TLSv1.3"
+
+    def _tunnel(self) -> None:
+        super()._tunnel()
+        self.sock.settimeout(max(LEAST_SECONDS, self._connects_until - time.monotonic()))
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Write headers and body at once: one TLS record and one system call instead of two."""
+        self.timeout = current_call.bound(self.timeout)
         held: list[bytes] = []
         self._held = held
         try:
@@ -125,10 +138,22 @@ class _Connection(HTTPConnection):
         else:
             self._held.append(data)
 
+    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
+        """Make the response that `http.client` reads next."""
+        self._stream = ResponseStream(sock, current_call.deadline)
+        return Response(self._stream, *args, **kwargs)  # type: ignore[arg-type]  # makefile is all that is asked of it
+
     def getresponse(self) -> Any:
-        """Wait for the reply's headers."""
+        """Wait for the reply's head.
+
+        As urllib3 does it, but that the fields are not read, checked and copied again.
+        """
+        options, self._response_options = self._response_options, None
+        if options is None:
+            raise http.client.ResponseNotReady
+        self.sock.settimeout(self.timeout)
         try:
-            response = super().getresponse()
+            response: Any = super(HTTPConnection, self).getresponse()  # http.client's
         except ssl.SSLError as error:
             alert = error.reason or ""
             if self._is_unproven and "_ALERT_" in alert and ("CERTIFICATE" in alert or alert.endswith("UNKNOWN_CA")):
@@ -136,26 +161,70 @@ class _Connection(HTTPConnection):
             raise
         self._is_unproven = False
         self._used_at = time.monotonic()
-        return response
+        return HTTPResponse(
+            body=response,
+            headers=response.fields,
+            status=response.status,
+            version=response.version,
+            version_string=f"HTTP/1.{response.version - 10}",
+            reason=response.reason,
+            preload_content=options.preload_content,
+            decode_content=options.decode_content,
+            original_response=response,
+            enforce_content_length=options.enforce_content_length,
+            request_method=options.request_method,
+            request_url=options.request_url,
+        )
 
 
-class _SecureConnection(_Connection, HTTPSConnection):
-    pass
+def _holds_plaintext(sock: Any) -> bool:
+    """Tell whether bytes of the server were decrypted already, so that the operating system shows none to be read."""
+    if isinstance(sock, ssl.SSLSocket):
+        return sock.pending() > 0
+    inner = getattr(sock, "socket", None)  # of TLS within TLS, through an https:// proxy
+    return inner is not None and (sock.sslobj.pending() > 0 or sock.incoming.pending > 0 or _holds_plaintext(inner))
 
 
-class _WaitingPool(HTTPConnectionPool):
-    ConnectionCls: Any = _Connection
+class DirectConnection(Connection):
+    """A connection to the server itself, or to the http:// or https:// proxy before it."""
+
+    def _new_conn(self) -> socket.socket:
+        return connect(self._dns_host, self.port, current_call.bound(self.timeout), self.socket_options or ())
+
+
+class SecureConnection(DirectConnection, HTTPSConnection):
+    """The same with TLS."""
+
+
+class WaitingPool(HTTPConnectionPool):
+    """A pool in which a call waits for a connection no longer than it may last."""
+
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802 - urllib3's name
+        """The class of the connections: ours, unless a test tool put its own in the place of urllib3's."""
+        return chosen(HTTPConnectionPool, HTTPConnection, DirectConnection)
 
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
-        """Wait for a free connection no longer than the call may last."""
+        """Send a request."""
         deadline = current_call.deadline
         if deadline is not None:
             kwargs["pool_timeout"] = deadline.remaining()
         return super().urlopen(*args, **kwargs)
 
 
-class _SecureWaitingPool(_WaitingPool, HTTPSConnectionPool):
-    ConnectionCls: Any = _SecureConnection
+class SecureWaitingPool(WaitingPool, HTTPSConnectionPool):
+    """The same with TLS."""
+
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802
+        """The class of the connections."""
+        return chosen(HTTPSConnectionPool, HTTPSConnection, SecureConnection)
 
 
-POOL_CLASSES: Final[dict[str, type[HTTPConnectionPool]]] = {"http": _WaitingPool, "https": _SecureWaitingPool}
+def chosen(pool_class: Any, theirs: type, ours: type) -> Any:
+    """Return the connection class that a test tool gave to urllib3's own pools, or ours."""
+    current = pool_class.ConnectionCls
+    return ours if current is theirs else current
+
+
+POOL_CLASSES: Final[dict[str, type[HTTPConnectionPool]]] = {"http": WaitingPool, "https": SecureWaitingPool}

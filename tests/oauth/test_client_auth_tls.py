@@ -287,7 +287,7 @@ def test_arguments_that_cannot_be_files(arguments: Any) -> None:
 def test_trusted_authorities_that_are_none(certificate: Path, tmp_path: Path) -> None:
     """With a certificate the context is made at construction, and a bad ``ca_bundle`` is told there."""
     (tmp_path / "bundle.pem").write_text("nothing")
-    with pytest.raises(ConfigurationError, match="ca_bundle holds no CA certificates"):
+    with pytest.raises(ConfigurationError, match="ca_bundle must hold CA certificates"):
         ServerClient(
             "tenant.auth0.com", APP, client_auth=MutualTls(certificate), ca_bundle=str(tmp_path / "bundle.pem")
         )

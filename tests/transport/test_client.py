@@ -157,7 +157,7 @@ def test_no_proxy_is_honoured(monkeypatch: pytest.MonkeyPatch, new_client: type[
         monkeypatch.setenv("https_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", ".invalid")
         client = new_client("tenant.invalid", "c", "s", retry=RetryPolicy(sleep=lambda _: None))
-        with pytest.raises(ExchangeTransportError, match="connected"):
+        with pytest.raises(ExchangeTransportError, match="could not resolve the name of tenant"):
             client.custom_token_exchange(OPTIONS)
         assert 0 == proxy.opened
 

@@ -184,7 +184,7 @@ FAULTS: dict[str, Fault] = {
     "silence": Fault(script=silence, reached=1, kind=ExchangeTimeoutError, cause=requests.ReadTimeout),
     "slow-headers": Fault(script=slowly(HEAD, b"X-Slow: " + b"y" * 400), **SLOW),  # type: ignore[arg-type]
     "slow-body": Fault(script=slowly(HEAD + BODY, b" " * 400), status=200, **SLOW),  # type: ignore[arg-type]
-    "half-headers": Fault(script=partly(HEAD[:20]), reached=1, status=200, code="INVALID_RESPONSE", **REPLIED),  # type: ignore[arg-type]
+    "half-headers": Fault(script=partly(HEAD[:20]), reached=1),
     "half-body": Fault(script=partly(HEAD + BODY + TOKENS.encode()), reached=1, status=200),
     "bad-chunk": Fault(script=partly(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n"), reached=1, status=200),
     "no-http": Fault(script=partly(b"\x16\x03\x01 what is this\r\n\r\n"), reached=1),

@@ -1,0 +1,140 @@
+"""Proxies on loopback sockets: one that takes CONNECT, in plain text or with TLS, and a SOCKS5 server."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from attrs import define, field
+
+
+@define
+class Tunnel:
+    """A proxy that leads every connection to one port of this machine, whatever host was asked for.
+
+    Args:
+        target: The port.
+        tls: Its own certificate, for a proxy that is spoken to by TLS.
+        refusal: A whole reply to CONNECT instead of the connection; called with the number of the connection.
+
+    ``asked`` holds the place and the header lines of each CONNECT, in lower case.
+    """
+
+    target: int
+    tls: ssl.SSLContext | None = None
+    refusal: Callable[[int], bytes | None] = lambda _number: None
+    asked: list[tuple[str, list[str]]] = field(factory=list)
+    opened: int = 0
+    _listener: socket.socket = field(init=False)
+    _sockets: list[socket.socket] = field(init=False, factory=list)
+    _threads: list[threading.Thread] = field(init=False, factory=list)
+
+    scheme = "http"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme if self.tls is None else 'https'}://localhost:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._start(self._accept)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for each in [self._listener, *self._sockets]:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
+        for each in [self._listener, *self._sockets]:
+            each.close()
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.opened += 1
+                self._sockets.append(connection)
+                self._start(self._serve, connection, self.opened)
+
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        with suppress(OSError):
+            client = connection if self.tls is None else self.tls.wrap_socket(connection, server_side=True)
+            self._sockets.append(client)
+            if self._greet(client, number):
+                server = socket.create_connection(("127.0.0.1", self.target))
+                self._sockets.append(server)
+                self._start(_pump, client, server)
+                _pump(server, client)
+
+    def _greet(self, client: socket.socket, number: int) -> bool:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            part = client.recv(4096)
+            if not part:
+                return False
+            head += part
+        request, *headers = head.decode("latin-1").strip().lower().split("\r\n")
+        self.asked.append((request.split(" ")[1], headers))
+        refusal = self.refusal(number)
+        client.sendall(refusal or b"HTTP/1.1 200 Connection Established\r\n\r\n")
+        if refusal is not None:
+            client.shutdown(socket.SHUT_WR)
+        return refusal is None
+
+
+@define
+class SocksServer(Tunnel):
+    """The same by SOCKS5 (RFC 1928), for host names.
+
+    Args:
+        user: The user name and the password that it wants (RFC 1929), or None for no authentication.
+        answer: Its answer to a request; 0 is success.
+    """
+
+    user: tuple[str, str] | None = None
+    answer: int = 0
+
+    scheme = "socks5h"
+
+    def _greet(self, client: socket.socket, number: int) -> bool:
+        methods = client.recv(256)[2:]
+        wanted = 0 if self.user is None else 2
+        if wanted not in methods:
+            client.sendall(b"\x05\xff")
+            return False
+        client.sendall(bytes([5, wanted]))
+        if self.user is not None and not self._is_user(client):
+            return False
+        request = client.recv(512)
+        host, port = request[5 : 5 + request[4]].decode(), int.from_bytes(request[-2:], "big")
+        self.asked.append((f"{host}:{port}", [f"kind {request[3]}"]))
+        client.sendall(bytes([5, self.answer, 0, 1, 0, 0, 0, 0, 0, 0]))
+        return self.answer == 0
+
+    def _is_user(self, client: socket.socket) -> bool:
+        given = client.recv(512)
+        name, rest = given[2 : 2 + given[1]].decode(), given[2 + given[1] :]
+        is_right = (name, rest[1:].decode()) == self.user
+        client.sendall(bytes([1, 0 if is_right else 1]))
+        return is_right
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
