@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from auth0_cte.testing.actions.api import ActionApi
+    from auth0_cte.testing.actions.guard import ApiCall
     from auth0_cte.testing.actions.limits import ActionLimitError
     from auth0_cte.testing.actions.records import Record
     from auth0_cte.testing.clock import FakeClock
@@ -44,6 +45,7 @@ __all__ = [
     "ActionApi",
     "ActionLimitError",
     "Api",
+    "ApiCall",
     "Application",
     "Connection",
     "Factor",
@@ -65,6 +67,7 @@ _MODULES = {
     "ActionApi": "actions.api",
     "ActionLimitError": "actions.limits",
     "Api": "registry.apis",
+    "ApiCall": "actions.guard",
     "Application": "registry.applications",
     "Connection": "registry.users",
     "Factor": "registry.factors",

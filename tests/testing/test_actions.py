@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from auth0_cte.testing import FakeClock, LocalTenant, Record
+from auth0_cte.testing import ActionLimitError, ApiCall, FakeClock, LocalTenant, Record
 from tests.testing.test_exchange import ACCESS_TOKEN, TYPE, ask, claims_of
 
 CREATE = {"creationBehavior": "create_if_not_exists", "updateBehavior": "none"}
@@ -629,3 +629,25 @@ def test_accept_adds_the_user(tenant: LocalTenant) -> None:
     tenant.accept(TYPE, "auth0|john")
 
     assert "auth0|john" == claims_of(tenant, ask(tenant).json()["access_token"])["sub"]
+
+
+def test_calls_are_told(tenant: LocalTenant) -> None:
+    """Each call that an Action makes is told, in JavaScript's names, with its arguments and what came of it."""
+    calls: list[ApiCall] = []
+    tenant.actions.on_call = calls.append
+
+    @tenant.action(TYPE)
+    def exchange(event: Any, api: Any) -> None:
+        api.cache.set("k", "v")
+        with pytest.raises(ActionLimitError):
+            api.access.deny("", "reason")
+        api.authentication.set_user_by_id("auth0|jane")
+
+    ask(tenant)
+    told = [(call.name, call.arguments, call.error is None) for call in calls]
+    assert [
+        ("api.cache.set", ("k", "v"), True),
+        ("api.access.deny", ("", "reason"), False),
+        ("api.authentication.setUserById", ("auth0|jane",), True),
+    ] == told
+    assert "success" == calls[0].result["type"]

@@ -16,6 +16,7 @@ from auth0_cte.token_types import lint_token_type
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from auth0_cte.testing.actions.guard import ApiCall
     from auth0_cte.testing.actions.records import CamelCase
 
 __all__ = ["Actions", "check_profile_type"]
@@ -35,12 +36,14 @@ class Actions:
         console_limit: How many characters of an Action's output are kept for the tenant log.
         node: The path of the Node.js that runs JavaScript Actions; the one on PATH, else that of the extra ``js``, when
             None.
+        on_call: What is told of each call that an Action makes, an `ApiCall`; None for nobody.
     """
 
     _clock: Callable[[], float] = field(repr=False)
     time_limit: float = field(default=20, kw_only=True)
     console_limit: int = field(default=256, kw_only=True)
     node: str | None = field(default=None, kw_only=True)
+    on_call: Callable[[ApiCall], object] | None = field(default=None, kw_only=True, repr=False)
     profiles: dict[str, Action] = field(factory=dict, init=False, repr=False)
     post_login: list[Action] = field(factory=list, init=False, repr=False)
     _caches: dict[str, ActionCache] = field(factory=dict, init=False, repr=False)
@@ -63,7 +66,7 @@ class Actions:
         Raises:
             RefusalError: It failed, or took too long; both are a ``server_error``.
         """
-        begun, guard = self._clock(), Guard()
+        begun, guard = self._clock(), Guard(self.on_call)
         limits = Limits(seconds=self.time_limit, console=self.console_limit)
         try:
             whole = {**event, "secrets": dict(action.secrets)}
