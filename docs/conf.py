@@ -7,26 +7,42 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
+import django
+from django.conf import settings
+
 from auth0_cte import __version__
+
+if not settings.configured:  # what the classes for Django projects need to be imported
+    settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"])
+    django.setup()
 
 project = "auth0-cte"
 author = "The auth0-cte developers"
 copyright = "The auth0-cte developers"  # noqa: A001 (the name that Sphinx reads)
 release = version = __version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_parser", "examples", "public_names"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "myst_parser",
+    "command_line",
+    "error_codes",
+    "examples",
+    "log_lines",
+    "public_names",
+]
 exclude_patterns = ["_build", "_extensions"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-default_role = "code"
+default_role = "py:obj"  # as docstrings write names
 nitpicky = True
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 maximum_signature_line_length = 88
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
+napoleon_use_ivar = False
 
 suppress_warnings = ["myst.header"]  # of the changelog, whose title is the page's own
 

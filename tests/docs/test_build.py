@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from tests.docs.pages import README, ROOT
 
 
-class _Page(HTMLParser):
+class Page(HTMLParser):
     """The ids and the links of a page."""
 
     def __init__(self, text: str) -> None:
@@ -34,7 +34,7 @@ def test_sphinx_builds_without_a_warning(built: Path) -> None:
 
 def test_no_internal_link_is_dead(built: Path) -> None:
     """Every link from page to page leads to a file and an anchor that exist."""
-    pages = {path: _Page(path.read_text()) for path in built.rglob("*.html")}
+    pages = {path: Page(path.read_text()) for path in built.rglob("*.html")}
     dead = []
     for path, page in pages.items():
         for link in page.links:
@@ -56,4 +56,4 @@ def test_the_links_of_the_readme_lead_to_pages(built: Path) -> None:
         assert (ROOT / path).exists(), link
         if anchor:
             page = built / Path(path).relative_to("docs").with_suffix(".html")
-            assert anchor in _Page(page.read_text()).ids, link
+            assert anchor in Page(page.read_text()).ids, link
