@@ -18,7 +18,7 @@ def main() -> None:
         sys.stdin.readline()
         work = [lambda user=user: client.custom_token_exchange(options(user)).access_token for user in order["users"]]
         print(json.dumps([str(each) for each in at_once(*work)]), flush=True)  # noqa: T201 - how it reports
-    cache._client.close()
+    cache.close()
 
 
 if __name__ == "__main__":

@@ -146,6 +146,11 @@ class ExchangeCache:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for the exchange of another one at this moment."""
+        return self._calls.waiting
+
     def fetch(
         self,
         request: ExchangeRequest,

@@ -166,6 +166,15 @@ class RedisExchangeCache:
     def __repr__(self) -> str:
         return f"RedisExchangeCache(prefix={self._prefix!r})"
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for the exchange of another one in this process at this moment."""
+        return self._calls.waiting
+
+    def close(self) -> None:
+        """Close the connections of the client; a later call opens new ones."""
+        self._client.close()
+
     def fetch(
         self,
         request: ExchangeRequest,

@@ -184,12 +184,18 @@ class SingleFlight(Generic[K, V]):
 
     def __init__(self) -> None:
         self._flights: dict[K, _Flight[V]] = {}
+        self._waiting = 0
         self._lock = threading.Lock()
         reset_in_child(self)
 
     def _after_fork_in_child(self) -> None:
         # Whoever led a flight lives in the parent; nobody here would ever land it.
-        self._flights, self._lock = {}, threading.Lock()
+        self._flights, self._waiting, self._lock = {}, 0, threading.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for the work of another one at this moment."""
+        return self._waiting
 
     def do(self, key: K, work: Callable[[], V], *, timeout: float | None = None) -> V:
         """Return what ``work()`` returns, or raise what it raises, calling it once for all concurrent callers.
@@ -207,8 +213,14 @@ class SingleFlight(Generic[K, V]):
             leads = flight is None
             if flight is None:
                 flight = self._flights[key] = _Flight()
+            else:
+                self._waiting += 1
         if not leads:
-            return flight.wait(timeout)
+            try:
+                return flight.wait(timeout)
+            finally:
+                with self._lock:
+                    self._waiting -= 1
         try:
             flight.result = work()
         except BaseException as error:

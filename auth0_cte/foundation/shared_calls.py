@@ -37,6 +37,11 @@ class SharedCalls(Generic[R]):
     def __init__(self) -> None:
         self._flights: SingleFlight[str, _Outcome[R]] = SingleFlight()
 
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for the call of another one at this moment."""
+        return self._flights.waiting
+
     def run(self, name: str, call: Callable[[], R], deadline: Deadline | None = None) -> tuple[R, bool]:
         """Make the call, or wait for who makes it.
 

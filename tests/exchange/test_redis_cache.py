@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +18,17 @@ from typing import Any
 
 import pytest
 import redis
+from attrs import frozen
 
 from auth0_cte import (
     ConfigurationError,
     CustomTokenExchangeError,
     RedisExchangeCache,
     ServerClient,
+    TokenExchangeResponse,
     TransportTimeoutError,
 )
+from auth0_cte.foundation.deadline import sleeper
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.exchange.test_cache import ONE_SHOT, wait_for_waiters
 from tests.exchanges import (
@@ -35,10 +40,10 @@ from tests.exchanges import (
     exchanges,
     make_tenant,
     options,
-    request_of,
     shown_by,
     sub_of,
 )
+from tests.raw_server import Arrived, RawServer, reply, send
 from tests.services import RedisServer
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
@@ -56,7 +61,7 @@ def open_cache(url: str, *, timeout: float = 10.0, **settings: Any) -> Iterator[
     try:
         yield cache
     finally:
-        cache._client.close()
+        cache.close()
 
 
 @pytest.fixture
@@ -86,8 +91,24 @@ def tenant(clock: FakeClock) -> LocalTenant:
     return make_tenant(clock=clock)
 
 
-def entries(cache: RedisExchangeCache, kind: str = "exchange") -> list[bytes]:
-    return sorted(cache._client.scan_iter(match=f"{cache._prefix}:{kind}:*"))
+@frozen
+class Stored:
+    """What caches keep in Redis, seen past them."""
+
+    redis: redis.Redis
+    prefix: str
+
+    def names(self, kind: str = "exchange") -> list[bytes]:
+        return sorted(self.redis.scan_iter(match=f"{self.prefix}:{kind}:*"))
+
+    def seconds(self, name: bytes) -> float:
+        return int(self.redis.pttl(name)) / 1000
+
+
+@pytest.fixture
+def stored(redis_server: RedisServer, prefix: str) -> Iterator[Stored]:
+    with redis.Redis.from_url(redis_server.url, socket_timeout=10) as connection:
+        yield Stored(connection, prefix)
 
 
 def test_processes_share_what_one_has_exchanged(
@@ -112,24 +133,24 @@ def test_processes_share_what_one_has_exchanged(
     assert "agent" == second.delegation_chain()[0].sub
 
 
-def test_entries_expire_in_redis(tenant: LocalTenant, cache: RedisExchangeCache) -> None:
+def test_entries_expire_in_redis(tenant: LocalTenant, cache: RedisExchangeCache, stored: Stored) -> None:
     """An entry and its index live as long as the token may be handed out; no lock stays."""
     tenant.client(exchange_cache=cache).custom_token_exchange(options())
-    kept = [*entries(cache), *entries(cache, "exchange-token")]
-    lives = [cache._client.pttl(key) / 1000 for key in kept]
+    kept = [*stored.names(), *stored.names("exchange-token")]
+    lives = [stored.seconds(key) for key in kept]
     assert 2 == len(kept)
     assert all(LIFETIME - 60 - 30 < each <= LIFETIME - 60 for each in lives)
-    assert [] == entries(cache, "exchange-lock")
+    assert [] == stored.names("exchange-lock")
 
 
 def test_skew_and_age_hold(
-    tenant: LocalTenant, clock: FakeClock, open_another: Callable[..., RedisExchangeCache]
+    tenant: LocalTenant, clock: FakeClock, open_another: Callable[..., RedisExchangeCache], stored: Stored
 ) -> None:
     """By the client's clock too, a token is not handed out shortly before it expires."""
     cache = open_another(max_age=100)
     client = tenant.client(exchange_cache=cache)
     client.custom_token_exchange(options())
-    assert 70_000 < cache._client.pttl(entries(cache)[0]) <= 100_000
+    assert 70 < stored.seconds(stored.names()[0]) <= 100
     clock.advance(LIFETIME - 61)
     assert client.custom_token_exchange(options()).from_cache
     clock.advance(1)
@@ -138,16 +159,16 @@ def test_skew_and_age_hold(
 
 
 @pytest.mark.parametrize("fields", ONE_SHOT)
-def test_one_shot_tokens_stay_out(fields: dict[str, str], cache: RedisExchangeCache, raw_server: Any) -> None:
+def test_one_shot_tokens_stay_out(
+    fields: dict[str, str], cache: RedisExchangeCache, raw_server: RawServer, stored: Stored
+) -> None:
     """What is good for one use is never written."""
-    from tests.raw_server import reply, send
-
     body = json.dumps({"access_token": "t", "expires_in": 3600, **fields})
     raw_server.scripts = [send(reply(body))]
     with ServerClient(raw_server.url, "c", "s", exchange_cache=cache) as client:
         for _ in range(2):
             assert not client.custom_token_exchange(options()).from_cache
-    assert [] == entries(cache)
+    assert [] == stored.names()
 
 
 def test_a_thousand_threads_make_one_exchange(tenant: LocalTenant, cache: RedisExchangeCache) -> None:
@@ -236,32 +257,32 @@ def test_another_process_waits_for_the_one_that_exchanges(
         with pytest.raises(TransportTimeoutError, match="sent nothing") as caught:
             tenant.client(exchange_cache=other, timeout=0.1).custom_token_exchange(options())
         assert isinstance(caught.value, CustomTokenExchangeError)
-        waiter = pool.submit(tenant.client(exchange_cache=other).custom_token_exchange, options())
-        wait_for_polls(other)
+        polled = threading.Event()
+
+        def wait() -> TokenExchangeResponse:
+            sleeper.set(lambda seconds: polled.set() or time.sleep(seconds))  # type: ignore[func-returns-value]
+            return tenant.client(exchange_cache=other).custom_token_exchange(options())
+
+        waiter = pool.submit(wait)
+        assert polled.wait(DEADLINE)  # it has asked Redis, and been told to wait
         gate.opened.set()
         assert leader.result(DEADLINE).access_token == waiter.result(DEADLINE).access_token
     assert 1 == exchanges(tenant)
 
 
-def wait_for_polls(cache: RedisExchangeCache) -> None:
-    """Wait until a thread of the cache has asked Redis, and been told to wait."""
-    end = time.monotonic() + DEADLINE
-    while not cache._calls._flights._flights:
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def test_who_dies_is_replaced(
-    cache: RedisExchangeCache, tenant: LocalTenant, open_another: Callable[..., RedisExchangeCache]
+    cache: RedisExchangeCache, tenant: LocalTenant, open_another: Callable[..., RedisExchangeCache], stored: Stored
 ) -> None:
     """The lock of a process that died expires with its call's deadline, and whoever waits takes over."""
     client = tenant.client(exchange_cache=cache)
-    request = _request(client, options())
-    lock = f"{cache._prefix}:exchange-lock:{request.name(cache._hash_keys[0])}"
-    cache._client.set(lock, "a process that died", px=300)
+    client.custom_token_exchange(options())
+    (name,) = stored.names()
+    stored.redis.delete(name)
+    lock = name.replace(b":exchange:", b":exchange-lock:")
+    stored.redis.set(lock, "a process that died", px=300)
     assert not client.custom_token_exchange(options()).from_cache
-    assert 1 == exchanges(tenant)
-    assert [] == entries(cache, "exchange-lock")
+    assert 2 == exchanges(tenant)
+    assert [] == stored.names("exchange-lock")
     # And it never outlives the deadline by more than a second.
     gate = Gate()
     slow = make_tenant(sleep=gate)
@@ -269,18 +290,14 @@ def test_who_dies_is_replaced(
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(slow.client(exchange_cache=cache, timeout=5.0).custom_token_exchange, options("auth0|1"))
         assert gate.reached.wait(DEADLINE)
-        (lock_now,) = entries(cache, "exchange-lock")
-        assert 0 < cache._client.pttl(lock_now) <= 6000
+        (lock_now,) = stored.names("exchange-lock")
+        assert 0 < stored.seconds(lock_now) <= 6
         gate.opened.set()
         future.result(DEADLINE)
 
 
-def _request(client: ServerClient, given: dict[str, Any]) -> Any:
-    return request_of(client, given)
-
-
 def test_who_comes_back_too_late_overwrites_nothing(
-    cache: RedisExchangeCache, open_another: Callable[..., RedisExchangeCache]
+    cache: RedisExchangeCache, open_another: Callable[..., RedisExchangeCache], stored: Stored
 ) -> None:
     """A process that lost its lock returns its tokens to its caller, and keeps them from everybody else."""
     gate = Gate()
@@ -289,8 +306,8 @@ def test_who_comes_back_too_late_overwrites_nothing(
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(tenant.client(exchange_cache=cache).custom_token_exchange, options())
         assert gate.reached.wait(DEADLINE)
-        (lock,) = entries(cache, "exchange-lock")
-        cache._client.delete(lock)
+        (lock,) = stored.names("exchange-lock")
+        stored.redis.delete(lock)
         other = tenant.client(exchange_cache=open_another())
         kept = other.custom_token_exchange(options()).access_token
         gate.opened.set()
@@ -299,7 +316,7 @@ def test_who_comes_back_too_late_overwrites_nothing(
 
 
 def test_a_failure_is_not_kept_and_frees_the_lock(
-    tenant: LocalTenant, cache: RedisExchangeCache, open_another: Callable[..., RedisExchangeCache]
+    tenant: LocalTenant, cache: RedisExchangeCache, open_another: Callable[..., RedisExchangeCache], stored: Stored
 ) -> None:
     """The threads of a process share a failure; the next call, of whichever process, tries anew at once."""
     clients = [tenant.client(exchange_cache=each) for each in (cache, open_another())]
@@ -307,7 +324,7 @@ def test_a_failure_is_not_kept_and_frees_the_lock(
         with pytest.raises(CustomTokenExchangeError, match="Unknown token"):
             client.custom_token_exchange(options("bad"))
         assert number == exchanges(tenant)
-    assert [] == [*entries(cache), *entries(cache, "exchange-lock"), *entries(cache, "exchange-token")]
+    assert [] == [*stored.names(), *stored.names("exchange-lock"), *stored.names("exchange-token")]
 
 
 def test_waiters_of_a_process_share_the_failure(cache: RedisExchangeCache) -> None:
@@ -340,19 +357,54 @@ def test_forgetting_counts_for_all_processes(
     assert [newer, other] == [clients[1].custom_token_exchange(options(f"auth0|{n}")).access_token for n in (0, 1)]
 
 
+def test_clearing_counts_for_exchanges_under_way(
+    cache: RedisExchangeCache, open_another: Callable[..., RedisExchangeCache], stored: Stored
+) -> None:
+    """What another process is exchanging while the cache is cleared goes to its caller, and is not kept."""
+    gate = Gate()
+    tenant = make_tenant(sleep=gate)
+    tenant.fail_next(delay=1, path="/oauth/token")
+    client = tenant.client(exchange_cache=cache)
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(client.custom_token_exchange, options())
+        assert gate.reached.wait(DEADLINE)
+        open_another().clear()
+        gate.opened.set()
+        assert "auth0|0" == sub_of(under_way.result(DEADLINE).access_token)
+    assert [] == [*stored.names(), *stored.names("exchange-token"), *stored.names("exchange-lock")]
+    assert not client.custom_token_exchange(options()).from_cache
+
+
+def test_threads_do_not_share_a_one_shot_token(cache: RedisExchangeCache, raw_server: RawServer) -> None:
+    """Who waited for an exchange whose token is good for one use makes one of his own."""
+    numbers, together = itertools.count(), threading.Event()
+
+    def answer(request: Arrived, connection: socket.socket) -> None:
+        assert together.wait(DEADLINE)
+        body = {"access_token": f"t{next(numbers)}", "expires_in": 3600, "token_type": "N_A"}
+        send(reply(json.dumps(body)))(request, connection)
+
+    raw_server.scripts = [answer]
+    with ServerClient(raw_server.url, "c", "s", exchange_cache=cache) as client, ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(client.custom_token_exchange, options()) for _ in range(2)]
+        wait_for_waiters(cache, 1)
+        together.set()
+        assert {"t0", "t1"} == {call.result(DEADLINE).access_token for call in calls}
+
+
 def test_clearing_touches_nothing_else(
-    tenant: LocalTenant, redis_server: RedisServer, open_another: Callable[..., RedisExchangeCache]
+    tenant: LocalTenant, redis_server: RedisServer, open_another: Callable[..., RedisExchangeCache], stored: Stored
 ) -> None:
     """All entries go, those of exchanges under way included; what else is in Redis stays."""
     cache, stranger = open_another(prefix="a*[x]?\\"), open_another(prefix="aX[x]Y\\")
     for each in (cache, stranger):
         tenant.client(exchange_cache=each).custom_token_exchange(options())
-    cache._client.set("a*[x]?\\:other", "stays")
+    stored.redis.set("a*[x]?\\:other", "stays")
     cache.clear()
-    found = {key.decode() for key in cache._client.scan_iter(match="a*")}
+    found = {key.decode() for key in stored.redis.scan_iter(match="a*")}
     assert "a*[x]?\\:other" in found
     assert {"aX[x]Y\\:exchange", "aX[x]Y\\:exchange-token", "a*[x]?\\"} == {key.rpartition(":")[0] for key in found}
-    cache._client.delete(*found)
+    stored.redis.delete(*found)
 
 
 def test_a_secret_can_be_rotated(
@@ -399,32 +451,32 @@ def test_what_was_tampered_with_is_no_entry(
     with redis.Redis.from_url(redis_server.url) as raw, connection:
         cache = RedisExchangeCache(connection, secret=SECRET, prefix=prefix)
         client = tenant.client(exchange_cache=cache)
-        keys = []
-        for user in ("auth0|0", "auth0|1"):
-            client.custom_token_exchange(options(user))
-            keys += [f"{prefix}:exchange:{_request(client, options(user)).name(cache._hash_keys[0])}"]
-        own, other = raw.get(keys[0]), raw.get(keys[1])
+        client.custom_token_exchange(options("auth0|0"))
+        (own_name,) = Stored(raw, prefix).names()
+        client.custom_token_exchange(options("auth0|1"))
+        (other_name,) = set(Stored(raw, prefix).names()) - {own_name}
+        own, other = raw.get(own_name), raw.get(other_name)
         assert isinstance(own, bytes)
         assert isinstance(other, bytes)
-        raw.set(keys[0], tamper(own, other))
+        raw.set(own_name, tamper(own, other))
         tokens = [client.custom_token_exchange(options("auth0|0")) for _ in range(2)]
         assert ["auth0|0"] * 2 == [sub_of(each.access_token) for each in tokens]
         assert [False, True] == [each.from_cache for each in tokens]
         assert 3 == exchanges(tenant)
 
 
-def test_a_value_of_another_kind_is_no_entry(tenant: LocalTenant, cache: RedisExchangeCache) -> None:
+def test_a_value_of_another_kind_is_no_entry(tenant: LocalTenant, cache: RedisExchangeCache, stored: Stored) -> None:
     """Even a list where the entry should be is overwritten."""
     client = tenant.client(exchange_cache=cache)
     client.custom_token_exchange(options())
-    (key,) = entries(cache)
-    cache._client.delete(key)
-    cache._client.rpush(key, "a list")
+    (key,) = stored.names()
+    stored.redis.delete(key)
+    stored.redis.rpush(key, "a list")
     assert [False, True] == [client.custom_token_exchange(options()).from_cache for _ in range(2)]
 
 
 def test_redis_holds_nothing_in_clear(
-    tenant: LocalTenant, cache: RedisExchangeCache, caplog: pytest.LogCaptureFixture
+    tenant: LocalTenant, cache: RedisExchangeCache, caplog: pytest.LogCaptureFixture, stored: Stored
 ) -> None:
     """No token, user or audience is in any key or value, the log, a repr, or the frames of an error."""
     caplog.set_level(logging.DEBUG)
@@ -432,10 +484,9 @@ def test_redis_holds_nothing_in_clear(
     response = client.custom_token_exchange(
         options(scope="openid offline_access", authorization_params={"x": "canary"})
     )
-    kept = cache._client
-    everything = [*entries(cache), *entries(cache, "exchange-token")]
-    everything += [kept.get(key) for key in entries(cache)]
-    everything += [name for key in entries(cache, "exchange-token") for name in kept.smembers(key)]
+    everything: list[Any] = [*stored.names(), *stored.names("exchange-token")]
+    everything += [stored.redis.get(key) for key in stored.names()]
+    everything += [name for key in stored.names("exchange-token") for name in stored.redis.smembers(key)]
     with pytest.raises(CustomTokenExchangeError) as caught:
         client.custom_token_exchange(options("bad-token"))
     text = f"{everything} {cache!r} {caplog.text} {shown_by(caught.value)}"
@@ -443,15 +494,15 @@ def test_redis_holds_nothing_in_clear(
     assert [] == [secret for secret in [*secrets, "auth0|0", "canary", "api.example"] if secret in text]
 
 
-def test_a_response_that_is_too_large_is_not_kept(cache: RedisExchangeCache, raw_server: Any) -> None:
+def test_a_response_that_is_too_large_is_not_kept(
+    cache: RedisExchangeCache, raw_server: RawServer, stored: Stored
+) -> None:
     """What could not be opened again is not written; the caller gets it all the same."""
-    from tests.raw_server import reply, send
-
     raw_server.scripts = [send(reply(json.dumps({"access_token": "t" * 60_000, "expires_in": 3600})))]
     with ServerClient(raw_server.url, "c", "s", exchange_cache=cache) as client:
         assert 60_000 == len(client.custom_token_exchange(options()).access_token)
-    assert [] == entries(cache)
-    assert [] == entries(cache, "exchange-lock")
+    assert [] == stored.names()
+    assert [] == stored.names("exchange-lock")
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
