@@ -19,13 +19,16 @@ import os
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from flask import Blueprint, abort, current_app, has_request_context, redirect, request, request_started, url_for
-from werkzeug.datastructures import Headers
-from werkzeug.http import dump_cookie
-from werkzeug.local import LocalProxy
+from auth0_cte.foundation.extras import extra
+
+with extra("flask", "auth0_cte.flask"):
+    from flask import Blueprint, abort, current_app, has_request_context, redirect, request, request_started, url_for
+    from werkzeug.datastructures import Headers
+    from werkzeug.http import dump_cookie
+    from werkzeug.local import LocalProxy
 
 from auth0_cte.auth_server.backchannel import answer_logout_request
-from auth0_cte.auth_server.integration import accepts_html, answer_of, is_admitted, login_location
+from auth0_cte.auth_server.integration import accepts_html, answer_of, check_settings, is_admitted, login_location
 from auth0_cte.auth_server.server_client import ServerClient
 from auth0_cte.auth_server.settings import options_from_names
 from auth0_cte.error import ConfigurationError
@@ -79,7 +82,9 @@ class Auth0CTE:
         """
         client = self._client
         if client is None:
-            client = ServerClient(**options_from_names(self._options, {**os.environ, **app.config}))
+            source = {**os.environ, **app.config}
+            client = ServerClient(**options_from_names(self._options, source, has_sessions=True))
+        check_settings(client.settings, app.response_class)
         app.extensions[EXTENSION] = client
         request_started.connect(_begin, app)
         app.wsgi_app = partial(_serve, app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from attrs import frozen
-from opentelemetry import context, trace
-from opentelemetry.trace import SpanKind, StatusCode
+
+from auth0_cte.foundation.extras import extra
+
+with extra("otel", "auth0_cte.otel"):
+    from opentelemetry import context, trace
+    from opentelemetry.trace import SpanKind, StatusCode
 
 from auth0_cte import __version__
 from auth0_cte.oauth.events import (

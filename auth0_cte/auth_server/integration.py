@@ -12,6 +12,7 @@ from attrs import frozen
 from auth0_cte.error import (
     AccessTokenError,
     Auth0CTEError,
+    ConfigurationError,
     CustomTokenExchangeError,
     DiscoveryError,
     IdTokenError,
@@ -21,13 +22,15 @@ from auth0_cte.error import (
     TransportError,
     TransportTimeoutError,
 )
+from auth0_cte.session.web_carrier import check_partitioned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from auth0_cte.auth_server.settings import ClientSettings
     from auth0_cte.auth_types import Session
 
-__all__ = ["ErrorAnswer", "accepts_html", "answer_of", "is_admitted", "login_location"]
+__all__ = ["ErrorAnswer", "accepts_html", "answer_of", "check_settings", "is_admitted", "login_location"]
 
 logger: Final = logging.getLogger("auth0_cte")
 
@@ -48,6 +51,24 @@ _STATUS_BY_KIND: Final[tuple[tuple[type[Auth0CTEError], int], ...]] = (
     (IdTokenError, 403),
     (OrganizationError, 403),
 )
+
+
+def check_settings(settings: ClientSettings, response: type[Any]) -> None:
+    """Refuse, when an application is put together, a client whose sessions could not work in it.
+
+    Args:
+        settings: The client's settings.
+        response: The framework's class of responses.
+
+    Raises:
+        ConfigurationError: The client has no secret, or cookies that the framework cannot set.
+    """
+    if not settings.secrets:
+        raise ConfigurationError(
+            "sessions require a secret: set AUTH0_SECRET or ServerClient(secret=…) to what openssl rand -hex 32 prints"
+        )
+    if settings.session_settings is not None:
+        check_partitioned(settings.session_settings.cookie, response)
 
 
 def accepts_html(accept: str | None) -> bool:

@@ -272,12 +272,15 @@ def check_ssl_context(context: ssl.SSLContext | None) -> ssl.SSLContext | None:
     return context
 
 
-def options_from_names(options: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+def options_from_names(
+    options: Mapping[str, Any], source: Mapping[str, Any], *, has_sessions: bool = False
+) -> dict[str, Any]:
     """Complete constructor arguments from settings with the ``AUTH0_*`` names.
 
     Args:
         options: Arguments that are given, and win.
         source: Where the names are looked up: the environment, or a framework's settings.
+        has_sessions: Whether the client is for sessions, which need a secret.
 
     Raises:
         ConfigurationError: Some are missing; the message lists all.
@@ -293,8 +296,10 @@ def options_from_names(options: Mapping[str, Any], source: Mapping[str, Any]) ->
     named = {name: source[key] for name, key in (names | optional).items() if source.get(key)}
     found = {name: value for name, value in named.items() if name not in _superseded(options)} | dict(options)
     otherwise = found.get("client_auth") is not None or found.get("client_assertion_signing_key") is not None
-    required = set(names) - ({"client_secret"} if otherwise else set())
-    missing = [key for name, key in names.items() if name in required and name not in found]
+    required = names | {"secret": optional["secret"]} if has_sessions else names
+    missing = [
+        key for name, key in required.items() if name not in found and not (name == "client_secret" and otherwise)
+    ]
     if missing:
         raise ConfigurationError(f"missing settings: {', '.join(missing)}")
     if "session_settings" not in found:

@@ -15,6 +15,11 @@ return JsonResponse({"name": request.auth0.user["name"]})
 
 from __future__ import annotations
 
+from auth0_cte.foundation.extras import extra
+
+with extra("django", "auth0_cte.django"):
+    import django  # noqa: F401 - looked for before everything that needs it
+
 from auth0_cte.django.clients import get_async_client, get_client
 from auth0_cte.django.decorators import requires_session
 from auth0_cte.django.request import RequestAuth0, auth0_of

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from django.core.signals import setting_changed
 from django.db import close_old_connections
+from django.http import HttpResponse
 
 from auth0_cte.auth_server.async_server_client import AsyncServerClient
 from auth0_cte.auth_server.server_client import ServerClient
 from auth0_cte.django import settings
 from auth0_cte.error import ConfigurationError
 from auth0_cte.foundation.concurrency import reset_in_child
+from auth0_cte.session.web_carrier import check_partitioned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +81,8 @@ class _Clients:
         self._is_own = given is None
         client = ServerClient(**settings.client_options()) if given is None else given
         made: ServerClient = client.sync if isinstance(client, AsyncServerClient) else client
+        if made.settings.session_settings is not None:
+            check_partitioned(made.settings.session_settings.cookie, HttpResponse)
         self._client = made
         return made
 

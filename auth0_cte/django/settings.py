@@ -12,10 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
-from django.utils.module_loading import import_string
 
 from auth0_cte.auth_server import settings as check
 from auth0_cte.auth_server.server_client import ServerClient
+from auth0_cte.django.construct import load, make, make_store
 from auth0_cte.error import Auth0CTEError, ConfigurationError
 from auth0_cte.foundation.validation import check_positive, check_secrets
 
@@ -40,8 +40,7 @@ __all__ = [
 OWN_KEYS: Final = frozenset({"client", "create_users"})
 """What ``AUTH0_CTE`` may hold beside the arguments of `ServerClient`."""
 MADE_KEYS: Final = ("client", "state_store")
-"""May be objects, functions or classes without arguments that make them, or the dotted path of either."""
-STORE_METHODS: Final = ("check", "create", "get", "replace", "touch", "delete", "delete_by_owner", "lock")
+"""May be objects, what makes them, the dotted path of either, or dicts: see `make`."""
 NAMED: Final = ("domain", "client_id", "client_secret", "secret", "organization")
 COOKIE_NAMES: Final = tuple(f"AUTH0_COOKIE_{name}" for name in ("DOMAIN", "PATH", "SECURE", "SAME_SITE"))
 
@@ -67,11 +66,11 @@ def given_options() -> dict[str, Any]:
     """Return ``AUTH0_CTE``.
 
     Raises:
-        ConfigurationError: It is no dict.
+        ConfigurationError: It is something else than a dict.
     """
     given = getattr(settings, "AUTH0_CTE", {})
     if not isinstance(given, Mapping):
-        raise ConfigurationError('AUTH0_CTE is no dict; give {"domain": …, "client_id": …, …}')
+        raise ConfigurationError('AUTH0_CTE must be a dict such as {"domain": …, "client_id": …, …}')
     return dict(given)
 
 
@@ -98,7 +97,12 @@ def creates_users() -> bool:
 def given_client() -> Any:
     """Return the client that ``AUTH0_CTE["client"]`` stands for, or None."""
     client = given_options().get("client")
-    return None if client is None else _made("client", client)
+    if client is None:
+        return None
+    made = make(_key("client"), client)
+    if not isinstance(getattr(made, "sync", made), ServerClient):
+        raise ConfigurationError(f"{_key('client')} must be a ServerClient, or what makes one")
+    return made
 
 
 def client_options() -> dict[str, Any]:
@@ -111,7 +115,7 @@ def client_options() -> dict[str, Any]:
     for fault in _unknown(given):
         raise ConfigurationError(fault)
     if given.get("state_store") is not None:
-        given["state_store"] = _made("state_store", given["state_store"])
+        given["state_store"] = make_store(_key("state_store"), given["state_store"])
     return check.options_from_names(given, names())
 
 
@@ -120,23 +124,8 @@ def _unknown(given: Mapping[str, Any]) -> list[str]:
     return [f"AUTH0_CTE has keys that are no arguments of ServerClient: {', '.join(unknown)}"] if unknown else []
 
 
-def _loaded(name: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return import_string(value)
-    except ImportError as error:
-        raise ConfigurationError(f'AUTH0_CTE["{name}"]: {value!r} cannot be imported: {error}') from error
-
-
-def _made(name: str, value: Any) -> Any:
-    loaded = _loaded(name, value)
-    made = loaded() if callable(loaded) else loaded
-    if name == "state_store" and not all(callable(getattr(made, each, None)) for each in STORE_METHODS):
-        raise ConfigurationError('AUTH0_CTE["state_store"] is no store, nor a function that makes one')
-    if name == "client" and not isinstance(getattr(made, "sync", made), ServerClient):
-        raise ConfigurationError('AUTH0_CTE["client"] is no ServerClient, nor a function that makes one')
-    return made
+def _key(name: str) -> str:
+    return f'AUTH0_CTE["{name}"]'
 
 
 def find_faults() -> list[str]:
@@ -147,7 +136,7 @@ def find_faults() -> list[str]:
         return [error.message]
     faults = [*_unknown(given), *_contradictions(given)]
     for name in MADE_KEYS:
-        faults += _fault_of(partial(_loaded, name, given.get(name)))
+        faults += _fault_of(partial(load, _key(name), given.get(name)))
     if given.get("client") is None:
         faults += _option_faults(given)
     return faults

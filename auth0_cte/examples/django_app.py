@@ -11,13 +11,16 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from django.conf import settings
-from django.core.management import call_command
-from django.core.wsgi import get_wsgi_application
-from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
-from django.middleware.csrf import get_token
-from django.urls import include, path
-from django.views.decorators.http import require_GET, require_POST
+from auth0_cte.foundation.extras import extra
+
+with extra("examples", "the example"):
+    from django.conf import settings
+    from django.core.management import call_command
+    from django.core.wsgi import get_wsgi_application
+    from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
+    from django.middleware.csrf import get_token
+    from django.urls import include, path
+    from django.views.decorators.http import require_GET, require_POST
 
 from auth0_cte import CustomTokenExchangeError
 from auth0_cte.django import get_client, requires_session

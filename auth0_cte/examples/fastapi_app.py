@@ -10,9 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final, TypeAlias
 
-import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from auth0_cte.foundation.extras import extra
+
+with extra("examples", "the example"):
+    import uvicorn
+    from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException, Request, Response
+    from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from auth0_cte import AsyncServerClient, CustomTokenExchangeError, Session
 from auth0_cte.examples import legacy, tenant

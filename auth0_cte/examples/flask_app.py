@@ -10,7 +10,10 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Blueprint, Flask, abort, redirect, request
+from auth0_cte.foundation.extras import extra
+
+with extra("examples", "the example"):
+    from flask import Blueprint, Flask, abort, redirect, request
 
 from auth0_cte import CustomTokenExchangeError
 from auth0_cte.examples import legacy, tenant

@@ -18,6 +18,11 @@ async def me(session: Session = Depends(requires_session)):
 
 from __future__ import annotations
 
+from auth0_cte.foundation.extras import extra
+
+with extra("starlette", "auth0_cte.starlette"):
+    import starlette  # noqa: F401 - looked for before everything that needs it
+
 from auth0_cte.starlette.guard import requires_session
 from auth0_cte.starlette.middleware import Auth0CTEMiddleware
 from auth0_cte.starlette.request import (

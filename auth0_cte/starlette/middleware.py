@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from auth0_cte.auth_server.async_server_client import AsyncServerClient
+from auth0_cte.auth_server.integration import check_settings
 from auth0_cte.auth_server.server_client import ServerClient
 from auth0_cte.error import ConfigurationError
 from auth0_cte.session.web_carrier import SCOPE_STATE, StagedCarrier
@@ -45,12 +46,13 @@ class Auth0CTEMiddleware:
         client: The client, asynchronous or synchronous.
 
     Raises:
-        ConfigurationError: ``client`` is something else.
+        ConfigurationError: ``client`` is something else, has no ``secret``, or cookies that Starlette cannot set.
     """
 
     def __init__(self, app: ASGIApp, client: AsyncServerClient | ServerClient) -> None:
         if not isinstance(client, AsyncServerClient | ServerClient):
             raise ConfigurationError(f"client must be an AsyncServerClient or ServerClient, not {client!r}")
+        check_settings(client.settings, Response)
         self._app = app
         self._client = client if isinstance(client, AsyncServerClient) else AsyncServerClient.from_sync(client)
 

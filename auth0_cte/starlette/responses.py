@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket
 
 from auth0_cte.auth_server.backchannel import answer_logout_request
 from auth0_cte.auth_server.integration import answer_of
+from auth0_cte.foundation.extras import extra
 from auth0_cte.starlette.request import client_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ async def handle_error(request: HTTPConnection, error: Auth0CTEError) -> Respons
 
 def backchannel_logout_route(path: str = "/backchannel-logout") -> Route:
     """Return the route that takes Auth0's back-channel logout requests."""
+    with extra("starlette", "backchannel_logout_route()"):
+        import python_multipart  # noqa: F401 - Starlette reads forms by it
 
     async def backchannel_logout(request: Request) -> Response:
         async with request.form() as form:

@@ -74,10 +74,10 @@ def test_missing_settings_are_all_named() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"AUTH0_CTE": 7}, "AUTH0_CTE is no dict"),
+        ({"AUTH0_CTE": 7}, "AUTH0_CTE must be a dict"),
         ({"AUTH0_CTE": {"domian": "x"}}, "domian"),
         ({"more": {"state_store": "tests.no_such_module.Store"}}, "cannot be imported"),
-        ({"more": {"state_store": "tests.integrations.test_django_checks.make_nothing"}}, "no store"),
+        ({"more": {"state_store": "tests.integrations.test_django_checks.make_nothing"}}, "must be a store"),
         ({"more": {"client": "tests.integrations.test_django_checks.make_nothing"}}, "client"),
         ({"more": {"leeway": -1}}, "leeway"),
         ({"more": {"timeout": 0}}, "timeout"),

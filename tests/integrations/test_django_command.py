@@ -103,7 +103,7 @@ def test_missing_settings_are_named(tenant: LocalTenant) -> None:
 def test_settings_that_are_no_dict_are_told(given: object, tenant: LocalTenant) -> None:
     """It is a fault among others, and not the end of the report."""
     with project(tenant), override_settings(AUTH0_CTE=given):
-        assert "AUTH0_CTE is no dict" in faults()
+        assert "AUTH0_CTE must be a dict" in faults()
 
 
 def test_a_missing_secret_is_a_warning(tenant: LocalTenant) -> None:
@@ -162,7 +162,7 @@ def test_a_cache_that_works(tenant: LocalTenant) -> None:
 def test_a_cache_that_keeps_nothing_is_a_fault(tenant: LocalTenant) -> None:
     """The dummy of development is found out by trying."""
     with cache("dummy.DummyCache"), project(tenant, state_store=DjangoCacheStateStore):
-        assert "store: the session store (Django's cache) does not keep what it is given" in faults()
+        assert "store: the session store (Django's cache 'default') does not keep what it is given" in faults()
 
 
 def test_a_cache_that_is_down_is_a_fault(tenant: LocalTenant) -> None:

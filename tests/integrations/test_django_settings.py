@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from auth0_cte import AsyncServerClient, MemoryStateStore, SessionSettings
+from auth0_cte import AsyncServerClient, CookieSettings, MemoryStateStore, SessionSettings
 from auth0_cte.django import DjangoCacheStateStore, get_client
 from auth0_cte.testing import LocalTenant
 from tests.django_project import AUTHENTICATION, BACKEND, MODEL_BACKEND, OURS, SECRET, SESSIONS
@@ -67,6 +67,74 @@ def test_a_store_can_be_given_in_many_ways(store: Any) -> None:
         assert [] == ids()
 
 
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({"BACKEND": "auth0_cte.RedisStateStore", "LOCATION": "redis://localhost:1/0"}, "RedisStateStore"),
+        (
+            {
+                "BACKEND": "auth0_cte.session.redis.RedisStateStore",
+                "LOCATION": "redis://localhost:1/0",
+                "OPTIONS": {"prefix": "x", "timeout": 0.5},
+            },
+            "RedisStateStore",
+        ),
+        ({"BACKEND": "auth0_cte.SQLStateStore", "LOCATION": "sqlite://", "OPTIONS": {"table": "x"}}, "SQLStateStore"),
+        ({"BACKEND": "auth0_cte.django.DjangoCacheStateStore", "LOCATION": "default"}, "DjangoCacheStateStore"),
+        ({"BACKEND": "auth0_cte.MemoryStateStore"}, "MemoryStateStore"),
+        (
+            {
+                "BACKEND": "auth0_cte.CookieStateStore",
+                "OPTIONS": {"rotations": {"BACKEND": "auth0_cte.SQLRotations", "LOCATION": "sqlite://"}},
+            },
+            "CookieStateStore",
+        ),
+    ],
+)
+def test_a_store_can_be_given_as_caches_are(given: Any, kind: str) -> None:
+    """A dict of BACKEND, LOCATION and OPTIONS makes stores that need a client, an engine, or a cache's name."""
+    with override(AUTH0_CTE={**GOOD, "state_store": given}):
+        store: Any = get_client().settings.state_store
+        assert kind == type(store).__name__
+        if kind == "CookieStateStore":
+            assert "SQLRotations" == type(store.rotations).__name__
+        assert not [each for each in ids() if each == "auth0_cte.E001"]
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ("auth0_cte.RedisStateStore", ("without arguments", '"BACKEND": "auth0_cte', '"LOCATION"')),
+        ("auth0_cte.SQLStateStore", ("without arguments", '"LOCATION"')),
+        ({"BACKEND": "auth0_cte.SQLStateStore"}, ("cannot be made of nothing",)),
+        ({"BACKEND": "auth0_cte.MemoryStateStore", "OPTIONS": {"bogus": 1}}, ("cannot be made of bogus",)),
+        ({"BACKEND": "auth0_cte.SQLStateStore", "LOCATION": "nonsense"}, ("database URL must look like",)),
+        ({"BACKEND": "auth0_cte.SQLStateStore", "LOCATION": "mysql+nothing://x/y"}, ("database URL must look like",)),
+        ({"BACKEND": "auth0_cte.RedisStateStore", "location": "redis://x"}, ("must be a dict such as", "location")),
+        ({"LOCATION": "redis://x"}, ("must be a dict such as",)),
+        ({"BACKEND": "no.such.thing"}, ("cannot be imported",)),
+        (
+            {"BACKEND": "auth0_cte.CookieStateStore", "OPTIONS": {"rotations": {"BACKEND": "no.such"}}},
+            ('["OPTIONS"]["rotations"]', "cannot be imported"),
+        ),
+    ],
+)
+def test_a_store_that_cannot_be_made_is_told(given: Any, parts: tuple[str, ...]) -> None:
+    """The message says what is wrong, and what to give for a store that needs a client."""
+    with override(AUTH0_CTE={**GOOD, "state_store": given}):
+        (fault,) = [each.msg for each in messages() if each.id == "auth0_cte.E001"]
+    for part in ('AUTH0_CTE["state_store"]' if "URL" not in parts[0] else "", *parts):
+        assert part in fault
+
+
+def test_partitioned_cookies_are_refused_at_the_start() -> None:
+    """Django cannot set the attribute, which the check tells."""
+    cookie = CookieSettings(partitioned=True, secure=True, same_site="none")
+    with override(AUTH0_CTE={**GOOD, "session_settings": SessionSettings(cookie=cookie)}):
+        (message,) = messages()
+    assert ("auth0_cte.E001", True) == (message.id, "cannot set Partitioned" in message.msg)
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_ready_client_serves(asynchronous: bool) -> None:
     """A client, or what makes one, can be given instead of its arguments."""
@@ -108,10 +176,10 @@ def test_every_fault_is_listed() -> None:
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        ("tenant.auth0.com", "no dict"),
+        ("tenant.auth0.com", "must be a dict"),
         ({**GOOD, "client": LocalTenant().client()}, "ready"),
-        ({"client": 5}, "no ServerClient"),
-        ({**GOOD, "state_store": dict}, "no store"),
+        ({"client": 5}, "must be a ServerClient"),
+        ({**GOOD, "state_store": dict}, "must be a store"),
         ({**GOOD, "bogus": 1}, "bogus"),
         ({**GOOD, "authorization_params": {"scope": {}}}, "default"),
     ],

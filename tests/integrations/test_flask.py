@@ -160,7 +160,7 @@ def test_backchannel_logout_has_its_route(tenant: LocalTenant) -> None:
 
 def test_missing_settings_are_listed() -> None:
     """One error at start-up names everything that is missing."""
-    with pytest.raises(ConfigurationError, match="AUTH0_DOMAIN, AUTH0_CLIENT_ID, AUTH0_CLIENT_SECRET"):
+    with pytest.raises(ConfigurationError, match="AUTH0_DOMAIN, AUTH0_CLIENT_ID, AUTH0_CLIENT_SECRET, AUTH0_SECRET"):
         Auth0CTE(Flask(__name__))
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from flask_wtf import CSRFProtect  # type: ignore[import-untyped]
 
-from auth0_cte import ConfigurationError, MemoryStateStore, MfaRequiredError, SessionError
+from auth0_cte import (
+    ConfigurationError,
+    CookieSettings,
+    MemoryStateStore,
+    MfaRequiredError,
+    SessionError,
+    SessionSettings,
+)
 from auth0_cte.auth_types import DomainResolverContext
 from auth0_cte.error import Auth0CTEError
 from auth0_cte.flask import Auth0CTE, current_user, handle_error, requires_session
@@ -187,6 +194,35 @@ def test_a_domain_that_depends_on_the_request(short_lived: LocalTenant) -> None:
     token = {"logout_token": short_lived.logout_token(sub="ada")}
     assert 200 == browser.post("/backchannel-logout", base_url="https://acme.example", data=token).status_code
     assert {f"https://acme.example/{path}" for path in ("login", "use", "backchannel-logout")} == set(seen)
+
+
+def test_what_cannot_work_is_told_at_the_start(short_lived: LocalTenant) -> None:
+    """A client without a secret, or with cookies that this Werkzeug cannot set, is refused by init_app."""
+    with pytest.raises(ConfigurationError, match="AUTH0_SECRET"):
+        Auth0CTE(Flask(__name__), client=short_lived.client())
+
+    class OldResponse(Response):
+        def set_cookie(self, key: str, value: str = "", secure: bool = False) -> None:  # type: ignore[override]
+            raise NotImplementedError
+
+    app = Flask(__name__)
+    cookie = CookieSettings(partitioned=True, secure=True, same_site="none")
+    client = short_lived.client(secret=SECRET, session_settings=SessionSettings(cookie=cookie))
+    Auth0CTE(app, client=client)
+    app = Flask(__name__)
+    app.response_class = OldResponse
+    with pytest.raises(ConfigurationError, match="OldResponse cannot set Partitioned"):
+        Auth0CTE(app, client=client)
+
+
+def test_partitioned_cookies_go_out(short_lived: LocalTenant) -> None:
+    """Flask sets the attribute where the response leaves, and deletes the cookie by it."""
+    cookie = CookieSettings(partitioned=True, secure=True, same_site="none")
+    app, auth0 = make_app(short_lived, session_settings=SessionSettings(cookie=cookie))
+    app.add_url_rule("/logout", "logout", lambda: auth0.logout(), methods=["POST"])
+    browser = app.test_client()
+    for page in ("/login", "/logout"):
+        assert "Partitioned" in browser.post(page).headers["Set-Cookie"].split("; ")
 
 
 def test_an_extension_that_is_not_set_up_says_so() -> None:

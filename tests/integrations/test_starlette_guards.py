@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,15 @@ from starlette.routing import Route, WebSocketRoute
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from auth0_cte import ConfigurationError, MemoryStateStore, MfaRequiredError, ServerClient, Session
+from auth0_cte import (
+    ConfigurationError,
+    CookieSettings,
+    MemoryStateStore,
+    MfaRequiredError,
+    ServerClient,
+    Session,
+    SessionSettings,
+)
 from auth0_cte.auth_types import DomainResolverContext
 from auth0_cte.error import Auth0CTEError
 from auth0_cte.starlette import (
@@ -327,6 +336,19 @@ def test_a_domain_that_depends_on_the_request(short_lived: LocalTenant) -> None:
         assert 200 == visitor.post("/backchannel-logout", data=token).status_code
         assert {f"{visitor.url}/{path}" for path in ("login", "use", "backchannel-logout")} == set(seen)
     assert not [name for name in loops if name == "application"]  # where the event loop runs
+
+
+def test_what_cannot_work_is_told_at_the_start(short_lived: LocalTenant) -> None:
+    """A client without a secret, or with cookies that Starlette cannot set, is refused by the middleware."""
+    with pytest.raises(ConfigurationError, match="AUTH0_SECRET"):
+        Auth0CTEMiddleware(FastAPI(), short_lived.client())
+    cookie = CookieSettings(partitioned=True, secure=True, same_site="none")
+    client = short_lived.client(secret=SECRET, session_settings=SessionSettings(cookie=cookie))
+    if sys.version_info >= (3, 14):
+        Auth0CTEMiddleware(FastAPI(), client)
+        return
+    with pytest.raises(ConfigurationError, match=r"from Python 3\.14 on"):
+        Auth0CTEMiddleware(FastAPI(), client)
 
 
 @pytest.mark.parametrize("client", [None, ServerClient, "tenant.auth0.com"])

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.error import ConfigurationError
+from auth0_cte.foundation.extras import extra
 from auth0_cte.session.stores.contract import LOCK_SECONDS, held, unavailable
 
 if TYPE_CHECKING:
@@ -80,9 +81,10 @@ def check_client(client: Any, prefix: str) -> str:
 
 def client_from_url(url: str, *, timeout: float, pool_size: int) -> redis.Redis:
     """Make a client of redis-py that gives up after ``timeout`` seconds; ten times that for a connection to be free."""
-    import redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
+    with extra("redis", "from_url()"):
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
     # One retry replaces a connection that Redis has closed; more would keep users waiting while it is down.
     # A pool that waits for a free connection: redis-py's default refuses from the hundred-and-first thread on.

@@ -5,9 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError, StatementError
+from auth0_cte.foundation.extras import extra
+
+with extra("sqlalchemy", "auth0_cte.session.sql"):
+    import sqlalchemy as sa
+    from sqlalchemy.dialects import mysql
+    from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError, SQLAlchemyError, StatementError
+
 
 from auth0_cte.error import ConfigurationError
 from auth0_cte.foundation.concurrency import reset_in_child
@@ -16,13 +20,27 @@ from auth0_cte.session.stores.contract import unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["HASH_LENGTH", "LargeText", "SQLTable"]
+__all__ = ["HASH_LENGTH", "LargeText", "SQLTable", "engine_from_url"]
 
 PURGE_SECONDS: Final = 60.0
 HASH_LENGTH: Final = 64
 
 # MySQL's and MariaDB's TEXT ends at 64 KiB.
 LargeText: Final = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+
+
+def engine_from_url(url: str) -> sa.Engine:
+    """Make an engine that notices when the database has closed a connection.
+
+    Raises:
+        ConfigurationError: It is no URL of a database, or its driver is not installed.
+    """
+    try:
+        return sa.create_engine(url, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"the driver of the database is not installed: {error.name}") from error
+    except ArgumentError as error:
+        raise ConfigurationError("a database URL must look like postgresql+psycopg://user@host/database") from error
 
 
 class SQLTable:

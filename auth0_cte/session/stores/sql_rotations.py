@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
-import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
+from auth0_cte.foundation.extras import extra
+
+with extra("sqlalchemy", "auth0_cte.session.sql"):
+    import sqlalchemy as sa
+    from sqlalchemy.exc import IntegrityError
 
 from auth0_cte.error import SessionError
 from auth0_cte.session.stores.contract import LOCK_SECONDS, held
-from auth0_cte.session.stores.sql_engine import HASH_LENGTH, LargeText, SQLTable
+from auth0_cte.session.stores.sql_engine import HASH_LENGTH, LargeText, SQLTable, engine_from_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +51,19 @@ class SQLRotations:
     ) -> None:
         self._rows = SQLTable(engine, _make_table(table), clock)
         self._table, self._clock = self._rows.table, clock
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """Make one with an engine of its own.
+
+        Args:
+            url: The database: ``postgresql+psycopg://user@host/database``, for example.
+            **options: Further arguments of the constructor.
+
+        Raises:
+            ConfigurationError: It is no URL of a database, or its driver is not installed.
+        """
+        return cls(engine_from_url(url), **options)
 
     def create_tables(self) -> None:
         """Create the table and its index, if they are not there."""
