@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.exchange.cache import is_shareable
-from auth0_cte.foundation.concurrency import reset_in_child
-from auth0_cte.foundation.shared_calls import SharedCalls
+from auth0_cte.foundation.concurrency import SingleFlight, reset_in_child
 from auth0_cte.oauth.error_response import unusable_reply
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class CurrentToken:
         self._refresh_token: str | None = None
         self._user: object = None
         self._lock = threading.Lock()
-        self._calls: SharedCalls[TokenExchangeResponse] = SharedCalls()
+        self._flights: SingleFlight[str, TokenExchangeResponse] = SingleFlight()
         reset_in_child(self)
 
     def _after_fork_in_child(self) -> None:
@@ -98,7 +97,7 @@ class CurrentToken:
         return self._refresh_token is not None or not self._is_spent
 
     def _renew(self, stale: TokenExchangeResponse | None) -> TokenExchangeResponse:
-        return self._calls.run("renew", lambda: self._renew_once(stale))[0]
+        return self._flights.do("renew", lambda: self._renew_once(stale))
 
     def _renew_once(self, stale: TokenExchangeResponse | None) -> TokenExchangeResponse:
         current = self._response

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.exchange.options import ExchangeDefaults, validate
-from auth0_cte.foundation.validation import MIN_SECRET_BYTES, is_asynchronous
+from auth0_cte.foundation.validation import MIN_SECRET_BYTES, check_number, is_asynchronous, text_fault
 from auth0_cte.oauth.client_auth.base import ClientSecretPost, PublicClient
 from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
 from auth0_cte.oauth.client_auth.private_key_jwt import PrivateKeyJwt
@@ -128,8 +128,8 @@ def check_domain(domain: str | DomainResolver) -> str | DomainResolver:
 
 def check_client_id(client_id: str) -> str:
     """Refuse what no client id can be."""
-    if not isinstance(client_id, str) or not client_id.strip() or not (client_id.isascii() and client_id.isprintable()):
-        raise ConfigurationError("client_id is no printable text; copy it from the application's settings")
+    if text_fault(client_id, ascii_only=True) is not None:
+        raise ConfigurationError("client_id must be printable ASCII text; copy it from the application's settings")
     return client_id
 
 
@@ -188,9 +188,7 @@ def check_certificate(
 
 def check_leeway(leeway: float) -> float:
     """Refuse a tolerance for clocks below zero or above five minutes."""
-    if isinstance(leeway, bool) or not isinstance(leeway, int | float) or not 0 <= leeway <= MAX_LEEWAY:
-        raise ConfigurationError(f"leeway is no number of seconds from 0 to {MAX_LEEWAY:.0f}")
-    return leeway
+    return check_number("leeway", leeway, at_least=0, at_most=MAX_LEEWAY, unit="seconds")
 
 
 def check_rate_limit(limit: RateLimit | str | None) -> RateLimit | None:

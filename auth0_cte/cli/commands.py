@@ -82,11 +82,10 @@ class LazyGroup(click.Group):
             ctx.exit(INTERRUPTED)
 
 
-_EXTRAS: Final = {"check": "js", "playground": "playground", "tenant": "cli,testing"}
+_EXTRAS: Final = {"playground": "playground", "tenant": "cli,testing"}
 _SUMMARIES: Final = {
     "exchange": "Exchange a token, and show what came back.",
     "batch": "Exchange the tokens of a CSV or JSON Lines FILE.",
-    "action": "Write, test and check the JavaScript Action of a profile.",
     "secret": "Print a new secret for AUTH0_SECRET.",
     "demo": "See every kind of exchange and error, without an account.",
     "completion": "Print the script for completion in SHELL.",

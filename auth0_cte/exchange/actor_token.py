@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from auth0_cte.error import CustomTokenExchangeError, IdTokenError
+from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.token_types import ID_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from auth0_cte.auth_types import Actor, CustomTokenExchangeOptions
+    from auth0_cte.auth_types import CustomTokenExchangeOptions
     from auth0_cte.jose import Jws
 
-__all__ = ["ActorRules", "act_error_of", "is_refresh_token_withheld"]
+__all__ = ["ActorRules"]
 
 ALGORITHMS: Final = ("RS256", "PS256")
 """What Auth0 takes of an actor's ID token (Auth0, "Custom Token Exchange", delegated authorization)."""
@@ -92,38 +92,3 @@ class ActorRules:
         if isinstance(issuer, str) and self.is_signed_here(jws):
             return None
         return f"was not issued by the tenant at {self.issuer_url} (iss)"
-
-
-def act_error_of(
-    options: CustomTokenExchangeOptions,
-    claims: Mapping[str, Any] | None,
-    act: Actor | None,
-    id_token_error: IdTokenError | None,
-) -> IdTokenError | None:
-    """Return why the actor that was sent is not confirmed, or None.
-
-    An actor that was sent and is not named by a verified ID token is never silent, nor is an ID token that failed
-    verification and may have named one.
-    """
-    if act is not None or id_token_error is not None:
-        return id_token_error
-    if options.actor_token is None:
-        return None
-    if claims is None:
-        return IdTokenError(
-            "an actor token was sent, and no ID token tells whether the tokens name the actor: ask for openid",
-            code="MISSING_ID_TOKEN",
-            _hint="Ask for openid in the scope: the actor is verified by the ID token alone.",
-        )
-    return IdTokenError(
-        "an actor token was sent, but the ID token names no actor",
-        code="MISSING_ACTOR",
-        claim="act",
-        _hint="Have the Action call api.authentication.setActor; the tokens pass for the user's own.",
-    )
-
-
-def is_refresh_token_withheld(options: CustomTokenExchangeOptions, refresh_token: str | None) -> bool:
-    """Tell whether a refresh token was asked for and did not come."""
-    scopes = options.scope.split() if isinstance(options.scope, str) else options.scope or ()
-    return refresh_token is None and "offline_access" in scopes

@@ -12,16 +12,15 @@ import math
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from copy import copy
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from attrs import evolve, frozen
 
 from auth0_cte.auth_types.actor import Actor
-from auth0_cte.error import ConfigurationError
-from auth0_cte.foundation.concurrency import reset_in_child
-from auth0_cte.foundation.shared_calls import SharedCalls
+from auth0_cte.error import TransportTimeoutError
+from auth0_cte.foundation.concurrency import SingleFlight, TTLCache, reset_in_child
+from auth0_cte.foundation.validation import check_number
 from auth0_cte.token_types import ACCESS_TOKEN, JWT
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ __all__ = [
     "is_shareable",
     "may_reuse",
     "seconds_to_keep",
+    "share",
+    "waited_too_long",
 ]
 
 SKEW: Final = 60.0
@@ -85,12 +86,14 @@ class ExchangeCacheBackend(Protocol):
         """Forget everything, exchanges under way included."""
 
 
+Flights: TypeAlias = "SingleFlight[str, tuple[TokenExchangeResponse, bool]]"
+
+
 @frozen(eq=False, repr=False)
 class _Entry:
     response: TokenExchangeResponse
     token: bytes
     ends_at: float
-    ends_at_monotonic: float
 
 
 class ExchangeCache:
@@ -123,18 +126,18 @@ class ExchangeCache:
         clock: Callable[[], float] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        if isinstance(max_entries, bool) or not isinstance(max_entries, int) or max_entries < 1:
-            raise ConfigurationError("max_entries is no whole number above zero")
+        check_number("max_entries", max_entries, at_least=1, whole=True)
         self._max_entries = max_entries
         self._skew = check_seconds("skew", skew)
         self._max_age = None if max_age is None else check_seconds("max_age", max_age)
-        self._clock, self._monotonic = clock, monotonic
+        self._clock = clock
         self._key = secrets.token_bytes(32)
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._names: dict[bytes, set[str]] = {}  # the server may issue one token twice, within a second
+        self._entries: TTLCache[str, _Entry] = TTLCache(
+            maxsize=max_entries, monotonic=monotonic, tags=lambda entry: (entry.token,)
+        )
         self._generation = 0
         self._lock = threading.Lock()
-        self._calls: SharedCalls[tuple[TokenExchangeResponse, bool]] = SharedCalls()
+        self._flights: Flights = SingleFlight()
         reset_in_child(self)
 
     def _after_fork_in_child(self) -> None:
@@ -148,8 +151,8 @@ class ExchangeCache:
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for the exchange of another one at this moment."""
-        return self._calls.waiting
+        """How many calls wait for the exchange of another one."""
+        return self._flights.waiting
 
     def fetch(
         self,
@@ -170,23 +173,20 @@ class ExchangeCache:
             return (found, True) if found is not None else (self._exchange(name, exchange, now), False)
 
         generation = self._generation
-        (response, found), led = self._calls.run(f"{generation} {name}", find_or_exchange, deadline)
+        (response, found), led = share(self._flights, f"{generation} {name}", find_or_exchange, deadline)
         if found or not led:
             return as_reused(response, now()) if is_shareable(response) else exchange()
         return detached(response)
 
     def forget(self, access_token: str) -> bool:
         """Forget what has this access token."""
-        token = self._hash(access_token)
-        with self._lock:
-            return sum(map(self._drop, list(self._names.get(token, ())))) > 0
+        return self._entries.discard_tagged(self._hash(access_token)) > 0
 
     def clear(self) -> None:
         """Forget everything, exchanges under way included."""
         with self._lock:
             self._generation += 1
             self._entries.clear()
-            self._names.clear()
 
     def _exchange(
         self, name: str, exchange: Callable[[], TokenExchangeResponse], now: Callable[[], float]
@@ -196,50 +196,22 @@ class ExchangeCache:
         response = detached(exchange())
         seconds = seconds_to_keep(response, now(), self._skew, self._max_age)
         if seconds > 0:
-            token = self._hash(response.access_token)
-            entry = _Entry(response, token, now() + seconds, self._monotonic() + seconds)
+            moment = now()
+            entry = _Entry(response, self._hash(response.access_token), moment + seconds)
             with self._lock:
                 if generation == self._generation:
-                    self._keep(name, entry, now())
+                    self._entries.set(name, entry, ttl=seconds, is_over=lambda old: old.ends_at <= moment)
         return response
 
     def _hash(self, access_token: str) -> bytes:
         return hmac.digest(self._key, access_token.encode("utf-8", "surrogatepass"), "sha256")
 
     def _find(self, name: str, now: float) -> TokenExchangeResponse | None:
-        with self._lock:
-            entry = self._entries.get(name)
-            if entry is None:
-                return None
-            if self._is_over(entry, now):
-                self._drop(name)
-                return None
-            self._entries.move_to_end(name)
-            return entry.response
-
-    def _is_over(self, entry: _Entry, now: float) -> bool:
-        return entry.ends_at <= now or entry.ends_at_monotonic <= self._monotonic()
-
-    def _keep(self, name: str, entry: _Entry, now: float) -> None:
-        self._drop(name)
-        # The oldest few only: a sweep over all at each exchange would make it slower the more there were.
-        for old in [old for old, _ in zip(self._entries, range(8), strict=False)]:
-            if self._is_over(self._entries[old], now):
-                self._drop(old)
-        self._entries[name] = entry
-        self._names.setdefault(entry.token, set()).add(name)
-        while len(self._entries) > self._max_entries:
-            self._drop(next(iter(self._entries)))
-
-    def _drop(self, name: str) -> bool:
-        entry = self._entries.pop(name, None)
-        if entry is None:
-            return False
-        names = self._names[entry.token]
-        names.remove(name)
-        if not names:
-            del self._names[entry.token]
-        return True
+        entry = self._entries.get(name)  # by the monotonic clock it has not ended
+        if entry is None or entry.ends_at > now:
+            return None if entry is None else entry.response
+        self._entries.discard(name)
+        return None
 
 
 def may_reuse(options: CustomTokenExchangeOptions) -> bool:
@@ -299,8 +271,33 @@ def _copied(value: Any) -> Any:
     return [_copied(each) for each in value] if isinstance(value, list) else value
 
 
+def share(
+    flights: Flights, name: str, work: Callable[[], tuple[TokenExchangeResponse, bool]], deadline: Deadline
+) -> tuple[tuple[TokenExchangeResponse, bool], bool]:
+    """Do the work, or wait for who does it, no longer than the deadline.
+
+    Returns:
+        What the work returned, and whether it was this caller that did it.
+
+    Raises:
+        TransportTimeoutError: The deadline passed; this caller has sent nothing.
+    """
+    try:
+        return flights.share(name, work, timeout=deadline.remaining())
+    except TimeoutError:
+        raise waited_too_long() from None
+
+
+def waited_too_long() -> TransportTimeoutError:
+    """Make the error of a call that waited for another one to the end of its deadline."""
+    return TransportTimeoutError(
+        "another call for the same was not done in time; this call has sent nothing",
+        phase="connect",
+        # By this call it did not; by the other one it may.
+        may_have_reached_server=True,
+    )
+
+
 def check_seconds(name: str, seconds: float) -> float:
-    """Refuse what is no number of seconds from zero."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
-        raise ConfigurationError(f"{name} is no number of seconds from zero")
-    return float(seconds)
+    """Refuse what is not a number of seconds from zero."""
+    return float(check_number(name, seconds, at_least=0))

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from auth0_cte.auth_types import CustomTokenExchangeOptions, TokenExchangeResponse
+from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, MfaRequiredError
-from auth0_cte.exchange.actor_token import ActorRules, act_error_of, is_refresh_token_withheld
+from auth0_cte.exchange.actor_token import ActorRules
 from auth0_cte.exchange.options import call_suppliers, check_text, check_token, validate
 from auth0_cte.exchange.request import to_form, to_refresh_form
-from auth0_cte.exchange.response import binding_of, read_reply
+from auth0_cte.exchange.response import act_error_of, read_reply, to_response
 from auth0_cte.foundation.concurrency import once
+from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.client_auth.base import PublicClient
 from auth0_cte.oauth.domain import domain_of
 from auth0_cte.oauth.token_endpoint import TOKEN_EXCHANGE_GRANT
@@ -21,14 +22,16 @@ from auth0_cte.oauth.token_endpoint import TOKEN_EXCHANGE_GRANT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from auth0_cte.auth_types import TokenExchangeResponse
     from auth0_cte.auth_types.exchange import StoreOptions
     from auth0_cte.exchange.cache import ExchangeCacheBackend
     from auth0_cte.exchange.cache_key import ExchangeRequest
     from auth0_cte.exchange.options import ExchangeDefaults
-    from auth0_cte.oauth.authorization_server import AuthorizationServer, Call
+    from auth0_cte.oauth.authorization_server import AuthorizationServer
     from auth0_cte.oauth.client_auth.base import Form
     from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.oauth.event_reporter import EventReporter
+    from auth0_cte.oauth.id_token import Identity
 
 __all__ = ["Exchanger"]
 
@@ -63,17 +66,20 @@ class Exchanger:
     ) -> TokenExchangeResponse:
         """Exchange, or return what the cache has. See `ServerClient.custom_token_exchange`."""
         given = validate(options, CustomTokenExchangeOptions, self.defaults)
+        domain = self.server.fixed_domain or self.server.domain_for(store_options)
         if self._cache is not None and use_cache:
-            return self._reuse(self._cache, given, store_options)
-        return self.exchange_at(self.server.domain_for(store_options), given)[1]
+            return self._reuse(self._cache, domain, given)
+        return self.exchange_at(domain, given)[1]
 
     def exchange_at(self, domain: str, options: CustomTokenExchangeOptions) -> tuple[Issuer, TokenExchangeResponse]:
         """Exchange at a domain, by options that were validated; the cache is not asked."""
-        options = self._supplied(domain, options)
-        return self._exchange_supplied(self.server.call(domain, options.forwarded_for), options)
+        if callable(options.subject_token) or options.actor_token is not None:
+            options = self._supplied(domain, options)
+        call = Call(domain, self.server.timeout, options.forwarded_for)
+        return self.ask(call, to_form(options, self.server.client_id), options)
 
     def ask(
-        self, call: Call, form: Form, options: CustomTokenExchangeOptions | None = None
+        self, call: Call, form: Form, options: CustomTokenExchangeOptions | None = None, *, is_told: bool = False
     ) -> tuple[Issuer, TokenExchangeResponse]:
         """Send a token request and read its reply: every grant goes this way.
 
@@ -81,26 +87,23 @@ class Exchanger:
             call: The call.
             form: The parameters, without client authentication.
             options: The options of an exchange, by which the reply is judged; None for other grants.
+            is_told: Whether the events of the exchange are told around this.
         """
-        issuer = self.server.issuer(call)
+        if self._events is not None and options is not None and not is_told:
+            with self._events.exchange(call.domain, TOKEN_EXCHANGE_GRANT, options.subject_token_type):
+                return self.ask(call, form, options, is_told=True)
+        server = self.server
+        issuer = server.discovery.issuer(call.domain, call.deadline)
         try:
-            reply = self.server.request_tokens(issuer, form, call)
+            reply = server.token_endpoint.request_tokens(issuer, form, call)
         except MfaRequiredError as error:
             error.domain = domain_of(issuer.issuer)
             raise
-        told = read_reply(reply, self.server.clock())
-        claims, act, fault = self.server.identify(issuer, told["id_token"], told["access_token"], call)
-        dpop_bound, dpop_thumbprint = binding_of(told, self.server.dpop_thumbprint)
-        return issuer, TokenExchangeResponse(
-            **told,
-            claims=claims,
-            act=act,
-            id_token_error=fault,
-            act_error=None if options is None else act_error_of(options, claims, act, fault),
-            refresh_token_withheld=options is not None and is_refresh_token_withheld(options, told["refresh_token"]),
-            dpop_bound=dpop_bound,
-            dpop_thumbprint=dpop_thumbprint,
-        )
+        told = read_reply(reply, server.clock())
+        identity: Identity = (None, None, None)
+        if told["id_token"] is not None:
+            identity = server.verifier.identify(told["id_token"], issuer, call.deadline, told["access_token"])
+        return issuer, to_response(told, identity, server.dpop_thumbprint, options)
 
     def refresh(
         self, refresh_token: str, audience: str | None, scope: str | None, store_options: StoreOptions
@@ -111,7 +114,7 @@ class Exchanger:
             if value is not None:
                 check_text(name, value)
         form = to_refresh_form(self.server.client_id, refresh_token, audience, scope)
-        return self.ask(self.server.call(self.server.domain_for(store_options)), form)[1]
+        return self.ask(Call(self.server.domain_for(store_options), self.server.timeout), form)[1]
 
     def forget(self, access_token: str) -> bool:
         """Make the cache forget an access token. See `ServerClient.forget_exchanged_token`."""
@@ -141,29 +144,18 @@ class Exchanger:
             return call_suppliers(options)
         return call_suppliers(options, partial(self.actor_rules(domain).check, now=self.server.clock()))
 
-    def _exchange_supplied(
-        self, call: Call, options: CustomTokenExchangeOptions
-    ) -> tuple[Issuer, TokenExchangeResponse]:
-        form = to_form(options, self.server.client_id)
-        if self._events is None:
-            return self.ask(call, form, options)
-        with self._events.exchange(call.domain, TOKEN_EXCHANGE_GRANT, options.subject_token_type):
-            return self.ask(call, form, options)
-
     def _reuse(
-        self, cache: ExchangeCacheBackend, options: CustomTokenExchangeOptions, store_options: StoreOptions
+        self, cache: ExchangeCacheBackend, domain: str, options: CustomTokenExchangeOptions
     ) -> TokenExchangeResponse:
         from auth0_cte.exchange.cache import may_reuse
 
-        domain = self.server.domain_for(store_options)
         if not may_reuse(options):
             return self.exchange_at(domain, options)[1]
         options = self._supplied(domain, options)
-        call = self.server.call(domain, options.forwarded_for)
-        request = self.cache_key(domain, options)
-        response = cache.fetch(
-            request, lambda: self._exchange_supplied(call, options)[1], self.server.clock, call.deadline
-        )
+        call = Call(domain, self.server.timeout, options.forwarded_for)
+        form = to_form(options, self.server.client_id)
+        key = self._cache_key(call, form)
+        response = cache.fetch(key, lambda: self.ask(call, form, options)[1], self.server.clock, call.deadline)
         act_error = act_error_of(options, response.claims, response.act, response.id_token_error)
         return response if act_error is None else evolve(response, act_error=act_error)
 
@@ -173,15 +165,14 @@ class Exchanger:
 
         return credentials_of(self.server.token_endpoint.client_auth)
 
-    def cache_key(self, domain: str, options: CustomTokenExchangeOptions) -> ExchangeRequest:
-        """Return what caches file an exchange under."""
+    def _cache_key(self, call: Call, form: Form) -> ExchangeRequest:
         from auth0_cte.exchange.cache_key import ExchangeRequest
 
         return ExchangeRequest(
-            issuer=domain,
+            issuer=call.domain,
             client_id=self.server.client_id,
             credentials=self._credentials,
-            form=to_form(options, self.server.client_id),
-            headers={} if options.forwarded_for is None else {"auth0-forwarded-for": options.forwarded_for},
+            form=form,
+            headers={} if call.forwarded_for is None else {"auth0-forwarded-for": call.forwarded_for},
             dpop_thumbprint=self.server.dpop_thumbprint,
         )

@@ -13,6 +13,7 @@ from attrs import evolve, field, fields, frozen
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.foundation.validation import text_fault
 from auth0_cte.token_types import ACCESS_TOKEN, lint_token_type
 
 __all__ = ["ExchangeDefaults", "call_suppliers", "check_text", "check_token", "validate", "with_openid"]
@@ -66,11 +67,17 @@ def validate(
     Raises:
         CustomTokenExchangeError: A rule is broken; the message names the option and never repeats a token.
     """
-    given = _coerce(options, kind)
-    _require(_token_fault(given.subject_token), "subject_token", Code.INVALID_TOKEN_FORMAT)
-    _require(_name_fault(given.subject_token_type), "subject_token_type", Code.INVALID_TOKEN_FORMAT)
-    given = _promote(given, defaults)
-    _check_actor(given)
+    given = options if isinstance(options, CustomTokenExchangeOptions) else _made_of(options, kind)
+    for name, fault in (
+        ("subject_token", _token_fault(given.subject_token)),
+        ("subject_token_type", _bare_fault(given.subject_token_type)),
+    ):
+        if fault is not None:
+            raise CustomTokenExchangeError(f"{name} {fault}", code=Code.INVALID_TOKEN_FORMAT)
+    if given.authorization_params is not None or defaults is not None:
+        given = _promote(given, defaults)
+    if given.actor_token is not None or given.actor_token_type is not None:
+        _check_actor(given)
     _check_rest(given)
     # On-Behalf-Of is the one use of a reserved type.
     on_behalf_of = given.subject_token_type == given.requested_token_type == ACCESS_TOKEN
@@ -100,15 +107,13 @@ def check_text(name: str, value: object) -> None:
     Raises:
         CustomTokenExchangeError: ``INVALID_OPTIONS``; the message names the argument and not its value.
     """
-    _require(_text_fault(value), name, Code.INVALID_OPTIONS)
+    _require(text_fault(value), name, Code.INVALID_OPTIONS)
 
 
-def _coerce(options: Options | Mapping[str, Any], kind: type[Options]) -> Options:
-    if isinstance(options, CustomTokenExchangeOptions):
-        return options
+def _made_of(options: object, kind: type[Options]) -> Options:
     if not isinstance(options, Mapping):
         raise CustomTokenExchangeError(
-            f"options is a {type(options).__name__}; give {kind.__name__} or a dict", code=Code.INVALID_OPTIONS
+            f"options must be {kind.__name__} or a dict, not a {type(options).__name__}", code=Code.INVALID_OPTIONS
         )
     known = {attribute.name for attribute in fields(kind)}
     unknown = sorted(str(name) for name in options if name not in known)
@@ -125,10 +130,10 @@ def _token_fault(value: object) -> str | None:
         return None  # its result is checked when it has been called
     if isinstance(value, str) and value.lstrip()[:1] in ("b", "B") and re.match(_BEARER, value):
         return "has a Bearer prefix; pass the bare token"
-    return _name_fault(value)
+    return _bare_fault(value)
 
 
-def _name_fault(value: object) -> str | None:
+def _bare_fault(value: object) -> str | None:
     if not isinstance(value, str):
         return "is missing" if value is None else f"is of type {type(value).__name__}, not a string"
     if not value.strip():
@@ -142,21 +147,11 @@ def _name_fault(value: object) -> str | None:
     return None
 
 
-def _text_fault(value: object) -> str | None:
-    if not isinstance(value, str):
-        return f"is of type {type(value).__name__}, not a string"
-    if not value.strip():
-        return "is empty or blank; leave it out instead"
-    if not value.isprintable():  # lone surrogates are not printable either
-        return "has control characters"
-    return None
-
-
 def _check_actor(options: CustomTokenExchangeOptions) -> None:
     if options.actor_token is not None:
         _require(_token_fault(options.actor_token), "actor_token", Code.INVALID_TOKEN_FORMAT)
     if options.actor_token_type is not None:
-        _require(_name_fault(options.actor_token_type), "actor_token_type", Code.INVALID_TOKEN_FORMAT)
+        _require(_bare_fault(options.actor_token_type), "actor_token_type", Code.INVALID_TOKEN_FORMAT)
     if options.actor_token is not None and options.actor_token_type is None:
         raise CustomTokenExchangeError(
             "actor_token_type is required when actor_token is given", code=Code.MISSING_ACTOR_TOKEN_TYPE
@@ -168,26 +163,28 @@ def _check_actor(options: CustomTokenExchangeOptions) -> None:
 
 
 def _check_rest(options: CustomTokenExchangeOptions) -> None:
-    for name in ("audience", "organization", "requested_token_type"):
+    for name in ("audience", "organization", "requested_token_type", "scope", "resource", "forwarded_for"):
         value = getattr(options, name)
-        if value is not None:
-            _require(_text_fault(value), name, Code.INVALID_OPTIONS)
-    for name in ("scope", "resource"):
-        value = getattr(options, name)
-        if value is not None:
-            _require(_texts_fault(value), name, Code.INVALID_OPTIONS)
-    if options.forwarded_for is not None:
-        _require(_address_fault(options.forwarded_for), "forwarded_for", Code.INVALID_OPTIONS)
+        if value is None:
+            continue
+        if name == "forwarded_for":
+            fault = _address_fault(value)
+        elif isinstance(value, str) and value.isprintable() and value.strip():
+            continue  # the usual case, which text_fault would confirm
+        elif isinstance(value, str) or name not in ("scope", "resource"):
+            fault = text_fault(value)
+        else:
+            fault = _texts_fault(value)
+        if fault is not None:
+            raise CustomTokenExchangeError(f"{name} {fault}", code=Code.INVALID_OPTIONS)
 
 
 def _texts_fault(value: object) -> str | None:
-    if isinstance(value, str):
-        return _text_fault(value)
     if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray):
         return f"is of type {type(value).__name__}, not a string or a sequence of strings"
     if not value:
         return "is empty; leave it out instead"
-    return next((f"has an element that {fault}" for fault in map(_text_fault, value) if fault), None)
+    return next((f"has an element that {fault}" for fault in map(text_fault, value) if fault), None)
 
 
 def _address_fault(value: object) -> str | None:
@@ -200,8 +197,6 @@ def _address_fault(value: object) -> str | None:
 
 def _promote(options: Options, defaults: ExchangeDefaults | None) -> Options:
     """Sort authorization_params into typed options and extras; the call wins over the client's defaults."""
-    if options.authorization_params is None and defaults is None:
-        return options
     typed, extras = _split(options.authorization_params)
     for name, value in typed.items():
         if getattr(options, name) not in (None, value):
@@ -230,7 +225,7 @@ def _split(params: object) -> tuple[dict[str, Any], dict[str, Any]]:
         if folded in _GUARDED:
             dropped.append(folded)
             continue
-        _require(_text_fault(name), f"authorization_params: the name {_shown(name)}", Code.INVALID_AUTHORIZATION_PARAMS)
+        _require(text_fault(name), f"authorization_params: the name {_shown(name)}", Code.INVALID_AUTHORIZATION_PARAMS)
         fault = _value_fault(value)
         if fault is not None:
             _refuse_params(f"authorization_params[{_shown(name)}] {fault}")

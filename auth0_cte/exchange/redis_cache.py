@@ -16,9 +16,19 @@ from attrs import fields, frozen
 from auth0_cte.auth_types import TokenExchangeResponse
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.exchange.cache import SKEW, as_reused, check_seconds, detached, is_shareable, seconds_to_keep
+from auth0_cte.exchange.cache import (
+    SKEW,
+    Flights,
+    as_reused,
+    check_seconds,
+    detached,
+    is_shareable,
+    seconds_to_keep,
+    share,
+    waited_too_long,
+)
+from auth0_cte.foundation.concurrency import SingleFlight
 from auth0_cte.foundation.deadline import nap
-from auth0_cte.foundation.shared_calls import SharedCalls, waited_too_long
 from auth0_cte.foundation.validation import check_secrets
 from auth0_cte.jose import JoseError, Sealer
 from auth0_cte.session.stores.redis import client_from_url
@@ -145,7 +155,7 @@ class RedisExchangeCache:
         self._client: Any = client
         self._prefix, self._fail_open, self._clock = prefix, fail_open, clock
         self._sealer = Sealer(self._secrets, SEALED_UNDER)
-        self._calls: SharedCalls[tuple[TokenExchangeResponse, bool]] = SharedCalls()
+        self._flights: Flights = SingleFlight()
         scripts = {"look": _LOOK, "finish": _FINISH, "forget": _FORGET}
         self._scripts = {name: client.register_script(text) for name, text in scripts.items()}
         if client.get_connection_kwargs().get("socket_timeout") is None:
@@ -169,7 +179,7 @@ class RedisExchangeCache:
     @property
     def waiting(self) -> int:
         """How many calls wait for the exchange of another one in this process at this moment."""
-        return self._calls.waiting
+        return self._flights.waiting
 
     def close(self) -> None:
         """Close the connections of the client; a later call opens new ones."""
@@ -185,7 +195,7 @@ class RedisExchangeCache:
         """Return what is kept of a request, or exchange: once for all processes that ask at the same time."""
         names = [request.name(key) for key in self._hash_keys]
         call = _Call(names, exchange, self._clock or clock, deadline, secrets.token_hex(16))
-        (response, found), led = self._calls.run(names[0], lambda: self._find_or_exchange(call), deadline)
+        (response, found), led = share(self._flights, names[0], lambda: self._find_or_exchange(call), deadline)
         if found or not led:
             return as_reused(response, call.now()) if is_shareable(response) else exchange()
         return detached(response)

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from auth0_cte.error import AccessTokenError, CustomTokenExchangeError, MfaRequiredError, RateLimitError
 from auth0_cte.exchange.request import to_refresh_form
+from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.client_auth.base import PublicClient
 from auth0_cte.oauth.domain import issuer_url
 
@@ -46,7 +47,7 @@ class SessionRefresh:
         server = self._exchanger.server
         audience = None if wanted.audience in (None, session.default_audience) else wanted.audience
         form = to_refresh_form(server.client_id, session.refresh_token or "", audience, wanted.scope)
-        call = server.call(issuer_url(session.domain) if session.domain else server.domain_for(None))
+        call = Call(issuer_url(session.domain) if session.domain else server.domain_for(None), server.timeout)
         try:
             response = self._exchanger.ask(call, form)[1]
         except (MfaRequiredError, RateLimitError):

@@ -1,20 +1,28 @@
-"""A bounded cache with a time to live, and single flight: one caller works, the others wait for its result.
+"""What is made once, kept for a while, locked by key, or done by one thread for all that ask at the same time.
 
-Both are small and written by hand because together they must never hold a lock while they do I/O, must survive a
-fork, and must let a waiter give up at its own deadline.
+Small and written by hand, because it must never hold a lock while it does I/O, must survive a fork, and must let a
+waiter give up at its own deadline.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, overload
 
+from attrs import define, field
+
+from auth0_cte.error import Auth0CTEError, ExchangeTransportError, without_frames
+from auth0_cte.foundation.deadline import sleeper
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
 __all__ = ["KeyedLocks", "SingleFlight", "TTLCache", "once", "reset_in_child"]
 
@@ -80,6 +88,12 @@ class once(Generic[V]):  # noqa: N801 - it is written as property is
             return made
 
 
+@define(eq=False, repr=False)
+class _Kept(Generic[V]):
+    value: V
+    ends_at: float
+
+
 class TTLCache(Generic[K, V]):
     """A least-recently-used mapping whose entries expire; safe for threads.
 
@@ -87,16 +101,28 @@ class TTLCache(Generic[K, V]):
         maxsize: How many entries are kept.
         ttl: How long an entry lives, in seconds.
         monotonic: A clock that never jumps.
+        tags: Returns what the entry of a value is also found by; several entries may share a tag. Nothing when None.
     """
 
-    def __init__(self, *, maxsize: int, ttl: float, monotonic: Callable[[], float]) -> None:
-        self._maxsize, self._ttl, self._monotonic = maxsize, ttl, monotonic
-        self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
+    def __init__(
+        self,
+        *,
+        maxsize: int,
+        ttl: float = math.inf,
+        monotonic: Callable[[], float],
+        tags: Callable[[V], Iterable[Hashable]] | None = None,
+    ) -> None:
+        self._maxsize, self._ttl, self._monotonic, self._tags = maxsize, ttl, monotonic, tags
+        self._entries: OrderedDict[K, _Kept[V]] = OrderedDict()
+        self._tagged: dict[Hashable, set[K]] = {}
         self._lock = threading.Lock()
         reset_in_child(self)
 
     def _after_fork_in_child(self) -> None:
         self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def get(self, key: K) -> V | None:
         """Return the entry that has not expired, or None."""
@@ -104,28 +130,81 @@ class TTLCache(Generic[K, V]):
             entry = self._entries.get(key)
             if entry is None:
                 return None
-            if entry[0] <= self._monotonic():
-                del self._entries[key]
+            if entry.ends_at <= self._monotonic():
+                self._drop(key)
                 return None
             self._entries.move_to_end(key)
-            return entry[1]
+            return entry.value
 
-    def set(self, key: K, value: V, *, ttl: float | None = None) -> None:
-        """Keep ``value`` for ``ttl`` seconds (default: the cache's own), at the expense of the least recently used."""
-        expires = self._monotonic() + (self._ttl if ttl is None else ttl)
+    def set(self, key: K, value: V, *, ttl: float | None = None, is_over: Callable[[V], bool] | None = None) -> None:
+        """Keep ``value`` for ``ttl`` seconds (default: the cache's own), at the expense of the least recently used.
+
+        A few of the oldest make room if they have expired or ``is_over`` tells so.
+        """
+        now = self._monotonic()
         with self._lock:
-            self._entries[key] = (expires, value)
-            self._entries.move_to_end(key)
+            self._drop(key)
+            # The oldest few only: a full sweep at each entry would make it slower the more there were.
+            for old in [old for old, _ in zip(self._entries, range(8), strict=False)]:
+                kept = self._entries[old]
+                if kept.ends_at <= now or (is_over is not None and is_over(kept.value)):
+                    self._drop(old)
+            self._entries[key] = _Kept(value, now + (self._ttl if ttl is None else ttl))
+            for tag in () if self._tags is None else self._tags(value):
+                self._tagged.setdefault(tag, set()).add(key)
             while len(self._entries) > self._maxsize:
-                self._entries.popitem(last=False)
+                self._drop(next(iter(self._entries)))
+
+    def change(self, key: K, change: Callable[[V], V | None], *, ttl: float | None = None) -> bool:
+        """Replace the value of an entry by another one with the same tags, in one step.
+
+        Args:
+            key: The entry.
+            change: Returns the new value, or None to leave the entry as it is.
+            ttl: How long the entry lives from now; as long as before when None.
+
+        Returns:
+            Whether there was an entry and it was changed.
+        """
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None or entry.ends_at <= self._monotonic():
+                return False
+            value = change(entry.value)
+            if value is None:
+                return False
+            entry.value = value
+            if ttl is not None:
+                entry.ends_at = self._monotonic() + ttl
+            self._entries.move_to_end(key)
+            return True
 
     def discard(self, key: K) -> None:
         """Forget an entry, if it is there."""
         with self._lock:
-            self._entries.pop(key, None)
+            self._drop(key)
 
-    def __len__(self) -> int:
-        return len(self._entries)
+    def discard_tagged(self, tag: Hashable, *, where: Callable[[V], bool] | None = None) -> int:
+        """Forget the entries with a tag, of those that meet a condition, and return how many there were."""
+        with self._lock:
+            keys = [key for key in self._tagged.get(tag, ()) if where is None or where(self._entries[key].value)]
+            for key in keys:
+                self._drop(key)
+            return len(keys)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+            self._tagged.clear()
+
+    def _drop(self, key: K) -> None:
+        entry = self._entries.pop(key, None)
+        for tag in () if entry is None or self._tags is None else self._tags(entry.value):
+            keys = self._tagged.get(tag, set())
+            keys.discard(key)
+            if not keys:
+                self._tagged.pop(tag, None)
 
 
 class KeyedLocks:
@@ -163,24 +242,24 @@ class KeyedLocks:
             lock.release()
 
 
+@define(eq=False, repr=False)
 class _Flight(Generic[V]):
+    """Work that is under way, and what came of it; ``at_rest`` while it only waits, with nothing under way."""
+
     # Not concurrent.futures.Future, which takes longer to import than this takes to read.
-
-    def __init__(self) -> None:
-        self.landed = threading.Event()
-        self.result: V
-        self.error: BaseException | None = None
-
-    def wait(self, timeout: float | None) -> V:
-        if not self.landed.wait(timeout):
-            raise TimeoutError("the work of another thread was not done in time")
-        if self.error is not None:
-            raise self.error
-        return self.result
+    landed: threading.Event = field(factory=threading.Event)
+    results: list[V] = field(factory=list)
+    error: BaseException | None = None
+    at_rest: bool = False
 
 
 class SingleFlight(Generic[K, V]):
-    """Lets one thread a key do the work that several ask for at the same time."""
+    """Lets one thread a key do the work that several ask for at the same time, and tells all of them what came of it.
+
+    A failure is the failure of all who waited, each with an error of its own: a hundred of them do not try again one
+    after another. Only when the caller who led was cancelled between two attempts, with nothing under way, another one
+    takes its place.
+    """
 
     def __init__(self) -> None:
         self._flights: dict[K, _Flight[V]] = {}
@@ -208,26 +287,65 @@ class SingleFlight(Generic[K, V]):
         Raises:
             TimeoutError: The leader did not finish in time.
         """
-        with self._lock:
-            flight = self._flights.get(key)
-            leads = flight is None
-            if flight is None:
-                flight = self._flights[key] = _Flight()
-            else:
+        return self.share(key, work, timeout=timeout)[0]
+
+    def share(self, key: K, work: Callable[[], V], *, timeout: float | None = None) -> tuple[V, bool]:
+        """Do the same, and tell whether it was this caller that did the work."""
+        ends_at = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._lock:
+                flight = self._flights.get(key)
+                if flight is None:
+                    mine = self._flights[key] = _Flight()
+                    break
                 self._waiting += 1
-        if not leads:
             try:
-                return flight.wait(timeout)
+                if not flight.landed.wait(None if ends_at is None else ends_at - time.monotonic()):
+                    raise TimeoutError("the work of another thread was not done in time")
             finally:
                 with self._lock:
                     self._waiting -= 1
+            if flight.error is None:
+                return flight.results[0], False
+            if not flight.at_rest:
+                raise _twin_of(flight.error)
         try:
-            flight.result = work()
+            with _noting_rests(mine):
+                mine.results.append(work())
         except BaseException as error:
-            flight.error = error
+            mine.error = error
             raise
         finally:
             with self._lock:
                 self._flights.pop(key, None)
-            flight.landed.set()
-        return flight.result
+            mine.landed.set()
+        return mine.results[0], True
+
+
+def _twin_of(error: BaseException) -> Auth0CTEError:
+    """Return a copy of an error for another thread to raise: raising one object in two mixes up their tracebacks."""
+    if not isinstance(error, Auth0CTEError):
+        return ExchangeTransportError(
+            f"the call that this one waited for ended with {type(error).__name__}; this call has sent nothing",
+            may_have_reached_server=True,
+        )
+    twin = copy(error)
+    twin.__cause__ = error.__cause__
+    return without_frames(twin)
+
+
+@contextmanager
+def _noting_rests(flight: _Flight[V]) -> Iterator[None]:
+    """Note when the work waits for a retry or a slot, which is where asynchronous code cancels it."""
+    usual = sleeper.get()
+
+    def rest(seconds: float) -> None:
+        flight.at_rest = True
+        usual(seconds)
+        flight.at_rest = False
+
+    token = sleeper.set(rest)
+    try:
+        yield
+    finally:
+        sleeper.reset(token)

@@ -12,7 +12,15 @@ from auth0_cte.error import Auth0CTEError, ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["MIN_SECRET_BYTES", "call_given", "check_positive", "check_secrets", "is_asynchronous"]
+__all__ = [
+    "MIN_SECRET_BYTES",
+    "call_given",
+    "check_number",
+    "check_positive",
+    "check_secrets",
+    "is_asynchronous",
+    "text_fault",
+]
 
 logger: Final = logging.getLogger("auth0_cte")
 
@@ -67,8 +75,73 @@ def check_secrets(secret: str | Sequence[str] | None) -> tuple[str, ...]:
     return secrets
 
 
-def check_positive(name: str, value: Number) -> Number:
-    """Refuse what is no number above zero."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ConfigurationError(f"{name} is no number above zero")
+def check_number(
+    name: str,
+    value: Number,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float = math.inf,
+    at_most: float | None = None,
+    whole: bool = False,
+    unit: str = "",
+) -> Number:
+    """Refuse what is not a number within bounds.
+
+    Args:
+        name: What messages call it.
+        value: The number.
+        above: What it must be greater than.
+        at_least: What it must not be less than.
+        below: What it must be less than.
+        at_most: What it must not be greater than.
+        whole: Whether it must be an int.
+        unit: What it counts, for messages.
+
+    Raises:
+        ConfigurationError: It is something else; the message names the bounds.
+    """
+    kinds = int if whole else int | float
+    is_number = isinstance(value, kinds) and not isinstance(value, bool)
+    low = is_number and (above is None or value > above) and (at_least is None or value >= at_least)
+    if not (low and value < below and (at_most is None or value <= at_most)):
+        raise ConfigurationError(f"{name} must be {_bounds(above, at_least, below, at_most, whole=whole, unit=unit)}")
     return value
+
+
+def _bounds(
+    above: float | None, at_least: float | None, below: float, at_most: float | None, *, whole: bool, unit: str
+) -> str:
+    counted = f" {unit}" if unit else ""
+    if at_least is not None and at_most is not None:
+        return f"between {at_least:g} and {at_most:g}{counted}"
+    bounds = [
+        f"{word} {bound:g}{counted}"
+        for word, bound in (("above", above), ("at least", at_least), ("below", below), ("at most", at_most))
+        if bound not in (None, math.inf)
+    ]
+    return f"a {'whole ' if whole else ''}number {' and '.join(bounds)}".rstrip()
+
+
+def check_positive(name: str, value: Number) -> Number:
+    """Refuse what is not a number above zero."""
+    return check_number(name, value, above=0)
+
+
+def text_fault(value: object, *, ascii_only: bool = False, max_length: int | None = None) -> str | None:
+    """Return what is wrong with a text, to stand behind its name in a message; None when it is printable and not blank.
+
+    Args:
+        value: What should be a text.
+        ascii_only: Whether it must consist of ASCII characters.
+        max_length: How many characters it may have.
+    """
+    if not isinstance(value, str):
+        return f"is of type {type(value).__name__}, not a string"
+    if not value.strip():
+        return "is empty or blank"
+    if max_length is not None and len(value) > max_length:
+        return f"is longer than {max_length} characters"
+    if not value.isprintable():  # lone surrogates are not printable either
+        return "has control characters"
+    return "has characters outside of ASCII" if ascii_only and not value.isascii() else None

@@ -180,7 +180,7 @@ def _made(private: Any, alg: object, kid: object, algorithms: Sequence[str]) -> 
     except JWException:
         raise JoseError("the key type is none that signs") from None
     public = VerificationKey.from_jwk(jwk.export_public(as_dict=True))
-    fitting = [name for name in algorithms if public.fits(name)]
+    fitting = [name for name in algorithms if public.misfit(name) is None]
     if not fitting or (alg is not None and alg not in fitting):
         wanted = alg if isinstance(alg, str) and alg in algorithms else " or ".join(algorithms)
         raise JoseError(f"the key does not fit {wanted}")

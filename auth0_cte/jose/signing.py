@@ -104,7 +104,9 @@ class Jws:
             JoseError: The signature is not the key's, or the payload is no JSON object.
         """
         algorithm = self.header["alg"]
-        key.check_fits(algorithm)
+        misfit = key.misfit(algorithm)
+        if misfit is not None:
+            raise JoseError(misfit, "alg")
         # Both halves of an ES256 signature have 32 bytes; jwcrypto would take longer ones.
         if algorithm == "ES256" and len(self.signature) != 64:
             raise JoseError("the signature has a wrong length")
@@ -153,8 +155,9 @@ class VerificationKey:
         if not isinstance(kid, str | None) or not isinstance(alg, str | None):
             raise JoseError("kid or alg is no string")
         key = cls(kty=kty, curve=member.get("crv"), jwk=_public_jwk(kty, member), kid=kid, alg=alg)
-        if alg is not None:
-            key.check_fits(alg)
+        misfit = None if alg is None else key.misfit(alg)
+        if misfit is not None:
+            raise JoseError(misfit, "alg")
         return key
 
     @classmethod
@@ -162,21 +165,12 @@ class VerificationKey:
         """Make the HS256 key of a client secret (OpenID Connect Core 1.0, section 10.1)."""
         return cls(kty="oct", curve=None, jwk=JWK(kty="oct", k=b64url_encode(secret.encode())), alg="HS256")
 
-    def check_fits(self, algorithm: str) -> None:
-        """Raise a `JoseError` unless the key is of the algorithm's type and not reserved for another."""
+    def misfit(self, algorithm: str) -> str | None:
+        """Say why the key is of another type than the algorithm's, or reserved for another algorithm; or None."""
         expected = _KEY_TYPES.get(algorithm)
         if expected is None or expected[0] != self.kty or expected[1] not in (None, self.curve):
-            raise JoseError(f"the key does not fit {algorithm}", "alg")
-        if self.alg not in (None, algorithm):
-            raise JoseError(f"the key is for {self.alg}, not {algorithm}", "alg")
-
-    def fits(self, algorithm: str) -> bool:
-        """Tell whether `check_fits` passes."""
-        try:
-            self.check_fits(algorithm)
-        except JoseError:
-            return False
-        return True
+            return f"the key does not fit {algorithm}"
+        return None if self.alg in (None, algorithm) else f"the key is for {self.alg}, not {algorithm}"
 
 
 def _public_jwk(kty: str, member: Mapping[str, Any]) -> JWK:
@@ -216,7 +210,7 @@ class KeySet:
             JoseError: There are several.
         """
         kid, algorithm = header.get("kid"), header.get("alg", "")
-        fitting = [key for key in self.keys if kid in (None, key.kid) and key.fits(algorithm)]
+        fitting = [key for key in self.keys if kid in (None, key.kid) and key.misfit(algorithm) is None]
         if not fitting:
             raise NoKeyError("no key of the issuer fits the token", "kid")
         if len(fitting) > 1:

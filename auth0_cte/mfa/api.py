@@ -17,7 +17,7 @@ from auth0_cte.oauth.token_endpoint import TokenRequest
 from auth0_cte.transport.client import HttpRequest
 
 if TYPE_CHECKING:
-    from auth0_cte.foundation.deadline import Deadline
+    from auth0_cte.oauth.call import Call
     from auth0_cte.oauth.client_auth.base import Form
     from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.oauth.token_endpoint import TokenEndpoint
@@ -51,7 +51,7 @@ class MfaApi:
 
     endpoint: TokenEndpoint
 
-    def authenticators(self, issuer: Issuer, mfa_token: str, deadline: Deadline) -> list[MfaAuthenticator]:
+    def authenticators(self, issuer: Issuer, mfa_token: str, call: Call) -> list[MfaAuthenticator]:
         """Ask for the user's authenticators.
 
         Raises:
@@ -61,17 +61,17 @@ class MfaApi:
         url, form = f"{issuer.issuer}mfa/authenticators", [("mfa_token", mfa_token)]
         headers = {**self.endpoint.headers, "Authorization": f"Bearer {mfa_token}"}
         asked = HttpRequest(method="GET", url=url, headers=headers)
-        request = TokenRequest(issuer=issuer, url=url, form=form, deadline=deadline)
+        request = TokenRequest(issuer=issuer, url=url, form=form, call=call)
         return self.endpoint.ask(request, lambda _: (asked, form), _authenticators, sender=SENDER)
 
-    def challenge(self, issuer: Issuer, mfa_token: str, wanted: dict[str, str], deadline: Deadline) -> MfaChallenge:
+    def challenge(self, issuer: Issuer, mfa_token: str, wanted: dict[str, str], call: Call) -> MfaChallenge:
         """Request a challenge.
 
         Args:
             issuer: Whose API it is.
             mfa_token: The token that continues the authentication.
             wanted: ``challenge_type`` and ``authenticator_id``, as far as they are given.
-            deadline: When to give up, at the latest.
+            call: The call, with its deadline.
 
         Raises:
             CustomTokenExchangeError: The server refused, or its reply is not usable.
@@ -81,7 +81,7 @@ class MfaApi:
         alias = issuer.mutual_tls_alias("mfa_challenge_endpoint") if with_certificate else None
         form = [("client_id", self.endpoint.client_id), ("mfa_token", mfa_token), *wanted.items()]
         url = alias or f"{issuer.issuer}mfa/challenge"
-        request = TokenRequest(issuer=issuer, url=url, form=form, deadline=deadline)
+        request = TokenRequest(issuer=issuer, url=url, form=form, call=call)
         return self.endpoint.ask(request, self._as_json, _challenge, sender=SENDER)
 
     def _as_json(self, request: TokenRequest) -> tuple[HttpRequest, Form]:

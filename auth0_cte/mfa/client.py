@@ -10,6 +10,7 @@ from auth0_cte.exchange.options import check_text, check_token
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.mfa.api import mfa_form
 from auth0_cte.mfa.pending_login import PendingLogin, is_pending_login
+from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.domain import domain_of, is_domain, issuer_url
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from auth0_cte.exchange.login import Logins
     from auth0_cte.mfa.api import MfaApi
     from auth0_cte.mfa.pending_login import PendingLogins
-    from auth0_cte.oauth.authorization_server import Call
     from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.session.sessions import Sessions
 
@@ -79,7 +79,7 @@ class MfaClient:
         """
         pending = self._pending(_checked(options, "mfa_token"), store_options)
         call, issuer = self._begin(pending)
-        return self._api.authenticators(issuer, pending.mfa_token, call.deadline)
+        return self._api.authenticators(issuer, pending.mfa_token, call)
 
     @guarded(exchange_failure)
     def challenge_authenticator(self, options: MfaChallengeOptions, store_options: StoreOptions = None) -> MfaChallenge:
@@ -101,7 +101,7 @@ class MfaClient:
             wanted["challenge_type"] = _challenge_type(given["factor_type"], wanted.get("challenge_type"))
         pending = self._pending(given, store_options)
         call, issuer = self._begin(pending)
-        return self._api.challenge(issuer, pending.mfa_token, wanted, call.deadline)
+        return self._api.challenge(issuer, pending.mfa_token, wanted, call)
 
     @guarded(exchange_failure)
     def verify(self, options: MfaVerifyOptions, store_options: StoreOptions = None) -> TokenExchangeResponse:
@@ -148,10 +148,10 @@ class MfaClient:
     def _complete(self, pending: PendingLogin, proof: dict[str, str]) -> tuple[Issuer, TokenExchangeResponse]:
         server = self._exchanger.server
         form = mfa_form(server.client_id, pending.mfa_token, proof)
-        return self._exchanger.ask(server.call(issuer_url(pending.domain)), form)
+        return self._exchanger.ask(Call(issuer_url(pending.domain), server.timeout), form)
 
     def _begin(self, pending: PendingLogin) -> tuple[Call, Issuer]:
-        call = self._exchanger.server.call(issuer_url(pending.domain))
+        call = Call(issuer_url(pending.domain), self._exchanger.server.timeout)
         return call, self._exchanger.server.issuer(call)
 
 

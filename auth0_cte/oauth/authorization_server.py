@@ -6,37 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from auth0_cte.error import DiscoveryError, IdTokenError, TransportError
+from auth0_cte.error import DiscoveryError, TransportError
 from auth0_cte.foundation.concurrency import once
-from auth0_cte.foundation.deadline import Deadline
+from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.domain import resolve_domain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from auth0_cte.auth_types import Actor, DomainResolver
+    from auth0_cte.auth_types import DomainResolver
     from auth0_cte.jose import Jws
-    from auth0_cte.oauth.client_auth.base import Form
     from auth0_cte.oauth.discovery import Discovery, Issuer
     from auth0_cte.oauth.id_token import IdTokenVerifier
     from auth0_cte.oauth.token_endpoint import TokenEndpoint
 
-__all__ = ["AuthorizationServer", "Call"]
-
-
-@frozen(kw_only=True, eq=False, repr=False)
-class Call:
-    """One call of a public method: what is settled once and handed on to every step.
-
-    Args:
-        domain: The issuer URL that the call goes to, normalized.
-        deadline: When the call ends, retries included.
-        forwarded_for: The address of the user who asks, or None.
-    """
-
-    domain: str
-    deadline: Deadline
-    forwarded_for: str | None = None
+__all__ = ["AuthorizationServer"]
 
 
 @frozen(kw_only=True, eq=False, repr=False, slots=False)
@@ -68,6 +52,11 @@ class AuthorizationServer:
     dpop_thumbprint: str | None
 
     @once
+    def fixed_domain(self) -> str | None:
+        """The issuer URL of every call; None when a function names it."""
+        return self.domain if isinstance(self.domain, str) else None
+
+    @once
     def verifier(self) -> IdTokenVerifier:
         """Verifies the ID tokens and logout tokens of the application."""
         from auth0_cte.oauth.id_token import IdTokenVerifier  # it brings jwcrypto, which is slow to import
@@ -87,19 +76,10 @@ class AuthorizationServer:
         Raises:
             ConfigurationError: What the resolver returned is not acceptable, or it failed.
         """
-        return self.domain if isinstance(self.domain, str) else resolve_domain(self.domain, store_options)
-
-    def call(self, domain: str, forwarded_for: str | None = None) -> Call:
-        """Begin a call to a domain: its deadline starts to run.
-
-        Args:
-            domain: The issuer URL, as `domain_for` returned it.
-            forwarded_for: The address of the user who asks, or None.
-        """
-        return Call(domain=domain, deadline=Deadline(self.timeout), forwarded_for=forwarded_for)
+        return self.fixed_domain or resolve_domain(self.domain, store_options)
 
     def issuer(self, call: Call) -> Issuer:
-        """Return the metadata of the domain.
+        """Return the metadata of the domain of a call.
 
         Raises:
             DiscoveryError: The document is missing, malformed, or another issuer's.
@@ -107,31 +87,11 @@ class AuthorizationServer:
         """
         return self.discovery.issuer(call.domain, call.deadline)
 
-    def request_tokens(self, issuer: Issuer, form: Form, call: Call) -> dict[str, Any]:
-        """Ask the token endpoint: see `TokenEndpoint.request_tokens`."""
-        headers = None if call.forwarded_for is None else {"auth0-forwarded-for": call.forwarded_for}
-        return self.token_endpoint.request_tokens(issuer, form, call.deadline, headers)
-
-    def identify(
-        self, issuer: Issuer, id_token: str | None, access_token: str, call: Call
-    ) -> tuple[Mapping[str, Any] | None, Actor | None, IdTokenError | None]:
-        """Return the claims and the actor of an ID token that is verified, or why it is not."""
-        if id_token is None:
-            return None, None, None
-        from auth0_cte.oauth.id_token import actor_chain
-
-        try:
-            claims = self.verifier.verify(id_token, issuer, call.deadline, access_token=access_token)
-            return claims, actor_chain(claims), None
-        except IdTokenError as error:
-            # The frames of its traceback hold the token; whoever reads the response needs the reason alone.
-            return None, None, error.with_traceback(None)
-
     def has_signed(self, jws: Jws, domain: str) -> bool:
         """Tell whether a domain's keys signed a token; True when they cannot be had, because Auth0 will tell."""
         from auth0_cte.jose import JoseError
 
-        call = self.call(domain)
+        call = Call(domain, self.timeout)
         try:
             self.verifier.verify_signature(jws, self.issuer(call), call.deadline)
         except JoseError:

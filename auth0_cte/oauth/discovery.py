@@ -71,10 +71,6 @@ class Issuer:
             raise DiscoveryError(f"the configuration of {expected} has no token_endpoint")
         return cls(issuer, token_endpoint, _endpoint(expected, metadata, "jwks_uri"), metadata)
 
-    def token_endpoint_for(self, *, mutual_tls: bool) -> str:
-        """Return where tokens are issued to a client; see `mutual_tls_alias`."""
-        return (self.mutual_tls_alias("token_endpoint") if mutual_tls else None) or self.token_endpoint
-
     def mutual_tls_alias(self, name: str) -> str | None:
         """Return the server's alias of an endpoint for mutual TLS, or None (RFC 8705 section 5).
 
@@ -147,7 +143,7 @@ class _LastGood(Generic[V]):
 
     def get(self, url: str, fetch: Callable[[], V], deadline: Deadline, *, newer_than: float | None = None) -> V:
         kept = self._kept.get(url)
-        if kept is not None and self._is_fresh(kept, newer_than):
+        if kept is not None and newer_than is None and self._monotonic() < kept.fresh_until:
             return kept.value
         try:
             return self._flights.do(url, lambda: self._renew(url, fetch, newer_than), timeout=deadline.remaining())
@@ -221,38 +217,39 @@ class Discovery:
             issuer_url, lambda: Issuer.from_metadata(issuer_url, self._fetch(url, deadline)), deadline
         )
 
-    def keys(self, issuer: Issuer, deadline: Deadline) -> KeySet:
+    def keys(self, issuer: Issuer, deadline: Deadline, *, newer_than: float | None = None) -> KeySet:
         """Return the keys of an issuer; the last good ones for up to 24 h while the endpoint is down.
+
+        Args:
+            issuer: Whose keys.
+            deadline: When to give up.
+            newer_than: When they must have been fetched after, by the monotonic clock; None for any that are fresh.
 
         Raises:
             DiscoveryError: The issuer publishes no key set.
             TransportError: The server could not be reached.
         """
-        return self._fetch_keys(issuer, deadline, newer_than=None)
+        url = issuer.jwks_uri
+        if url is None:
+            raise DiscoveryError(f"the configuration of {issuer.issuer} has no jwks_uri")
+        return self._key_sets.get(url, lambda: self._fetch_keys(url, deadline), deadline, newer_than=newer_than)
 
     def newer_keys(self, issuer: Issuer, deadline: Deadline) -> KeySet:
         """Return the keys, fetched anew unless that was tried within the last minute."""
         url = issuer.jwks_uri or ""
         asked_at = self._monotonic()
         if self._refetched.get(url) is not None:
-            return self._fetch_keys(issuer, deadline, newer_than=None)
+            return self.keys(issuer, deadline)
         self._refetched.set(url, asked_at)
-        return self._fetch_keys(issuer, deadline, newer_than=asked_at)
+        return self.keys(issuer, deadline, newer_than=asked_at)
 
-    def _fetch_keys(self, issuer: Issuer, deadline: Deadline, newer_than: float | None) -> KeySet:
-        url = issuer.jwks_uri
-        if url is None:
-            raise DiscoveryError(f"the configuration of {issuer.issuer} has no jwks_uri")
+    def _fetch_keys(self, url: str, deadline: Deadline) -> KeySet:
+        from auth0_cte.jose import JoseError, KeySet  # jwcrypto is slow to import, so only when needed
 
-        def fetch() -> KeySet:
-            from auth0_cte.jose import JoseError, KeySet  # jwcrypto is slow to import, so only when needed
-
-            try:
-                return KeySet.from_jwks(self._fetch(url, deadline, MAX_JWKS_BYTES))
-            except JoseError as error:
-                raise DiscoveryError(f"{url} is no key set: {error}") from error
-
-        return self._key_sets.get(url, fetch, deadline, newer_than=newer_than)
+        try:
+            return KeySet.from_jwks(self._fetch(url, deadline, MAX_JWKS_BYTES))
+        except JoseError as error:
+            raise DiscoveryError(f"{url} must be a key set: {error}") from error
 
     def _fetch(self, url: str, deadline: Deadline, limit: int = 1024 * 1024) -> dict[str, Any]:
         request = HttpRequest(method="GET", url=url, headers=self._headers, max_reply_bytes=limit)
@@ -260,16 +257,16 @@ class Discovery:
         while True:
             attempt += 1
             try:
-                return self._fetch_once(request, deadline, attempt)
+                return self._fetch_once(request, deadline)
             except TransportError as error:
                 if attempt >= MAX_ATTEMPTS or not self._retry.wait_before_repeat(error, attempt, deadline):
                     # The subject token has not been sent, whatever became of this request.
                     error.may_have_reached_server = False
                     raise
 
-    def _fetch_once(self, request: HttpRequest, deadline: Deadline, attempt: int) -> dict[str, Any]:
+    def _fetch_once(self, request: HttpRequest, deadline: Deadline) -> dict[str, Any]:
         try:
-            reply = self._http.send(request, deadline, attempt)
+            reply = self._http.send(request, deadline)
         except UnusableReplyError as error:
             raise DiscoveryError(f"{request.url}: {error}") from error
         if reply.status >= 500:

@@ -258,7 +258,7 @@ class ProvenRequest:
         """
         given = self._learn(request)
         asked = isinstance(error, CustomTokenExchangeError) and (error.status_code, error.error) == (400, USE_NONCE)
-        if not asked or given is None or self._has_repeated or request.deadline.remaining() <= 0:
+        if not asked or given is None or self._has_repeated or request.call.deadline.remaining() <= 0:
             return False
         self._has_repeated = True
         return True

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import field, frozen
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from auth0_cte.foundation.deadline import Deadline
     from auth0_cte.oauth.discovery import Discovery, Issuer
 
-__all__ = ["IdTokenVerifier", "actor_chain", "id_token_expiry", "read_time", "read_unverified"]
+__all__ = ["IdTokenVerifier", "Identity", "actor_chain", "id_token_expiry", "read_time", "read_unverified"]
 
 DEFAULT_ALGORITHMS: Final = ("RS256", "PS256", "ES256")
 MAX_SUB_LENGTH: Final = 255
@@ -27,6 +26,10 @@ MAX_LOGOUT_TOKEN_AGE: Final = 3600.0
 MAX_TIME: Final = 2.0**53
 """Beyond any clock; compared before arithmetic, which numbers of hundreds of digits would break."""
 LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
+
+
+Identity: TypeAlias = "tuple[Mapping[str, Any] | None, Actor | None, IdTokenError | None]"
+"""The claims and the actor of a verified ID token; or why it is not verified."""
 
 
 @frozen(kw_only=True)
@@ -64,12 +67,22 @@ class IdTokenVerifier:
             IdTokenError: The token is not acceptable; ``claim`` names the claim or header parameter at fault.
         """
         claims = self._verify_jws(token, issuer, deadline, ("JWT",))
-        self._check_claims(claims, issuer.issuer)
-        _check_subject(claims)
-        _require(_number(claims, "exp") > self.clock() - self.leeway, "exp", "has passed")
+        self._check_claims(claims, issuer.issuer, needs_subject=True)
+        expiry = read_time(claims.get("exp"))
+        if expiry is None or expiry <= self.clock() - self.leeway:
+            raise _refused("exp", "must be a time" if expiry is None else "has passed")
         if access_token is not None and "at_hash" in claims:
             _check_hash(claims["at_hash"], access_token)
         return claims
+
+    def identify(self, token: str, issuer: Issuer, deadline: Deadline, access_token: str) -> Identity:
+        """Return the claims and the actor of the ID token that came with an access token, or why it is not verified."""
+        try:
+            claims = self.verify(token, issuer, deadline, access_token=access_token)
+            return claims, actor_chain(claims) if "act" in claims else None, None
+        except IdTokenError as error:
+            # The frames of its traceback hold the token; whoever reads the response needs the reason alone.
+            return None, None, error.with_traceback(None)
 
     def verify_logout_token(self, token: str, issuer: Issuer, deadline: Deadline) -> dict[str, Any]:
         """Verify a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.6), but for replay.
@@ -83,27 +96,30 @@ class IdTokenVerifier:
             IdTokenError: The token is not acceptable.
         """
         claims = self._verify_jws(token, issuer, deadline, ("JWT", "LOGOUT+JWT"))
-        self._check_claims(claims, issuer.issuer)
+        self._check_claims(claims, issuer.issuer, needs_subject="sub" in claims)
         now = self.clock()
-        if "exp" in claims:
-            _require(_number(claims, "exp") > now - self.leeway, "exp", "has passed")
-        _require(_number(claims, "iat") > now - MAX_LOGOUT_TOKEN_AGE, "iat", "is too long ago")
-        _require("nonce" not in claims, "nonce", "makes an ID token of it")
         events = claims.get("events")
         event = events.get(LOGOUT_EVENT) if isinstance(events, dict) else None
-        _require(isinstance(event, dict), "events", "has no back-channel logout")
-        _require(_is_name(claims.get("jti")), "jti", "is missing")
-        _require(_is_name(claims.get("sid")) or "sid" not in claims, "sid", "is no session id")
-        _require("sid" in claims or "sub" in claims, "sub", "is missing, and sid too")
-        if "sub" in claims:
-            _check_subject(claims)
+        for holds, claim, fault in (
+            ("exp" not in claims or _time(claims, "exp") > now - self.leeway, "exp", "has passed"),
+            (_time(claims, "iat") > now - MAX_LOGOUT_TOKEN_AGE, "iat", "is too long ago"),
+            ("nonce" not in claims, "nonce", "makes an ID token of it"),
+            (isinstance(event, dict), "events", "has no back-channel logout"),
+            (_is_name(claims.get("jti")), "jti", "is missing"),
+            (_is_name(claims.get("sid")) or "sid" not in claims, "sid", "must be a session id"),
+            ("sid" in claims or "sub" in claims, "sub", "is missing, and sid too"),
+        ):
+            if not holds:
+                raise _refused(claim, fault)
         return claims
 
     def _verify_jws(self, token: str, issuer: Issuer, deadline: Deadline, types: Sequence[str]) -> dict[str, Any]:
         try:
             jws = Jws.parse(token)
-            _require(jws.header.get("alg") in self.algorithms, "alg", "is not on the allow-list")
-            _require(jws.header.get("typ", "JWT").upper() in types, "typ", "is another kind of token's")
+            if jws.header.get("alg") not in self.algorithms:
+                raise _refused("alg", "is not on the allow-list")
+            if jws.header.get("typ", "JWT").upper() not in types:
+                raise _refused("typ", "is another kind of token's")
             return self.verify_signature(jws, issuer, deadline)
         except JoseError as error:
             raise IdTokenError(f"the token is refused: {error}", claim=error.parameter) from None
@@ -135,49 +151,44 @@ class IdTokenVerifier:
             raise failed
         return jws.verify(newer.select(jws.header))
 
-    def _check_claims(self, claims: Mapping[str, Any], issuer: str) -> None:
-        _require(claims.get("iss") == issuer, "iss", "is not the issuer")
-        self._check_audience(claims)
-        now = self.clock()
-        _require(_number(claims, "iat") <= now + self.leeway, "iat", "is in the future")
-        if "nbf" in claims:
-            _require(_number(claims, "nbf") <= now + self.leeway, "nbf", "is in the future")
-
-    def _check_audience(self, claims: Mapping[str, Any]) -> None:
-        audience = claims.get("aud")
+    def _check_claims(self, claims: Mapping[str, Any], issuer: str, *, needs_subject: bool) -> None:
+        if claims.get("iss") != issuer:
+            raise _refused("iss", "is not the issuer")
+        audience, party, subject = claims.get("aud"), claims.get("azp"), claims.get("sub")
         audiences = audience if isinstance(audience, list) else [audience]
-        known = self.client_id in audiences and all(isinstance(each, str) for each in audiences)
-        _require(known, "aud", "is not this application")
-        party = claims.get("azp")
-        if party is not None or len(audiences) > 1:
-            _require(party == self.client_id, "azp", "is not this application")
-
-
-def _check_subject(claims: Mapping[str, Any]) -> None:
-    subject = claims.get("sub")
-    _require(isinstance(subject, str) and 0 < len(subject) <= MAX_SUB_LENGTH, "sub", "is no subject identifier")
+        if self.client_id not in audiences or any(not isinstance(each, str) for each in audiences):
+            raise _refused("aud", "is not this application")
+        if (party is not None or len(audiences) > 1) and party != self.client_id:
+            raise _refused("azp", "is not this application")
+        if needs_subject and (not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUB_LENGTH):
+            raise _refused("sub", "must be a subject identifier")
+        latest = self.clock() + self.leeway
+        for name in ("iat", "nbf") if "nbf" in claims else ("iat",):
+            moment = read_time(claims.get(name))
+            if moment is None or moment > latest:
+                raise _refused(name, "must be a time" if moment is None else "is in the future")
 
 
 def _is_name(value: object) -> bool:
     return isinstance(value, str) and value != ""
 
 
-def _require(holds: bool, claim: str, fault: str) -> None:
-    if not holds:
-        raise IdTokenError(f"the token is refused: {claim} {fault}", claim=claim)
+def _refused(claim: str, fault: str) -> IdTokenError:
+    return IdTokenError(f"the token is refused: {claim} {fault}", claim=claim)
 
 
-def _number(claims: Mapping[str, Any], name: str) -> float:
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise IdTokenError(f"the token is refused: {name} is no time", claim=name)
+def _time(claims: Mapping[str, Any], name: str) -> float:
+    value = read_time(claims.get(name))
+    if value is None:
+        raise _refused(name, "must be a time")
     return value
 
 
 def _check_hash(claimed: object, access_token: str) -> None:
     # All algorithms of the allow-list hash with SHA-256; the left half counts (section 3.1.3.6).
     digest = hashlib.sha256(access_token.encode("ascii")).digest()
-    _require(claimed == b64url_encode(digest[:16]), "at_hash", "is not the access token's")
+    if claimed != b64url_encode(digest[:16]):
+        raise _refused("at_hash", "is not the access token's")
 
 
 def actor_chain(claims: Mapping[str, Any]) -> Actor | None:
@@ -192,7 +203,7 @@ def actor_chain(claims: Mapping[str, Any]) -> Actor | None:
     try:
         return Actor.from_claim(claims.get("act"))
     except ValueError as error:
-        raise IdTokenError(f"the token is refused: act {error}", claim="act") from None
+        raise _refused("act", str(error)) from None
 
 
 def read_unverified(token: str) -> tuple[Jws, dict[str, Any]]:

@@ -18,7 +18,7 @@ from auth0_cte.transport.client import HttpRequest, Reply, UnusableReplyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from auth0_cte.foundation.deadline import Deadline
+    from auth0_cte.oauth.call import Call
     from auth0_cte.oauth.client_auth.base import ClientAuth, Form
     from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.oauth.retry import RetryPolicy
@@ -47,8 +47,7 @@ class TokenRequest:
         issuer: Whose endpoint it is.
         url: The endpoint.
         form: The parameters, without client authentication.
-        deadline: When to give up, at the latest.
-        headers: Further headers.
+        call: The call that it is part of.
 
     Attributes:
         attempt: Which attempt it is, from 1.
@@ -63,8 +62,7 @@ class TokenRequest:
     issuer: Issuer
     url: str
     form: Form
-    deadline: Deadline
-    headers: Mapping[str, str] | None = None
+    call: Call
     attempt: int = field(default=0, init=False)
     repeats: int = field(default=0, init=False)
     own_headers: dict[str, str] = field(factory=dict, init=False)
@@ -117,16 +115,13 @@ class TokenEndpoint:
     clock: Callable[[], float]
     interceptors: Sequence[Callable[[TokenRequest], Interceptor]] = ()
 
-    def request_tokens(
-        self, issuer: Issuer, form: Form, deadline: Deadline, headers: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
+    def request_tokens(self, issuer: Issuer, form: Form, call: Call) -> dict[str, Any]:
         """Send a token request until it is answered, or must not be sent again (RFC 6749 section 3.2).
 
         Args:
             issuer: Whose token endpoint it is.
             form: The parameters, without client authentication.
-            deadline: When to give up, at the latest.
-            headers: Further headers.
+            call: The call, with its deadline.
 
         Returns:
             The JSON object of the reply with status 200.
@@ -136,8 +131,8 @@ class TokenEndpoint:
             TransportError: No reply came.
             ConfigurationError: The server does not take the algorithm of the DPoP key; nothing was sent.
         """
-        url = issuer.token_endpoint_for(mutual_tls=isinstance(self.client_auth, MutualTls))
-        request = TokenRequest(issuer=issuer, url=url, form=form, deadline=deadline, headers=headers)
+        alias = issuer.mutual_tls_alias("token_endpoint") if isinstance(self.client_auth, MutualTls) else None
+        request = TokenRequest(issuer=issuer, url=alias or issuer.token_endpoint, form=form, call=call)
         return self.ask(request, self._authenticated, loads_object, self.interceptors)
 
     def ask(
@@ -183,7 +178,7 @@ class TokenEndpoint:
             if announce is not None:
                 announce(0.0)
             return True
-        return self.retry.wait_before_retry(error, request.attempt - request.repeats, request.deadline, announce)
+        return self.retry.wait_before_retry(error, request.attempt - request.repeats, request.call.deadline, announce)
 
     def _attempt(
         self,
@@ -194,7 +189,7 @@ class TokenEndpoint:
     ) -> T:
         sent, form = build(request)
         try:
-            reply = request.reply = self.http.send(sent, request.deadline, request.attempt)
+            reply = request.reply = self.http.send(sent, request.call.deadline)
         except UnusableReplyError as error:
             reply = request.reply = Reply(error.status, error.headers, b"")
             raise unusable_reply(str(error), reply, sender=sender) from None
@@ -211,19 +206,17 @@ class TokenEndpoint:
     def _authenticated(self, request: TokenRequest) -> tuple[HttpRequest, Form]:
         # Anew for each attempt: an assertion or a proof is good for one request.
         form = list(request.form)
-        headers = {**self.headers, "Content-Type": FORM, **(request.headers or {})}
+        headers = {**self.headers, "Content-Type": FORM}
+        if request.call.forwarded_for is not None:
+            headers["auth0-forwarded-for"] = request.call.forwarded_for
         self.client_auth.apply(self.client_id, request.issuer, form, headers)
         if request.own_headers:
             own = {name.lower() for name in request.own_headers}
             headers = {name: value for name, value in headers.items() if name.lower() not in own} | request.own_headers
-        return HttpRequest(method="POST", url=request.url, headers=headers, body=_encode(form)), form
-
-
-def _encode(form: Form) -> str:
-    """Do what ``urllib.parse.urlencode`` does, without its detour for values that need no escaping: most tokens."""
-    return "&".join(
-        [
-            f"{_quoted(name)}={_quoted(value) if name in _PUBLIC else value if _PLAIN(value) else quote_plus(value)}"
+        # What urllib.parse.urlencode does, without its detour for values that need no escaping: most tokens.
+        pairs = [
+            (_quoted(name), _quoted(value) if name in _PUBLIC else value if _PLAIN(value) else quote_plus(value))
             for name, value in form
         ]
-    )
+        body = "&".join([f"{name}={value}" for name, value in pairs])
+        return HttpRequest(method="POST", url=request.url, headers=headers, body=body), form

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auth0_cte.error import AccessTokenError
+from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.domain import domain_of, is_domain
 from auth0_cte.session.access_tokens import AccessTokens, Wanted
 from auth0_cte.session.logout import LogoutTokens, logout_url
@@ -90,7 +91,7 @@ class Sessions:
 
     def end_by_logout_token(self, logout_token: str, store_options: StoreOptions) -> int:
         """End the sessions that a logout token names. See `ServerClient.handle_backchannel_logout`."""
-        call = self._server.call(self._server.domain_for(store_options))
+        call = Call(self._server.domain_for(store_options), self._server.timeout)
         issuer = self._server.issuer(call)
         claims = self._server.verifier.verify_logout_token(logout_token, issuer, call.deadline)
         return self._logout_tokens.carry_out(claims, self.store)

@@ -14,6 +14,7 @@ import pytest
 from auth0_cte import AsyncServerClient, CustomTokenExchangeError, MemoryStateStore, RetryPolicy, ServerClient
 from auth0_cte.mfa.async_client import AsyncMfaClient
 from auth0_cte.mfa.client import MfaClient
+from auth0_cte.oauth.call import Call
 from auth0_cte.testing import LocalTenant
 from tests.raw_server import TOKENS, Arrived, RawServer, reply, send
 
@@ -148,7 +149,7 @@ async def test_a_cancelled_exchange_is_not_abandoned(raw_server: RawServer) -> N
     returned: list[str] = []
     async with AsyncServerClient(raw_server.url, "c", "s") as client:
         server = client.sync.authorization_server
-        await anyio.to_thread.run_sync(server.issuer, server.call(server.domain_for(None)))
+        await anyio.to_thread.run_sync(server.issuer, Call(server.domain_for(None), server.timeout))
 
         async def exchange() -> None:
             returned.append((await client.custom_token_exchange(OPTIONS)).access_token)

@@ -163,7 +163,14 @@ def test_every_fault_is_listed() -> None:
     with override(AUTH0_CTE=faulty, AUTH0_COOKIE_PATH="/", AUTH0_CLIENT_ID="other"):
         found = messages()
     wanted = (
-        *("user information", "client_id is no", "timeout is no", "leeway is no", "pool_size is no", "algorithms"),
+        *(
+            "user information",
+            "client_id must be",
+            "timeout must be",
+            "leeway must be",
+            "pool_size must be",
+            "algorithms",
+        ),
         *("'no.such.thing' cannot be imported", "domian", "session_settings", "create_users", "'int'"),
         *("both set, and differ", "missing settings: AUTH0_CLIENT_SECRET"),
     )

@@ -212,7 +212,7 @@ def test_a_retry_is_proved_anew(raw_server: RawServer) -> None:
 
 def test_the_deadline_ends_the_wish_for_a_nonce(raw_server: RawServer) -> None:
     """The attempt with the nonce is part of the call: it is not made when the call's time is over."""
-    from auth0_cte.foundation.deadline import Deadline
+    from auth0_cte.oauth.call import Call
     from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.oauth.dpop import DPoPNonceStore, ProvenRequest
     from auth0_cte.oauth.token_endpoint import TokenRequest
@@ -221,7 +221,7 @@ def test_the_deadline_ends_the_wish_for_a_nonce(raw_server: RawServer) -> None:
     error = CustomTokenExchangeError("x", code="use_dpop_nonce", error="use_dpop_nonce", status_code=400)
     for seconds, expected in [(0.0, False), (60.0, True)]:
         issuer = Issuer(ISSUER, TOKEN_ENDPOINT, None, {})
-        request = TokenRequest(issuer=issuer, url=TOKEN_ENDPOINT, form=[], deadline=Deadline(seconds))
+        request = TokenRequest(issuer=issuer, url=TOKEN_ENDPOINT, form=[], call=Call(ISSUER, seconds))
         proven = ProvenRequest(DPoPKey.generate(), DPoPNonceStore(), request)
         request.reply = Reply(400, {"DPoP-Nonce": "n"}, b"")
         assert expected is proven.failed(request, error)

@@ -19,6 +19,7 @@ from auth0_cte.error import ConfigurationError, CustomTokenExchangeError, RateLi
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.foundation.concurrency import reset_in_child
 from auth0_cte.foundation.deadline import nap
+from auth0_cte.foundation.validation import check_number
 from auth0_cte.oauth.error_response import read_rate_limit
 from auth0_cte.oauth.rate_limit.bucket import LocalBucket, Pace
 from auth0_cte.oauth.token_endpoint import TOKEN_EXCHANGE_GRANT
@@ -81,10 +82,8 @@ class RateLimit:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = nap,
     ) -> None:
-        if isinstance(burst, bool) or not isinstance(burst, int) or burst < 1:
-            raise ConfigurationError("burst is no whole number above zero")
-        if isinstance(headroom, bool) or not isinstance(headroom, int | float) or not 0 <= headroom < 1:
-            raise ConfigurationError("headroom is no number from 0 to below 1")
+        check_number("burst", burst, at_least=1, whole=True)
+        check_number("headroom", headroom, at_least=0, below=1)
         per_second = _per_second(rate)
         self.rate: str = rate.strip()
         self._per_second = per_second
@@ -234,7 +233,7 @@ class LimitedRequest:
         if not self._is_exchange:
             return
         try:
-            self._since = self._limit.take(self._tenant, request.deadline, request.announcement(None))
+            self._since = self._limit.take(self._tenant, request.call.deadline, request.announcement(None))
         except CustomTokenExchangeError:
             if request.failure is None:
                 raise

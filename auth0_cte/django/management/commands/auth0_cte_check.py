@@ -11,6 +11,7 @@ from auth0_cte.django import checks
 from auth0_cte.django.clients import get_client
 from auth0_cte.django.settings import given_options, names, source_of
 from auth0_cte.error import Auth0CTEError, ConfigurationError, DiscoveryError
+from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.domain import issuer_url
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _ask_tenant(client: ServerClient, domain: str | None) -> str:
     if not isinstance(own, str):
         return "a function chooses it for each request; give --domain to ask one"
     server = client.authorization_server
-    call = server.call(issuer_url(own))
+    call = Call(issuer_url(own), server.timeout)
     issuer = server.issuer(call)
     if not server.discovery.keys(issuer, call.deadline).keys:
         raise DiscoveryError(f"{issuer.jwks_uri} has no usable key")
