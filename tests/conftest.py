@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from auth0_cte import RetryPolicy, ServerClient
 from tests.mirrored import BACKENDS, awaiting
 from tests.raw_server import RawServer
 from tests.services import PostgresServer, RedisServer, start_postgres, start_redis
+from tests.workers import Worker
 
 DOMAIN = "tenant.auth0.com"
 ISSUER = f"https://{DOMAIN}/"
@@ -148,3 +149,10 @@ def mortal_postgres(_mortal_postgres: PostgresServer) -> PostgresServer:
     """A real PostgreSQL for one test at a time, with the tables of others in it, to be killed and frozen."""
     _mortal_postgres.revive()
     return _mortal_postgres
+
+
+@pytest.fixture(scope="session")
+def workers() -> Iterator[list[Worker]]:
+    """Four processes that do jobs."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Worker()) for _ in range(4)]

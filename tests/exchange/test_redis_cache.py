@@ -6,14 +6,12 @@ import itertools
 import json
 import logging
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -45,14 +43,16 @@ from tests.exchanges import (
 )
 from tests.raw_server import Arrived, RawServer, reply, send
 from tests.services import RedisServer
+from tests.workers import Worker, do_at_once
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
 OLD_SECRET = "the-secret-of-more-than-thirty-two-bytes-before"
-ROOT = Path(__file__).parents[2]
 PROCESSES = 4
 THREADS = 250
 
 _numbers = itertools.count()
+
+InProcesses = Callable[[LocalTenant, list[list[str]]], list[list[str]]]
 
 
 @contextmanager
@@ -178,67 +178,41 @@ def test_a_thousand_threads_make_one_exchange(tenant: LocalTenant, cache: RedisE
     assert 1 == len(set(tokens)) == exchanges(tenant)
 
 
-@contextmanager
-def processes(redis_url: str, prefix: str, settings: dict[str, Any], users: list[list[str]]) -> Iterator[list[Any]]:
-    """Start a process for each list of users, wait until all are ready, and have them begin."""
-    command = [sys.executable, "-m", "tests.exchanging_process"]
-    pipe = subprocess.PIPE
-    with ExitStack() as stack:
-        started = []
-        for each in users:
-            process = stack.enter_context(
-                subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT)
-            )
-            stack.callback(process.kill)
-            order = {"redis": redis_url, "cache": {"secret": SECRET, "prefix": prefix}, "client": settings}
-            _tell(process, json.dumps({**order, "users": each}))
-            started.append(process)
-        assert ["ready"] * len(users) == [_hear(process) for process in started]
-        for process in started:
-            _tell(process, "now")
-        yield started
+@pytest.fixture
+def exchange_in_processes(redis_server: RedisServer, prefix: str, workers: list[Worker]) -> InProcesses:
+    """Exchanges at a tenant for lists of users, each list in a process, and returns the access tokens."""
+
+    def exchange(tenant: LocalTenant, users: list[list[str]]) -> list[list[str]]:
+        with tenant.serve() as server:
+            client = {"client_id": tenant.client_id, "client_secret": tenant.client_secret, "timeout": DEADLINE}
+            order = {"redis": redis_server.url, "cache": {"secret": SECRET, "prefix": prefix}}
+            order["client"] = {"domain": server.url, **client}
+            orders = [{**order, "users": each} for each in users]
+            return do_at_once(workers, "tests.exchange.jobs:exchange", orders, "ready")
+
+    return exchange
 
 
-def _tell(process: subprocess.Popen[str], line: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(f"{line}\n")
-    process.stdin.flush()
-
-
-def _hear(process: subprocess.Popen[str]) -> Any:
-    assert process.stdout is not None
-    assert process.stderr is not None
-    line = process.stdout.readline()
-    assert line, process.stderr.read()
-    return json.loads(line)
-
-
-def _settings(tenant: LocalTenant, url: str) -> dict[str, Any]:
-    return {"domain": url, "client_id": tenant.client_id, "client_secret": tenant.client_secret, "timeout": DEADLINE}
-
-
-def test_four_processes_make_one_exchange(redis_server: RedisServer, prefix: str) -> None:
+def test_four_processes_make_one_exchange(
+    exchange_in_processes: InProcesses,
+) -> None:
     """A thousand threads of four processes want the same: one exchange is made in all."""
     tenant = make_tenant(clock=time.time)
-    with tenant.serve() as server:
-        users = [["auth0|0"] * THREADS] * PROCESSES
-        with processes(redis_server.url, prefix, _settings(tenant, server.url), users) as started:
-            tokens = [token for process in started for token in _hear(process)]
-            assert [0] * PROCESSES == [process.wait(DEADLINE) for process in started]
+    tokens = list(chain.from_iterable(exchange_in_processes(tenant, [["auth0|0"] * THREADS] * PROCESSES)))
     assert PROCESSES * THREADS == len(tokens)
     assert 1 == len(set(tokens)) == exchanges(tenant)
     assert "auth0|0" == sub_of(tokens[0])
 
 
-def test_a_thousand_users_of_four_processes_get_their_own(redis_server: RedisServer, prefix: str) -> None:
+def test_a_thousand_users_of_four_processes_get_their_own(
+    exchange_in_processes: InProcesses,
+) -> None:
     """Each user's token is asked for in two processes; nobody gets another's, and each is exchanged for once."""
     count = PROCESSES * THREADS
     tenant = make_tenant(count // 2, clock=time.time)
     names = [f"auth0|{number}" for number in range(count // 2)]
     users = [names[:THREADS], names[THREADS:], names[THREADS - 1 :: -1], names[: THREADS - 1 : -1]]
-    with tenant.serve() as server, processes(redis_server.url, prefix, _settings(tenant, server.url), users) as started:
-        tokens = [_hear(process) for process in started]
-        assert [0] * PROCESSES == [process.wait(DEADLINE) for process in started]
+    tokens = exchange_in_processes(tenant, users)
     assert users == [[sub_of(token) for token in each] for each in tokens]
     assert len(names) == exchanges(tenant)
 

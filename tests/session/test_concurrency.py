@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,17 +18,16 @@ from auth0_cte import AccessTokenError, ServerClient, SessionError
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.session.clients import SECRET, MakeClient
-from tests.session.refreshing_process import THREADS as THREADS_OF_A_PROCESS
-from tests.session.refreshing_process import open_store
+from tests.session.jobs import THREADS as THREADS_OF_A_PROCESS
+from tests.session.jobs import open_store
 from tests.session.stores import redis_cache_store, redis_store, sql_store
 from tests.session.test_login import TYPE, new_jar, options
+from tests.workers import Worker, do_at_once
 
 USERS = 200
 THREADS = 50
-PROCESSES = 4
 LIFETIME = 600
 API = "https://api.example.com"
-ROOT = Path(__file__).parents[2]
 DEADLINE = 30.0
 SERVERS = {"redis": "redis_server", "postgresql": "postgres_server"}
 
@@ -175,52 +173,22 @@ def test_two_clients_make_one_refresh(
     assert 1 == refreshes(short_lived)
 
 
-def test_four_processes_make_one_refresh(short_lived: LocalTenant, shared: tuple[str, str], clock: FakeClock) -> None:
+def test_four_processes_make_one_refresh(
+    short_lived: LocalTenant, shared: tuple[str, str], clock: FakeClock, workers: list[Worker]
+) -> None:
     """Processes that serve the same application make one refresh among all of their threads."""
-    with short_lived.serve() as server, open_store(*shared) as store, ExitStack() as stack:
+    with short_lived.serve() as server, open_store(*shared) as store:
         settings = {"domain": server.url, "client_id": short_lived.client_id}
         settings |= {"client_secret": short_lived.client_secret, "secret": SECRET}
         with server.client(secret=SECRET, state_store=store) as client:
             jar = log_in(client)
         clock.advance(LIFETIME)
         order = {"store": shared[0], "name": shared[1], "client": settings, "now": clock(), "jar": jar}
-        processes = [stack.enter_context(_process()) for _ in range(PROCESSES)]
-        for process in processes:
-            _tell(process, json.dumps(order))
-        assert ["auth0|ada"] * PROCESSES == [_hear(process) for process in processes]
-        for process in processes:
-            _tell(process, "now")
-        tokens = [token for process in processes for token in _hear(process)]
-        assert [0] * PROCESSES == [process.wait(DEADLINE) for process in processes]
-    assert PROCESSES * THREADS_OF_A_PROCESS == len(tokens)
+        orders = [order] * len(workers)
+        tokens = list(chain.from_iterable(do_at_once(workers, "tests.session.jobs:refresh", orders, ready="auth0|ada")))
+    assert 4 * THREADS_OF_A_PROCESS == len(tokens)
     assert 1 == len(set(tokens))
     assert 1 == refreshes(short_lived)
-
-
-@contextmanager
-def _process() -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.session.refreshing_process"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def _tell(process: subprocess.Popen[str], line: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(f"{line}\n")
-    process.stdin.flush()
-
-
-def _hear(process: subprocess.Popen[str]) -> Any:
-    assert process.stdout is not None
-    assert process.stderr is not None
-    line = process.stdout.readline()
-    assert line, process.stderr.read()
-    return json.loads(line)
 
 
 class Gate:

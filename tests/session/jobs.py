@@ -1,11 +1,11 @@
-"""A process of its own that asks for the access token of a session, from several threads: see test_concurrency."""
+"""What other processes do in tests of sessions that processes share: see `tests.workers`."""
 
 from __future__ import annotations
 
-import json
-import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from typing import Any
 
 from auth0_cte import ServerClient
 from auth0_cte.session.stores.contract import StateStore
@@ -20,17 +20,13 @@ def open_store(url: str, name: str) -> AbstractContextManager[StateStore]:
     return redis_store(url, name) if url.startswith("redis:") else sql_store(url, name)
 
 
-def main() -> None:
-    order = json.loads(sys.stdin.readline())
+def refresh(order: dict[str, Any]) -> Iterator[Any]:
+    """Report the user of a session; then ask for its access token from several threads, and report what they got."""
     with open_store(order["store"], order["name"]) as store:
         client = ServerClient(**order["client"], state_store=store, clock=lambda: order["now"])
         with client, ThreadPoolExecutor(THREADS) as pool:
             user = client.get_user({"cookies": order["jar"]})
-            print(json.dumps(user and user["sub"]), flush=True)  # noqa: T201 - how it says that it is ready
-            sys.stdin.readline()
+            yield user and user["sub"]
             asked = [pool.submit(client.get_access_token, {"cookies": dict(order["jar"])}) for _ in range(THREADS)]
-            print(json.dumps([each.result() for each in asked]), flush=True)  # noqa: T201 - how it reports
-
-
-if __name__ == "__main__":
-    main()
+            tokens = [each.result() for each in asked]
+    yield tokens
