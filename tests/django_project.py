@@ -152,6 +152,29 @@ async def ame(request: Any) -> HttpResponse:
     return JsonResponse({"sub": user["sub"], "sid": session.sid, "token": token[:2]})
 
 
+def token(request: Any) -> HttpResponse:
+    return HttpResponse(request.auth0.get_access_token()[:2])
+
+
+async def atoken(request: Any) -> HttpResponse:
+    return HttpResponse((await request.auth0.aget_access_token())[:2])
+
+
+def login_without_request(request: Any) -> HttpResponse:
+    """Forget the request."""
+    return HttpResponse(str(request.auth0.client.login_with_custom_token_exchange(options("ada"), {})))
+
+
+@requires_session(max_age=60)
+def recent(request: Any) -> HttpResponse:
+    return HttpResponse(b"recent")
+
+
+@requires_session(max_age=60)
+async def arecent(request: Any) -> HttpResponse:
+    return HttpResponse(b"recent")
+
+
 @requires_session(login_url="/custom?x=1", redirect_field_name="then")
 def page(request: HttpRequest) -> HttpResponse:
     return HttpResponse(b"page")
@@ -238,6 +261,7 @@ def password_login(request: Any) -> HttpResponse:
 
 VIEWS = [
     *(login_twice, login_streaming, login_failing, login_by_client, me, ame, page, blocking, plain, anonymous),
+    *(token, atoken, login_without_request, recent, arecent),
     *(exchange, aexchange, logout, alogout, who, awho, login_and_logout, alogin_and_logout, password_login),
 ]
 urlpatterns = [

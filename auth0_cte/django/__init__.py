@@ -22,6 +22,7 @@ with extra("django", "auth0_cte.django"):
 
 from auth0_cte.django.clients import get_async_client, get_client
 from auth0_cte.django.decorators import requires_session
+from auth0_cte.django.errors import handle_error
 from auth0_cte.django.request import RequestAuth0, auth0_of
 from auth0_cte.django.rotations import DjangoCacheRotations
 from auth0_cte.django.store import DjangoCacheStateStore
@@ -33,5 +34,6 @@ __all__ = [
     "auth0_of",
     "get_async_client",
     "get_client",
+    "handle_error",
     "requires_session",
 ]

@@ -13,16 +13,20 @@ from django.utils.module_loading import import_string
 from auth0_cte.django import users
 from auth0_cte.django.clients import get_client
 from auth0_cte.django.middleware import Auth0CTEMiddleware
+from auth0_cte.django.rotations import DjangoCacheRotations
 from auth0_cte.django.settings import find_faults
 from auth0_cte.django.store import DjangoCacheStateStore
 from auth0_cte.error import ConfigurationError
 from auth0_cte.foundation.validation import MIN_SECRET_BYTES
+from auth0_cte.session.stores.cookie import CookieStateStore
 from auth0_cte.session.stores.memory import MemoryStateStore
+from auth0_cte.session.stores.rotations import MemoryRotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from auth0_cte.auth_server.server_client import ServerClient
+    from auth0_cte.session.stores.contract import StateStore
 
 __all__ = ["check_backend", "check_client", "check_deployment", "check_middleware", "check_settings", "register_all"]
 
@@ -189,17 +193,25 @@ def check_deployment(app_configs: Any = None, **_: Any) -> Messages:  # noqa: AR
         found.append(Warning("session cookies are sent without encryption, too", hint=hint, id="auth0_cte.W003"))
     fault = _sharing_fault(client.settings.state_store)
     if fault is not None:
-        hint = "Keep sessions in Redis, in a database, in a shared cache, or in cookies."
+        hint = (
+            "Keep sessions in Redis, in a database or in a shared cache; or in cookies with rotations that are shared: "
+            "CookieStateStore(rotations=RedisRotations(...)), SQLRotations(...) or DjangoCacheRotations(...)."
+        )
         found.append(Warning(fault, hint=hint, id="auth0_cte.W004"))
     return found
 
 
-def _sharing_fault(store: object) -> str | None:
+def _sharing_fault(store: StateStore | None) -> str | None:
     if isinstance(store, MemoryStateStore):
         return "MemoryStateStore is not shared: with several processes, users are logged in at one of them"
-    if not isinstance(store, DjangoCacheStateStore):
+    kept: object = store
+    if store is None or isinstance(store, CookieStateStore):
+        kept = MemoryRotations if store is None else store.rotations
+        if kept is MemoryRotations or isinstance(kept, MemoryRotations):
+            return "MemoryRotations is not shared: with several processes, a refresh at one logs users out at another"
+    if not isinstance(kept, DjangoCacheStateStore | DjangoCacheRotations):
         return None
-    kind = settings.CACHES.get(store.alias, {}).get("BACKEND", "").removeprefix(BACKENDS)
+    kind = settings.CACHES.get(kept.alias, {}).get("BACKEND", "").removeprefix(BACKENDS)
     if kind.startswith("locmem."):
         return "LocMemCache is not shared: with several processes, users are logged in at one of them"
     if kind.startswith("dummy."):

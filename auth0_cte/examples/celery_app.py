@@ -22,9 +22,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import redis
-import requests
-from celery import Celery
+from auth0_cte.foundation.extras import extra
+
+with extra("examples", "the example"):
+    import redis
+    import requests
+    from celery import Celery
 
 from auth0_cte import CustomTokenExchangeError, RateLimit, RedisExchangeCache, ServerClient
 from auth0_cte.batch.claims import RedisClaims, StoppedError

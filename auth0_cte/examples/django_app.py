@@ -2,7 +2,7 @@
 
 In production: ``gunicorn auth0_cte.examples.django_app:application``, with ``AUTH0_DOMAIN``, ``AUTH0_CLIENT_ID``,
 ``AUTH0_CLIENT_SECRET`` and ``AUTH0_SECRET`` in the environment, the site's host names in ``ALLOWED_HOSTS`` (with commas
-between them), and perhaps ``REDIS_URL``.
+between them), and ``REDIS_URL`` or ``ROTATIONS_URL``.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ with extra("examples", "the example"):
     from django.urls import include, path
     from django.views.decorators.http import require_GET, require_POST
 
-from auth0_cte import CustomTokenExchangeError
+from auth0_cte import SessionError
 from auth0_cte.django import get_client, requires_session
 from auth0_cte.examples import legacy, tenant
-from auth0_cte.examples.page import home_page
+from auth0_cte.examples.page import TOO_LARGE, home_page, too_large_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,8 @@ settings.configure(
         "django.middleware.csrf.CsrfViewMiddleware",
         f"{__name__}.never_cache",
         "auth0_cte.django.middleware.Auth0CTEMiddleware",
+        # When Auth0 refused the token, or cannot be reached, the browser learns the code, and the log the rest.
+        "auth0_cte.django.errors.Auth0CTEErrorMiddleware",
     ],
     ROOT_URLCONF=__name__,
     USE_TZ=True,
@@ -88,9 +90,10 @@ def login(request: Any) -> HttpResponse:
                 "scope": "openid profile offline_access",
             }
         )
-    except CustomTokenExchangeError as error:
-        # Auth0 refused the token (``error.hint`` is for the log), or cannot be reached.
-        return JsonResponse({"error": error.code}, status=502 if error.status_code is None else 403)
+    except SessionError as error:
+        if error.code != TOO_LARGE:
+            raise
+        return HttpResponse(too_large_page().encode(), status=413)
     return HttpResponse(status=303, headers={"Location": "/"})
 
 

@@ -1,31 +1,36 @@
 """Users of a legacy system log in to a FastAPI application: ``python -m auth0_cte.examples.fastapi_app``.
 
 In production: ``uvicorn --factory auth0_cte.examples.fastapi_app:create_app``, with ``AUTH0_DOMAIN``,
-``AUTH0_CLIENT_ID``, ``AUTH0_CLIENT_SECRET`` and ``AUTH0_SECRET`` in the environment, and perhaps ``REDIS_URL``.
+``AUTH0_CLIENT_ID``, ``AUTH0_CLIENT_SECRET`` and ``AUTH0_SECRET`` in the environment, and ``REDIS_URL`` or
+``ROTATIONS_URL``.
 """
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final
 
 from auth0_cte.foundation.extras import extra
 
 with extra("examples", "the example"):
     import uvicorn
     from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException, Request, Response
-    from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+    from fastapi.responses import HTMLResponse, RedirectResponse
 
-from auth0_cte import AsyncServerClient, CustomTokenExchangeError, Session
+from auth0_cte import AsyncServerClient, Session, SessionError
+from auth0_cte.error import Auth0CTEError
 from auth0_cte.examples import legacy, tenant
-from auth0_cte.examples.page import home_page
+from auth0_cte.examples.page import TOO_LARGE, home_page, too_large_page
 from auth0_cte.starlette import (
     Auth0CTEMiddleware,
     backchannel_logout_route,
-    current_session,
+    current_user,
+    get_access_token,
+    handle_error,
+    login,
+    logout,
     requires_session,
-    store_options,
 )
 
 __all__ = ["create_app"]
@@ -47,13 +52,6 @@ def never_cache(response: Response) -> None:
     response.headers["Cache-Control"] = "no-store"
 
 
-def client(request: Request) -> AsyncServerClient:
-    """Return the application's client."""
-    auth0: AsyncServerClient = request.app.state.auth0
-    return auth0
-
-
-Client: TypeAlias = Annotated[AsyncServerClient, Depends(client)]
 pages: Final = APIRouter(dependencies=[Depends(refuse_forms_of_other_sites), Depends(never_cache)])
 
 
@@ -65,7 +63,9 @@ def create_app() -> FastAPI:
     app.add_middleware(Auth0CTEMiddleware, client=app.state.auth0)
     app.router.routes.append(backchannel_logout_route())
     app.include_router(pages)
-    app.exception_handler(CustomTokenExchangeError)(refused)
+    # When Auth0 refused the token, or cannot be reached, the browser learns the code, and the log the rest.
+    app.exception_handler(Auth0CTEError)(handle_error)
+    app.exception_handler(SessionError)(not_begun)
     return app
 
 
@@ -77,14 +77,14 @@ async def close_client(app: FastAPI) -> AsyncIterator[None]:
 
 
 @pages.get("/", response_class=HTMLResponse)
-async def home(session: Annotated[Session | None, Depends(current_session)]) -> str:
+async def home(user: Annotated[Mapping[str, Any] | None, Depends(current_user)]) -> str:
     """Show who is logged in."""
-    return home_page(session.user if session else None)
+    return home_page(user)
 
 
 @pages.post("/login")
-async def login(
-    request: Request, auth0: Client, user: Annotated[str, Form()], more: Annotated[int, Form(ge=0)] = 0
+async def log_in(
+    request: Request, user: Annotated[str, Form()], more: Annotated[int, Form(ge=0)] = 0
 ) -> RedirectResponse:
     """Log the user in; a real application would check the password, or the legacy session's cookie, first."""
     options = {
@@ -92,7 +92,7 @@ async def login(
         "subject_token_type": legacy.TOKEN_TYPE,
         "scope": "openid profile offline_access",
     }
-    await auth0.login_with_custom_token_exchange(options, store_options(request))
+    await login(request, options)
     return RedirectResponse("/", 303)
 
 
@@ -103,21 +103,21 @@ async def me(session: Annotated[Session, Depends(requires_session)]) -> dict[str
 
 
 @pages.get("/token", dependencies=[Depends(requires_session)])
-async def token(request: Request, auth0: Client) -> dict[str, Any]:
+async def token(request: Request) -> dict[str, Any]:
     """Show that there is an access token; the token itself goes to the API, never into a page or a log."""
-    access_token = await auth0.get_access_token(store_options(request))  # refreshed when it has expired
+    access_token = await get_access_token(request)  # refreshed when it has expired
     return {"characters": len(access_token), "sha256": hashlib.sha256(access_token.encode()).hexdigest()}
 
 
 @pages.post("/logout")
-async def logout(request: Request, auth0: Client) -> RedirectResponse:
+async def log_out(request: Request) -> RedirectResponse:
     """End the session here, and send the browser to Auth0, which ends its own and sends it back."""
-    return RedirectResponse(await auth0.logout(store_options(request), return_to=str(request.base_url)), 303)
+    return RedirectResponse(await logout(request, return_to=str(request.base_url)), 303)
 
 
-async def refused(_request: Request, error: CustomTokenExchangeError) -> JSONResponse:
-    """Tell why a login failed: Auth0 refused the token (``error.hint`` is for the log), or cannot be reached."""
-    return JSONResponse({"error": error.code}, 502 if error.status_code is None else 403)
+async def not_begun(request: Request, error: SessionError) -> Response:
+    """Tell a user whose session does not fit into cookies; the rest is as `handle_error` has it."""
+    return HTMLResponse(too_large_page(), 413) if error.code == TOO_LARGE else await handle_error(request, error)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Users of a legacy system log in to a Flask application: ``python -m auth0_cte.examples.flask_app``.
 
 In production: ``gunicorn 'auth0_cte.examples.flask_app:create_app()'``, with ``AUTH0_DOMAIN``, ``AUTH0_CLIENT_ID``,
-``AUTH0_CLIENT_SECRET`` and ``AUTH0_SECRET`` in the environment, and perhaps ``REDIS_URL``.
+``AUTH0_CLIENT_SECRET`` and ``AUTH0_SECRET`` in the environment, and ``REDIS_URL`` or ``ROTATIONS_URL``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from auth0_cte.foundation.extras import extra
 with extra("examples", "the example"):
     from flask import Blueprint, Flask, abort, redirect, request
 
-from auth0_cte import CustomTokenExchangeError
+from auth0_cte import SessionError
+from auth0_cte.error import Auth0CTEError
 from auth0_cte.examples import legacy, tenant
-from auth0_cte.examples.page import home_page
-from auth0_cte.flask import Auth0CTE, current_user, requires_session
+from auth0_cte.examples.page import TOO_LARGE, home_page, too_large_page
+from auth0_cte.flask import Auth0CTE, current_user, handle_error, requires_session
 
 if TYPE_CHECKING:
     from flask.wrappers import Response
@@ -66,7 +67,7 @@ def home() -> str:
 @pages.post("/login")
 def login() -> Redirect:
     """Log the user in; a real application would check the password, or the legacy session's cookie, first."""
-    auth0.login_with_custom_token_exchange(
+    auth0.login(
         {
             "subject_token": legacy.mint(request.form["user"], request.form.get("more", 0, type=int)),
             "subject_token_type": legacy.TOKEN_TYPE,
@@ -103,10 +104,14 @@ def unauthorized(_error: Exception) -> tuple[dict[str, str], int]:
     return {"error": "Nobody is logged in."}, 401
 
 
-@pages.errorhandler(CustomTokenExchangeError)
-def refused(error: CustomTokenExchangeError) -> tuple[dict[str, str], int]:
-    """Tell why a login failed: Auth0 refused the token (``error.hint`` is for the log), or cannot be reached."""
-    return {"error": error.code}, 502 if error.status_code is None else 403
+@pages.errorhandler(SessionError)
+def not_begun(error: SessionError) -> tuple[str, int] | tuple[dict[str, Any], int, dict[str, str]]:
+    """Tell a user whose session does not fit into cookies; the rest is as `handle_error` has it."""
+    return (too_large_page(), 413) if error.code == TOO_LARGE else handle_error(error)
+
+
+# When Auth0 refused the token, or cannot be reached, the browser learns the code, and the log the rest.
+pages.register_error_handler(Auth0CTEError, handle_error)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ __all__ = ["TOKEN_TYPE", "mint", "read"]
 TOKEN_TYPE: Final = "urn:acme:legacy-session"
 """The ``subject_token_type`` of the Custom Token Exchange profile whose Action calls `read`, or does as it does."""
 LIFETIME: Final = 60
-MAX_MORE: Final = 9999
+MAX_MORE: Final = 4000
+"""Auth0 takes pictures of 4096 characters at most."""
 PICTURE: Final = "https://legacy.example/"
 
 

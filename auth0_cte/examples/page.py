@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["home_page"]
+__all__ = ["TOO_LARGE", "home_page", "too_large_page"]
+
+TOO_LARGE: Final = "SESSION_TOO_LARGE"
+"""The code of a login whose session does not fit into cookies."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -21,13 +24,21 @@ _PAGE = """<!doctype html>
 """
 _LOGIN = """<form method="post" action="/login">{hidden}
 <p><label>Name in the legacy system <input name="user" required maxlength="200" autofocus></label>
-<p><label>Bytes to add to the profile <input name="more" type="number" min="0" max="9999" value="0"></label>
+<p><label>Bytes to add to the profile <input name="more" type="number" min="0" max="4000" value="0"></label>
 <p><button>Log in</button>
 </form>"""
 _LOGOUT = """<p>See <a href="/me">what the session knows</a> and <a href="/token">of its access token</a>.
 <form method="post" action="/logout">{hidden}<p><button>Log out</button></form>
 <p>Or log in as somebody else:
 """
+_TOO_LARGE = """<p>The session does not fit into the cookies that browsers keep. Add fewer bytes, or set
+<code>REDIS_URL</code>, so that the application keeps sessions in Redis.
+<p><a href="/">Back</a>"""
+
+
+def too_large_page() -> str:
+    """Return the page for a user whose session is too large, which is to be sent with the status 413."""
+    return _PAGE.format(title="This user cannot be logged in", forms=_TOO_LARGE)
 
 
 def home_page(user: Mapping[str, Any] | None, hidden: str = "") -> str:

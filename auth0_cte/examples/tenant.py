@@ -14,16 +14,18 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from auth0_cte import CookieStateStore
 from auth0_cte.examples import legacy
 from auth0_cte.testing import LocalTenant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from auth0_cte.session.stores.redis import RedisStateStore
+    from auth0_cte import StateStore
 
 __all__ = ["make_tenant", "provided", "run", "state_store"]
 
@@ -55,26 +57,39 @@ def provided() -> Iterator[None]:
         yield
         return
     tenant = make_tenant()
-    with tenant.serve() as server:
+    with tenant.serve() as server, tempfile.TemporaryDirectory(prefix="auth0-cte-") as directory:
         os.environ |= {
             "AUTH0_DOMAIN": server.domain,
             "AUTH0_CLIENT_ID": tenant.client_id,
             "AUTH0_CLIENT_SECRET": tenant.client_secret,
         }
+        # What processes must share when sessions are in cookies: what refreshes brought, and who logged out.
+        os.environ.setdefault("ROTATIONS_URL", f"sqlite:///{directory}/rotations.db")
         # What seals sessions, and what signs legacy tokens: all processes of an application must have the same.
         for name in ("AUTH0_SECRET", "LEGACY_SECRET"):
             os.environ.setdefault(name, secrets.token_hex(32))
         yield
 
 
-def state_store() -> RedisStateStore | None:
-    """Return the store that ``REDIS_URL`` names; None, for sessions in cookies, when it names none."""
+def state_store() -> StateStore | None:
+    """Return the store of sessions: Redis if ``REDIS_URL`` names one, and cookies if not.
+
+    Several processes with sessions in cookies share rotations in the SQL database that ``ROTATIONS_URL`` names: whoever
+    comes with the cookie from before a refresh finds what the refresh brought.
+    """
     url = os.environ.get("REDIS_URL")
+    if url:
+        from auth0_cte.session.redis import RedisStateStore
+
+        return RedisStateStore.from_url(url)
+    url = os.environ.get("ROTATIONS_URL")
     if not url:
         return None
-    from auth0_cte.session.stores.redis import RedisStateStore
+    from auth0_cte.session.sql import SQLRotations
 
-    return RedisStateStore.from_url(url)
+    rotations = SQLRotations.from_url(url)
+    rotations.create_tables()
+    return CookieStateStore(rotations=rotations)
 
 
 def run(command: Sequence[str]) -> int:

@@ -29,6 +29,7 @@ from auth0_cte.foundation.extras import extra
         ("import auth0_cte.examples.django_app", "django", "examples"),
         ("import auth0_cte.examples.fastapi_app", "fastapi", "examples"),
         ("import auth0_cte.examples.fastapi_app", "uvicorn", "examples"),
+        ("import auth0_cte.examples.celery_app", "celery", "examples"),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(statement: str, missing: str, name: str) -> None:

@@ -83,8 +83,17 @@ def test_forms_of_other_sites_are_refused(origin: str, browser: Browser) -> None
 def test_a_refused_login_says_why(browser: Browser) -> None:
     """What Auth0 does not accept is told by its code, and nobody is logged in."""
     reply = browser.submit("login", user="x" * 256)  # longer than a user's id may be
-    assert (403, "server_error") == (reply.status_code, reply.json()["error"])
+    assert (502, "server_error") == (reply.status_code, reply.json()["error"])
     assert 401 == browser.get("me").status_code
+
+
+def test_the_largest_profile_of_the_form_is_told_on_a_page(browser: Browser) -> None:
+    """What the form allows and cookies cannot hold is answered by a page, and the user before it stays."""
+    browser.submit("login", user="Ada")
+    reply = browser.submit("login", user="x" * 200, more="4000")
+    assert (413, "text/html") == (reply.status_code, reply.headers["Content-Type"].partition(";")[0])
+    assert "cannot be logged in" in reply.text
+    assert "Ada" == browser.get("me").json()["name"]
 
 
 def test_backchannel_logout_is_there(browser: Browser) -> None:

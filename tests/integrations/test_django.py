@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 
 from auth0_cte import ConfigurationError
 from auth0_cte.django import auth0_of, get_async_client, get_client
-from auth0_cte.testing import LocalTenant
+from auth0_cte.testing import FakeClock, LocalTenant
 from tests.django_project import make_tenant, memory, project
 
 
@@ -261,3 +261,71 @@ def test_the_client_is_one() -> None:
     assert get_client() is get_client()
     assert get_async_client() is get_async_client()
     assert get_async_client().sync is get_client()
+
+
+def test_failed_calls_are_answered_by_their_code(browser: Browser) -> None:
+    """With Auth0CTEErrorMiddleware views need not catch anything; a fault of the application stays an exception."""
+    from django.conf import settings
+    from django.test import override_settings
+
+    errors = "auth0_cte.django.errors.Auth0CTEErrorMiddleware"
+    with override_settings(MIDDLEWARE=[*settings.MIDDLEWARE, errors]):
+        for a in ("", "a"):
+            missing = browser.get(f"/{a}token")
+            assert (401, {"error": "MISSING_SESSION"}) == (missing.status_code, missing.json())
+            assert "no-store" == missing.headers["Cache-Control"]
+            rejected = browser.post(f"/{a}login/{'x' * 300}")
+            assert 400 <= rejected.status_code <= 502
+            assert {"error"} == set(rejected.json())
+        assert 500 == browser.post("/login_without_request").status_code
+        assert 500 == browser.get("/login_failing").status_code
+
+
+def test_errors_are_answered_by_hand(browser: Browser) -> None:
+    """handle_error answers one view's failure, and raises a fault of the application again."""
+    from django.test import RequestFactory
+
+    from auth0_cte import AccessTokenError, SessionError
+    from auth0_cte.django import handle_error
+
+    request = RequestFactory().get("/")
+    assert 401 == handle_error(request, AccessTokenError("x", code="MISSING_SESSION")).status_code
+    fault = SessionError("x", code="REQUEST_MISSING")
+    with pytest.raises(SessionError) as caught:
+        handle_error(request, fault)
+    assert fault is caught.value
+
+
+@pytest.mark.parametrize("a", ["", "a"])
+def test_a_view_may_ask_for_a_recent_login(
+    a: str, browser: Browser, short_lived: LocalTenant, clock: FakeClock
+) -> None:
+    """After max_age seconds the user is asked to log in again, and is then admitted."""
+    with project(short_lived, clock=clock):
+        browser.post(f"/{a}login/ada")
+        clock.advance(60)
+        assert 200 == browser.get(f"/{a}recent").status_code
+        clock.advance(1)
+        assert 401 == browser.get(f"/{a}recent").status_code
+        browser.post(f"/{a}login/ada")
+        assert 200 == browser.get(f"/{a}recent").status_code
+
+
+@pytest.mark.parametrize("a", ["", "a"])
+def test_a_domain_that_depends_on_the_request(a: str, browser: Browser, tenant: LocalTenant) -> None:
+    """A function for the domain sees the request in each short form, and in the back-channel view."""
+    seen: list[str] = []
+
+    def domain(context: Any) -> str:
+        seen.append(context.request_url)
+        return tenant.domain
+
+    with project(tenant, domain=domain, state_store=memory):
+        browser.post(f"/{a}login/ada")
+        assert 200 == browser.get(f"/{a}me").status_code
+        browser.post(f"/{a}exchange")
+        browser.post(f"/{a}logout")
+        token = {"logout_token": tenant.logout_token(sub="ada")}
+        assert 200 == browser.post("/backchannel-logout", token).status_code
+    paths = (f"{a}login/ada", f"{a}me", f"{a}exchange", f"{a}logout", "backchannel-logout")
+    assert {f"http://testserver/{path}" for path in paths} == set(seen)

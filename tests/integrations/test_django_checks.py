@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from auth0_cte import ConfigurationError, MemoryStateStore, ServerClient
-from auth0_cte.django import DjangoCacheStateStore, get_async_client, get_client
+from auth0_cte import ConfigurationError, CookieStateStore, MemoryStateStore, ServerClient
+from auth0_cte.django import DjangoCacheRotations, DjangoCacheStateStore, get_async_client, get_client
 from auth0_cte.session.settings import CookieSettings, SessionSettings
 from auth0_cte.testing import LocalTenant
 from tests.django_project import AUTHENTICATION, BACKEND, MODEL_BACKEND, OURS, SECRET, SESSIONS, project, settings_of
@@ -15,6 +15,11 @@ from tests.integration.apps import configure_django
 
 AUTH = "django.contrib.auth"
 APPS = ["django.contrib.contenttypes", AUTH, "django.contrib.sessions", "auth0_cte.django"]
+
+SHARED = {
+    "BACKEND": "auth0_cte.CookieStateStore",
+    "OPTIONS": {"rotations": {"BACKEND": "auth0_cte.SQLRotations", "LOCATION": "sqlite://"}},
+}
 
 
 def make_store() -> MemoryStateStore:
@@ -50,7 +55,7 @@ def messages(**changed: Any) -> str:
 
 def test_a_project_in_order_passes(tenant: LocalTenant) -> None:
     """Nothing is said of a project that works, with the backend and without it, deployed and not."""
-    with project(tenant, backends=(BACKEND, MODEL_BACKEND)):
+    with project(tenant, backends=(BACKEND, MODEL_BACKEND), state_store=SHARED):
         assert [] == found(deploy=True)
         assert [] == found(deploy=True, AUTHENTICATION_BACKENDS=[MODEL_BACKEND], MIDDLEWARE=[OURS])
 
@@ -153,9 +158,29 @@ def test_a_weak_secret_is_a_warning(secret: Any, ids: list[str], tenant: LocalTe
 @pytest.mark.parametrize(("secure", "ids"), [(False, ["auth0_cte.W003"]), (True, []), (None, [])])
 def test_cookies_without_secure_are_not_for_production(secure: Any, ids: list[str], tenant: LocalTenant) -> None:
     """W003 comes with --deploy alone; by default cookies are Secure except on loopback."""
-    with project(tenant, session_settings=SessionSettings(cookie=CookieSettings(secure=secure))):
+    settings = SessionSettings(cookie=CookieSettings(secure=secure))
+    with project(tenant, session_settings=settings, state_store=SHARED):
         assert [] == found()
         assert ids == found(deploy=True)
+
+
+@pytest.mark.parametrize(
+    ("store", "ids"),
+    [
+        (None, ["auth0_cte.W004"]),
+        (CookieStateStore(), ["auth0_cte.W004"]),
+        (CookieStateStore(rotations=DjangoCacheRotations("local")), ["auth0_cte.W004"]),
+        (CookieStateStore(rotations=DjangoCacheRotations("shared")), []),
+        (SHARED, []),
+    ],
+)
+def test_sessions_in_cookies_need_rotations_that_are_shared(store: Any, ids: list[str], tenant: LocalTenant) -> None:
+    """W004 names what one process keeps of refreshes: with several, a refresh at one logs users out at another."""
+    local = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    shared = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://localhost:1"}
+    with project(tenant, state_store=store):
+        assert [] == found()
+        assert ids == found(deploy=True, CACHES={"default": local, "local": local, "shared": shared})
 
 
 @pytest.mark.parametrize("kind", ["memory", "locmem", "dummy"])
