@@ -46,15 +46,34 @@ def cache(backend: str, **more: Any) -> Iterator[None]:
 
 
 def test_what_works_is_told(tenant: LocalTenant) -> None:
-    """Settings, tenant and store are named; no subject token is needed, and no token asked for."""
+    """Settings, tenant, credentials and store are named; no subject token is needed, and no Action runs."""
     with project(tenant, state_store=memory):
         told = check()
     assert f"AUTH0_CTE[\"domain\"]: '{tenant.domain}'\n" in told
     assert f"AUTH0_CTE[\"client_id\"]: '{tenant.client_id}'\n" in told
     assert f"tenant: {tenant.issuer} answers, its keys are at {tenant.issuer}.well-known/jwks.json\n" in told
     assert "store: MemoryStateStore works\n" in told
+    assert "credentials: the application authenticates\n" in told
+    assert "token exchange: enabled for the application\n" in told
     assert told.endswith("Everything is in order.\n")
-    assert 0 == len(tenant.token_requests)
+    assert ["urn:auth0-cte-doctor:not-registered"] == [
+        str(request.form["subject_token_type"]).rpartition("-")[0] for request in tenant.token_requests
+    ]
+
+
+def test_wrong_credentials_are_a_fault(tenant: LocalTenant) -> None:
+    """A client secret that the tenant does not take is found out by trying, and not told."""
+    with project(tenant, client_secret="another-secret-of-the-application"):
+        told = faults()
+    assert told.startswith("1 fault(s):\n- credentials: refused: ")
+    assert "another-secret" not in told
+
+
+def test_an_application_without_the_grant_is_a_fault(tenant: LocalTenant) -> None:
+    """Custom Token Exchange that is not enabled for the application is told apart from wrong credentials."""
+    tenant.add_application("bare", "the-secret-of-bare", token_exchange=False)
+    with project(tenant, client_id="bare", client_secret="the-secret-of-bare"):
+        assert faults().startswith("1 fault(s):\n- token exchange: not enabled: ")
 
 
 def test_secrets_are_not_told(tenant: LocalTenant, monkeypatch: pytest.MonkeyPatch) -> None:

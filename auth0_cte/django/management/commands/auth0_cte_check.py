@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.checks import ERROR
 from django.core.management.base import CommandError
 
+from auth0_cte.auth_server.checks import check_sessions, check_tenant
 from auth0_cte.django import checks
 from auth0_cte.django.clients import get_client
 from auth0_cte.django.settings import given_options, names, source_of
-from auth0_cte.error import Auth0CTEError, ConfigurationError, DiscoveryError
-from auth0_cte.oauth.call import Call
-from auth0_cte.oauth.domain import issuer_url
+from auth0_cte.error import ConfigurationError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Callable
 
-    from auth0_cte.auth_server.server_client import ServerClient
+    from auth0_cte.auth_server.checks import Check
     from auth0_cte.django.untyped import Untyped as BaseCommand
 else:
     from django.core.management.base import BaseCommand
@@ -33,6 +31,8 @@ SHOWN: Final = frozenset(
     }
 )
 """Whose values are no secrets; of all others the report says that they are set."""
+TOLD: Final = frozenset({"secret"})
+"""What the system checks have told already."""
 
 
 class Command(BaseCommand):
@@ -54,8 +54,8 @@ class Command(BaseCommand):
         self._report_checks()
         client = None if self._faults else get_client()  # as the checks have done
         if client is not None and not options["no_network"]:
-            self._attempt("tenant", lambda: _ask_tenant(client, options["domain"]))
-            self._attempt("store", lambda: _ask_store(client))
+            for check in (*check_tenant(client, options["domain"]), *check_sessions(client)):
+                self._report(check)
         if self._faults:
             raise CommandError(f"{len(self._faults)} fault(s):\n" + "\n".join(f"- {each}" for each in self._faults))
         asked = " as far as it can be told without the network" if options["no_network"] else ""
@@ -81,33 +81,16 @@ class Command(BaseCommand):
             else:
                 self._tell("warning", self.style.WARNING(text))
 
-    def _attempt(self, what: str, step: Callable[[], str]) -> None:
-        try:
-            self._tell(what, step())
-        except Auth0CTEError as error:
-            self._faults.append(f"{what}: {error.message}. {error.hint}")
-            self._tell(what, self.style.ERROR("fault, see below"))
+    def _report(self, check: Check) -> None:
+        text = f"{check.message}. {check.advice}" if check.advice else check.message
+        if check.status == "fault":
+            self._faults.append(f"{check.name}: {text}")
+            self._tell(check.name, self.style.ERROR("fault, see below"))
+        elif check.name not in TOLD:
+            self._tell(check.name, self.style.WARNING(f"warning: {text}") if check.status == "warning" else text)
 
     def _tell(self, what: str, result: str) -> None:
         self.stdout.write(f"{what}: {result}")
-
-
-def _ask_tenant(client: ServerClient, domain: str | None) -> str:
-    own = client.settings.domain if domain is None else domain
-    if not isinstance(own, str):
-        return "a function chooses it for each request; give --domain to ask one"
-    server = client.authorization_server
-    call = Call(issuer_url(own), server.timeout)
-    issuer = server.issuer(call)
-    if not server.discovery.keys(issuer, call.deadline).keys:
-        raise DiscoveryError(f"{issuer.jwks_uri} has no usable key")
-    return f"{issuer.issuer} answers, its keys are at {issuer.jwks_uri}"
-
-
-def _ask_store(client: ServerClient) -> str:
-    store = client.sessions.store
-    store.check()
-    return f"{type(store).__name__} works"
 
 
 def _shown(name: str, value: object) -> str:
