@@ -20,11 +20,11 @@ from auth0_cte.foundation.extras import extra
 with extra("django", "auth0_cte.django"):
     import django  # noqa: F401 - looked for before everything that needs it
 
+from auth0_cte.django.cache import DjangoCacheRotations
 from auth0_cte.django.clients import get_async_client, get_client
 from auth0_cte.django.decorators import requires_session
 from auth0_cte.django.errors import handle_error
 from auth0_cte.django.request import RequestAuth0, auth0_of
-from auth0_cte.django.rotations import DjangoCacheRotations
 from auth0_cte.django.store import DjangoCacheStateStore
 
 __all__ = [

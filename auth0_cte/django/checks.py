@@ -11,9 +11,9 @@ from django.core.exceptions import FieldDoesNotExist
 from django.utils.module_loading import import_string
 
 from auth0_cte.django import users
+from auth0_cte.django.cache import DjangoCacheRotations
 from auth0_cte.django.clients import get_client
 from auth0_cte.django.middleware import Auth0CTEMiddleware
-from auth0_cte.django.rotations import DjangoCacheRotations
 from auth0_cte.django.settings import find_faults
 from auth0_cte.django.store import DjangoCacheStateStore
 from auth0_cte.error import ConfigurationError

@@ -246,7 +246,6 @@ class KeyedLocks:
 class _Flight(Generic[V]):
     """Work that is under way, and what came of it; ``at_rest`` while it only waits, with nothing under way."""
 
-    # Not concurrent.futures.Future, which takes longer to import than this takes to read.
     landed: threading.Event = field(factory=threading.Event)
     results: list[V] = field(factory=list)
     error: BaseException | None = None

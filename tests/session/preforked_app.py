@@ -11,7 +11,7 @@ from werkzeug import Request, Response
 
 from auth0_cte import CookieStateStore, RedisExchangeCache, ServerClient
 from auth0_cte.django import DjangoCacheStateStore
-from auth0_cte.django.rotations import DjangoCacheRotations
+from auth0_cte.django.cache import DjangoCacheRotations
 from auth0_cte.oauth.rate_limit.limiter import RateLimit
 from auth0_cte.session.redis import RedisRotations, RedisStateStore, client_from_url
 from auth0_cte.session.sql import SQLRotations, SQLStateStore
