@@ -85,6 +85,7 @@ class LazyGroup(click.Group):
 _EXTRAS: Final = {"playground": "playground", "tenant": "cli,testing"}
 _SUMMARIES: Final = {
     "exchange": "Exchange a token, and show what came back.",
+    "inspect": "Show what a token or a session cookie holds, and whether it is good.",
     "doctor": "Check the settings, the tenant and what sessions need.",
     "batch": "Exchange the tokens of a CSV or JSON Lines FILE.",
     "secret": "Print a new secret for AUTH0_SECRET.",

@@ -1,0 +1,1 @@
+"""What a token or a session cookie holds, and what this library makes of it."""
