@@ -13,11 +13,14 @@ from auth0_cte.testing.endpoints.grants.exchange import GRANT_TYPE, TOKEN_EXCHAN
 from auth0_cte.testing.endpoints.grants.refresh import GRANT_TYPE as REFRESH_GRANT_TYPE
 from auth0_cte.testing.endpoints.grants.refresh import REFRESH_TOKEN
 from auth0_cte.testing.endpoints.grants.second_factor import MFA_GRANTS
+from auth0_cte.testing.endpoints.grants.token_vault import GRANT_TYPE as TOKEN_VAULT_GRANT_TYPE
+from auth0_cte.testing.endpoints.grants.token_vault import TOKEN_VAULT
 from auth0_cte.testing.endpoints.logout import serve_logout, serve_oidc_logout
-from auth0_cte.testing.endpoints.mfa import serve_authenticators, serve_challenge
+from auth0_cte.testing.endpoints.mfa import serve_associate, serve_authenticators, serve_challenge, serve_removal
+from auth0_cte.testing.endpoints.revoke import serve_revoke
 from auth0_cte.testing.endpoints.token_endpoint import serve_token
 from auth0_cte.testing.endpoints.userinfo import serve_userinfo
-from auth0_cte.testing.wire.messages import Reply, json_reply
+from auth0_cte.testing.wire.messages import RefusalError, Reply, json_reply
 from auth0_cte.testing.wire.script import Scripted
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ class Router:
 
     Attributes:
         grants: The grants of the token endpoint by ``grant_type``.
-        endpoints: What answers, by path and then by method.
+        endpoints: What answers, by path and then by method; ``/*`` at the end of a path stands for any last part.
     """
 
     def __init__(self, state: TenantState) -> None:
@@ -49,16 +52,20 @@ class Router:
         self.grants: dict[str, Grant] = {
             GRANT_TYPE: TOKEN_EXCHANGE,
             REFRESH_GRANT_TYPE: REFRESH_TOKEN,
+            TOKEN_VAULT_GRANT_TYPE: TOKEN_VAULT,
             **MFA_GRANTS,
         }
         self.endpoints: dict[str, dict[str, Endpoint]] = {
             "/.well-known/openid-configuration": {"GET": partial(serve_configuration, self.grants)},
             "/.well-known/jwks.json": {"GET": serve_jwks},
             "/oauth/token": {"POST": partial(serve_token, self.grants)},
+            "/oauth/revoke": {"POST": serve_revoke},
             "/userinfo": {"GET": serve_userinfo, "POST": serve_userinfo},
             "/v2/logout": {"GET": serve_logout},
             "/oidc/logout": {"GET": serve_oidc_logout, "POST": serve_oidc_logout},
+            "/mfa/associate": {"POST": serve_associate},
             "/mfa/authenticators": {"GET": serve_authenticators},
+            "/mfa/authenticators/*": {"DELETE": serve_removal},
             "/mfa/challenge": {"POST": serve_challenge},
         }
 
@@ -78,7 +85,8 @@ class Router:
         return evolve(reply, delay=event.delay, fault=event.fault)
 
     def _route(self, request: TenantRequest) -> Reply:
-        methods = self.endpoints.get(request.path)
+        folder, _, _ = request.path.rpartition("/")
+        methods = self.endpoints.get(request.path) or self.endpoints.get(f"{folder}/*")
         if methods is None:
             return json_reply({"error": "not_found", "error_description": "Not Found"}, status=404)
         endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
@@ -86,4 +94,7 @@ class Router:
             allowed = {"allow": ", ".join(sorted(methods))}
             body = {"error": "method_not_allowed", "error_description": "Method Not Allowed"}
             return json_reply(body, status=405, headers=allowed)
-        return endpoint(self._state, request)
+        try:
+            return endpoint(self._state, request)
+        except RefusalError as refusal:
+            return refusal.reply()

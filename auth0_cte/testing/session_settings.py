@@ -24,6 +24,8 @@ class SessionSettings:
         refresh_token_leeway: Seconds during which the refresh token before the newest is still accepted. Any other
             token that was used up costs the whole family (Auth0, "Automatic reuse detection").
         refresh_token_lifetime: Seconds from the login until its refresh tokens expire, rotated or not; None for never.
+        revocation_deletes_grant: Auth0's "Refresh Token Revocation Deletes Grant": whether revoking a refresh token
+            revokes all of its user and application.
         refresh_id_token: Whether a refresh with ``openid`` brings an ID token.
         rp_initiated_logout: Whether the metadata names the ``end_session_endpoint``, which answers either way.
         id_token_claims: Further claims of every ID token; they win over the tenant's own, and None removes a claim. A
@@ -34,6 +36,7 @@ class SessionSettings:
     rotate_refresh_tokens: bool = True
     refresh_token_leeway: float = 0
     refresh_token_lifetime: float | None = None
+    revocation_deletes_grant: bool = False
     refresh_id_token: bool = True
     rp_initiated_logout: bool = True
     id_token_claims: IdTokenClaims = field(factory=dict)

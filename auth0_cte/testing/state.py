@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import Factory, define, field
 
 from auth0_cte.testing.actions.profiles import Actions
+from auth0_cte.testing.issued.connected_accounts import ConnectedAccounts
 from auth0_cte.testing.issued.interrupted_grants import InterruptedGrants
 from auth0_cte.testing.issued.refresh_tokens import RefreshTokens
 from auth0_cte.testing.issued.session_transfers import SessionTransferTokens
@@ -64,6 +65,7 @@ class TenantState:
         tokens: Signs access and ID tokens.
         refresh_tokens: What was granted, by the refresh tokens issued for it.
         mfa_tokens: What waits for a second factor, by the tokens that continue it.
+        connected_accounts: The accounts at other providers that users have connected.
         session_transfers: The session transfer tokens that wait for their redemption.
         script: Replies that are scripted ahead of the tenant's own.
         requests: Every request that arrived.
@@ -95,6 +97,7 @@ class TenantState:
     tokens: TokenIssuer = Factory(lambda self: TokenIssuer(self.keys, self.clock, self.sessions), takes_self=True)
     refresh_tokens: RefreshTokens = Factory(lambda self: RefreshTokens(self.clock, self.sessions), takes_self=True)
     mfa_tokens: InterruptedGrants = Factory(lambda self: InterruptedGrants(self.clock), takes_self=True)
+    connected_accounts: ConnectedAccounts = Factory(lambda self: ConnectedAccounts(self.clock), takes_self=True)
     session_transfers: SessionTransferTokens = Factory(lambda self: SessionTransferTokens(self.clock), takes_self=True)
     script: Script = Factory(lambda self: Script(self.clock), takes_self=True)
     requests: Journal[TenantRequest] = field(factory=Journal)

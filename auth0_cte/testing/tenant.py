@@ -23,7 +23,6 @@ from auth0_cte.testing.wire.script import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
     from typing import Self
 
     from requests import Session
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from auth0_cte.testing.journal import Journal, LogEntry
     from auth0_cte.testing.registry.attack_protection import AttackProtection
     from auth0_cte.testing.registry.dpop_settings import DPoPSettings
+    from auth0_cte.testing.registry.factors import Factors
     from auth0_cte.testing.registry.users import User
     from auth0_cte.testing.session_settings import SessionSettings
     from auth0_cte.testing.wire.in_process import TenantAdapter
@@ -86,16 +86,13 @@ class LocalTenant:
         self.state: TenantState = TenantState(domain=domain, clock=clock, strict=strict, apis=Apis(default_audience))
         self.router: Router = Router(self.state)
         directory = DirectorySetup(self.state)
-        parts = (
-            *(directory, ApplicationSetup(self.state), ApiSetup(self.state), ActionSetup(self.state, directory)),
-            *(BackchannelLogout(self.state, client_id), Issuing(self.state, client_id)),
-            *(self.state.rate_limits, self.state.script),
-        )
+        setup = (directory, ApplicationSetup(self.state), ApiSetup(self.state), ActionSetup(self.state, directory))
+        issuing = (BackchannelLogout(self.state, client_id), Issuing(self.state, client_id))
+        parts = (*setup, *issuing, self.state.rate_limits, self.state.script)
         self._parts: dict[type[Any], Any] = {type(part): part for part in parts}
         self.clock: Callable[[], float] = clock
-        self._sleep = sleep
+        self._sleep, self._servers = sleep, list["TenantServer"]()
         self.state.issuers.add(self.issuer)
-        self._servers: list[TenantServer] = []
         default = self.add_application(client_id, client_secret, name="Local application")
         self.client_id: str = default.client_id
         self.client_secret: str = default.client_secret or ""
@@ -103,9 +100,7 @@ class LocalTenant:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -129,6 +124,11 @@ class LocalTenant:
     def apis(self) -> Apis:
         """The APIs, and the default one: ``tenant.apis.default_audience = "https://api.acme.example"``."""
         return self.state.apis
+
+    @property
+    def factors(self) -> Factors:
+        """The second factors: ``tenant.factors.of("auth0|ada")[0].code()`` is what the user reads."""
+        return self.state.factors
 
     @property
     def sessions(self) -> SessionSettings:
@@ -200,6 +200,7 @@ class LocalTenant:
     add_user: Final = part_method(DirectorySetup, DirectorySetup.add_user)
     delete_user: Final = part_method(DirectorySetup, DirectorySetup.delete_user)
     enroll_factor: Final = part_method(DirectorySetup, DirectorySetup.enroll_factor)
+    connect_account: Final = part_method(DirectorySetup, DirectorySetup.connect_account)
     add_connection: Final = part_method(DirectorySetup, DirectorySetup.add_connection)
     add_organization: Final = part_method(DirectorySetup, DirectorySetup.add_organization)
     add_api: Final = part_method(ApiSetup, ApiSetup.add_api)
@@ -214,6 +215,7 @@ class LocalTenant:
     rotate_keys: Final = part_method(Issuing, Issuing.rotate_keys)
     revoke_refresh_tokens: Final = part_method(Issuing, Issuing.revoke_refresh_tokens)
     limit_exchanges: Final = part_method(RateLimits, RateLimits.limit_exchanges)
+    limit_on_behalf_of: Final = part_method(RateLimits, RateLimits.limit_on_behalf_of)
     limit_clients: Final = part_method(RateLimits, RateLimits.limit_clients)
     fail_next: Final = part_method(Script, Script.fail_next)
     fail_next_with_rate_limit: Final = part_method(Script, Script.fail_next_with_rate_limit)

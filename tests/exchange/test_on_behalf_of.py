@@ -167,7 +167,7 @@ def test_the_tenant_verifies_the_subject_token(make: Any, tenant: LocalTenant, c
     """A token that is not an access token of the tenant, for the API that asks, is refused."""
     with pytest.raises(CustomTokenExchangeError, match="Invalid subject_token") as caught:
         client.get_token_on_behalf_of(make(tenant), API)
-    assert ("invalid_request", 400) == (caught.value.code, caught.value.status_code)
+    assert ("invalid_request", 401) == (caught.value.code, caught.value.status_code)
     assert tenant.logs[-1].description.startswith("the subject token is invalid: ")
 
 

@@ -153,7 +153,7 @@ class _AuthenticationApi(_Unsupported):
         self._commands.primary_user = text("user_id", user_id, 1, 512)
 
     def challenge_with(self, factor: Any = None, options: Any = None) -> None:  # noqa: ARG002
-        """Fail the request: there is no browser to challenge in."""
+        """Fail the request, which has no browser to challenge in."""
         self._refuse("authentication.challengeWith")
 
     def challenge_with_any(self, factors: Any = None) -> None:  # noqa: ARG002
@@ -171,7 +171,7 @@ class _AuthenticationApi(_Unsupported):
 
 class _RedirectApi(_Unsupported):
     def send_user_to(self, url: Any = None, options: Any = None) -> None:  # noqa: ARG002
-        """Fail the request: there is no browser to redirect."""
+        """Fail the request, which has no browser to redirect."""
         self._refuse("redirect.sendUserTo")
 
     def encode_token(self, options: Any = None) -> None:  # noqa: ARG002
@@ -181,7 +181,7 @@ class _RedirectApi(_Unsupported):
 
 class _PromptApi(_Unsupported):
     def render(self, prompt: Any = None, options: Any = None) -> None:  # noqa: ARG002
-        """Fail the request: there is no browser to show a form in."""
+        """Fail the request, which has no browser to show a form in."""
         self._refuse("prompt.render")
 
 

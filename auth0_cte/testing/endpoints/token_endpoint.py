@@ -55,16 +55,17 @@ def _grant(grants: Mapping[str, Grant], request: TenantRequest) -> Grant:
 def _serve_grant(state: TenantState, request: TenantRequest, grant: Grant) -> Reply:
     application: Application | None = None
     notes: dict[str, Any] = {}
+    success_log, failure_log = grant.log_types(request)
     try:
         application = authenticate(request, state.applications, state.authenticators)
         outcome = _handle(TokenCall(state=state, request=request, application=application, notes=notes), grant)
     except RefusalError as refusal:
         error = {"error": refusal.error, "error_description": refusal.description, "status": refusal.status}
         entry = _entry(request, application, refusal.user_id, {**notes, **error, **refusal.details})
-        state.logs.append(LogEntry(type=grant.failure_log, description=refusal.detail, **entry))
+        state.logs.append(LogEntry(type=failure_log, description=refusal.detail, **entry))
         return refusal.reply()
     entry = _entry(request, application, outcome.user_id, {**notes, **outcome.details})
-    state.logs.append(LogEntry(type=grant.success_log, description=outcome.description, **entry))
+    state.logs.append(LogEntry(type=success_log, description=outcome.description, **entry))
     return outcome.reply
 
 

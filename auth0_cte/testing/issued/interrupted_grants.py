@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
+from auth0_cte.testing.registry.attack_protection import AttackProtection
 from auth0_cte.testing.wire.messages import RefusalError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ LIFETIME: Final = 600
 """How long an ``mfa_token`` is good for, in seconds."""
 MAX_FAILURES: Final = 10
 """Wrong codes until an ``mfa_token`` is refused."""
+SECONDS_PER_ATTEMPT: Final = 360
+"""How long it takes until it has one more attempt."""
 
 
 @define(eq=False)
@@ -33,14 +36,12 @@ class InterruptedGrant:
         requested: The scopes that the interrupted request named.
         expires_at: When it is too late, in Unix seconds.
         challenges: The factors that were challenged, by their ``oob_code``.
-        failures: Wrong codes so far.
     """
 
     grant: TokenGrant
     requested: tuple[str, ...]
     expires_at: float
     challenges: dict[str, Factor] = field(factory=dict)
-    failures: int = 0
 
 
 class InterruptedGrants:
@@ -52,6 +53,7 @@ class InterruptedGrants:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._lock = clock, threading.Lock()
+        self._wrong = AttackProtection(clock, max_attempts=MAX_FAILURES, seconds_per_attempt=SECONDS_PER_ATTEMPT)
         self._waiting: dict[str, InterruptedGrant] = {}
 
     def __contains__(self, mfa_token: object) -> bool:
@@ -60,9 +62,18 @@ class InterruptedGrants:
     def interrupt(self, grant: TokenGrant, requested: tuple[str, ...]) -> str:
         """Let a grant wait, and return the ``mfa_token``."""
         mfa_token = f"Fe26.2*{secrets.token_urlsafe(32)}"
-        with self._lock:
-            self._waiting[mfa_token] = InterruptedGrant(grant, requested, self._clock() + LIFETIME)
+        self.admit(mfa_token, grant, requested)
         return mfa_token
+
+    def admit(self, token: str, grant: TokenGrant, requested: tuple[str, ...]) -> InterruptedGrant:
+        """Let a token stand for a grant, as an ``mfa_token`` does, unless it does so already."""
+        with self._lock:
+            made = InterruptedGrant(grant, requested, self._clock() + LIFETIME)
+            return self._waiting.setdefault(token, made)
+
+    def count_failure(self, mfa_token: str) -> None:
+        """Count a wrong code."""
+        self._wrong.add(mfa_token)
 
     def find(self, mfa_token: str, client_id: str | None = None) -> InterruptedGrant:
         """Return what waits.
@@ -75,7 +86,7 @@ class InterruptedGrants:
             raise RefusalError(401, "invalid_grant", "Malformed mfa_token")
         if waiting.expires_at <= self._clock():
             raise RefusalError(401, "expired_token", "mfa_token is expired")
-        if waiting.failures >= MAX_FAILURES:
+        if self._wrong.is_blocked(mfa_token):
             raise RefusalError(429, "too_many_attempts", "Too many failed codes.")
         return waiting
 

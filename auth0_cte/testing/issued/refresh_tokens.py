@@ -116,6 +116,31 @@ class RefreshTokens(MutableMapping[str, TokenGrant]):
             self._add(following, _Issued(issued.grant, issued.family, parent=issued))
             return following
 
+    def revoke_token(self, token: str, client_id: str) -> TokenGrant | None:
+        """Revoke a token and the family that it belongs to; the whole grant, if the tenant is set so.
+
+        Args:
+            token: The token, used up or not.
+            client_id: The application that sent it.
+
+        Returns:
+            What it stood for; None when it was dead already.
+
+        Raises:
+            RefusalError: It is another application's.
+        """
+        with self._lock:
+            issued = self._issued.get(token)
+            if issued is None:
+                return None
+            if issued.grant.application.client_id != client_id:
+                detail = "the refresh token is another application's"
+                raise RefusalError(400, "invalid_request", "Invalid refresh token.", detail=detail)
+            self._forget(issued.family)
+            if self._settings.revocation_deletes_grant:
+                self._forget_grant(issued.grant)
+            return issued.grant
+
     def revoke(self, user_id: str | None = None) -> int:
         """Revoke the tokens of a user, or all of them.
 
@@ -135,6 +160,13 @@ class RefreshTokens(MutableMapping[str, TokenGrant]):
     def _forget(self, family: _Family) -> None:
         for token in family.tokens:
             self._issued.pop(token, None)
+
+    def _forget_grant(self, grant: TokenGrant) -> None:
+        """Forget all families of a user and an application."""
+        whose = (grant.user.user_id, grant.application.client_id)
+        for issued in list(self._issued.values()):
+            if (issued.grant.user.user_id, issued.grant.application.client_id) == whose:
+                self._forget(issued.family)
 
     def _check(self, token: str, client_id: str) -> _Issued:
         issued = self._issued.get(token)

@@ -20,6 +20,16 @@ __all__ = ["OIDC_SCOPES", "Api", "Apis", "TokenDialect"]
 OIDC_SCOPES: Final = frozenset({"openid", "profile", "email", "phone", "address", "offline_access"})
 """Scopes that belong to no API (OpenID Connect Core 1.0, section 5.4 and 11)."""
 
+_BUILT_IN: Final = (
+    ("mfa/", frozenset({"enroll", "read:authenticators", "remove:authenticators"}), 600),
+    (
+        "me/",
+        frozenset(f"{act}:me:connected_accounts" for act in ("create", "delete", "read")),
+        86400,
+    ),
+)
+"""The APIs that every tenant has: where below the issuer, their scopes, and how long their access tokens live."""
+
 TokenDialect: TypeAlias = Literal["access_token", "access_token_authz", "rfc9068_profile", "rfc9068_profile_authz"]
 """Auth0's names for the forms of an access token: its own, or RFC 9068; with the user's permissions or without."""
 
@@ -92,6 +102,9 @@ class Apis:
         userinfo = f"{issuer}userinfo"
         if audience is None or audience == userinfo:
             return Api(identifier=userinfo, scopes=frozenset())
+        for path, scopes, lifetime in _BUILT_IN:
+            if audience == f"{issuer}{path}":
+                return Api(identifier=audience, scopes=scopes, token_lifetime=lifetime)
         if audience in self._apis:
             return self._apis[audience]
         if self._apis or not urlsplit(audience).scheme:

@@ -50,6 +50,8 @@ class Application:
         name: Its name.
         metadata: What the Action sees as ``event.client.metadata``.
         token_exchange: Whether Custom Token Exchange is enabled for it.
+        token_vault: Whether the grant of Token Vault is enabled for it.
+        first_party: Whether it is the tenant owner's; others may exchange no tokens.
         trust_forwarded_for: Auth0's "Trust Token Endpoint IP Header": whether ``auth0-forwarded-for`` is believed.
         id_token_alg: The algorithm of its ID tokens.
         allowed_logout_urls: Where browsers may be sent after a logout; None for any https or loopback URL.
@@ -67,6 +69,8 @@ class Application:
     name: str = ""
     metadata: Mapping[str, str] = field(factory=dict)
     token_exchange: bool = True
+    token_vault: bool = True
+    first_party: bool = True
     trust_forwarded_for: bool = False
     id_token_alg: str = "RS256"
     allowed_logout_urls: tuple[str, ...] | None = None

@@ -51,9 +51,13 @@ class AttackProtection:
         Raises:
             RefusalError: Its address has used up its attempts.
         """
-        if self.enabled and self.snapshot().get(ip, 0) >= self.max_attempts:
+        if self.is_blocked(ip):
             detail = f"{ip} is blocked after {self.max_attempts} invalid subject tokens"
             raise RefusalError(429, "too_many_attempts", BLOCKED, detail=detail)
+
+    def is_blocked(self, ip: str) -> bool:
+        """Tell whether an address has used up its attempts."""
+        return self.enabled and self.snapshot().get(ip, 0) >= self.max_attempts
 
     def add(self, ip: str) -> None:
         """Count a reject."""

@@ -77,7 +77,7 @@ class RateLimits:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._tenant: _Bucket | None = None
+        self._tenant: dict[str, _Bucket] = {}
         self._policy: tuple[int, float] | None = None
         self._clients: dict[str, _Bucket] = {}
 
@@ -93,10 +93,19 @@ class RateLimits:
         Raises:
             ValueError: The limit is below one.
         """
-        if per_second is not None and per_second < 1:
-            raise ValueError("per_second must be a number from 1, or None")
-        with self._lock:
-            self._tenant = None if per_second is None else _Bucket(per_second, 1.0, refill)
+        self._limit("exchanges", per_second, refill)
+
+    def limit_on_behalf_of(self, per_second: int | None, *, refill: Refill = "steady") -> None:
+        """Limit the tenant's On-Behalf-Of exchanges, which have a bucket of their own: 2 a second with Free.
+
+        Args:
+            per_second: Exchanges in a second, and at once after a rest; None for no limit.
+            refill: As for `limit_exchanges`.
+
+        Raises:
+            ValueError: The limit is below one.
+        """
+        self._limit("on-behalf-of", per_second, refill)
 
     def limit_clients(self, quota: int | None, *, seconds: float = 1.0) -> None:
         """Limit the exchanges of each application, as a custom rate limit policy does.
@@ -116,16 +125,20 @@ class RateLimits:
             self._policy = None if quota is None else (quota, seconds)
             self._clients.clear()
 
-    def take_tenant(self) -> dict[str, str]:
+    def take_tenant(self, kind: str = "exchanges") -> dict[str, str]:
         """Count an exchange against the tenant's limit, and return the header fields that tell of it.
+
+        Args:
+            kind: ``"exchanges"`` or ``"on-behalf-of"``.
 
         Raises:
             RefusalError: The limit is used up.
         """
         with self._lock:
-            if self._tenant is None:
+            bucket = self._tenant.get(kind)
+            if bucket is None:
                 return {}
-            limit, count = self._tenant.limit, self._tenant.take(self._clock())
+            limit, count = bucket.limit, bucket.take(self._clock())
         headers = {
             "x-ratelimit-limit": str(limit),
             "x-ratelimit-remaining": str(count.remaining),
@@ -152,3 +165,11 @@ class RateLimits:
             headers["retry-after"] = str(math.ceil(count.next_at - now))
             raise RefusalError(429, "too_many_requests", POLICY_LIMIT, headers=headers)
         return headers
+
+    def _limit(self, kind: str, per_second: int | None, refill: Refill) -> None:
+        if per_second is not None and per_second < 1:
+            raise ValueError("per_second must be a number from 1, or None")
+        with self._lock:
+            self._tenant.pop(kind, None)
+            if per_second is not None:
+                self._tenant[kind] = _Bucket(per_second, 1.0, refill)

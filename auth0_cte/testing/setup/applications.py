@@ -38,6 +38,8 @@ class ApplicationSetup:
         name: str | None = None,
         metadata: Mapping[str, str] | None = None,
         token_exchange: bool = True,
+        token_vault: bool = True,
+        first_party: bool = True,
         trust_forwarded_for: bool = False,
         id_token_alg: str = "RS256",  # noqa: S107 - no password
         allowed_logout_urls: Iterable[str] | None = None,
@@ -57,6 +59,8 @@ class ApplicationSetup:
             name: Its name; the client id when None.
             metadata: What the Action sees as ``event.client.metadata``.
             token_exchange: Whether Custom Token Exchange is enabled for it.
+            token_vault: Whether the grant of Token Vault is enabled for it.
+            first_party: Whether it is the tenant owner's; third-party applications may exchange no tokens.
             trust_forwarded_for: Whether ``auth0-forwarded-for`` is believed.
             id_token_alg: RS256, PS256, ES256, or HS256 with the client secret.
             allowed_logout_urls: Where browsers may be sent after a logout; a ``*`` stands for a subdomain. Any https
@@ -90,6 +94,8 @@ class ApplicationSetup:
             name=name or client_id,
             metadata=dict(metadata or {}),
             token_exchange=token_exchange,
+            token_vault=token_vault,
+            first_party=first_party,
             trust_forwarded_for=trust_forwarded_for,
             id_token_alg=id_token_alg,
             allowed_logout_urls=None if allowed_logout_urls is None else tuple(allowed_logout_urls),

@@ -11,6 +11,7 @@ from auth0_cte.testing.registry.users import DATABASE, Connection, User
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from auth0_cte.testing.issued.connected_accounts import ConnectedAccount
     from auth0_cte.testing.state import TenantState
 
 __all__ = ["DirectorySetup"]
@@ -102,6 +103,41 @@ class DirectorySetup:
         """
         self._state.users.remove(user_id)
         self._state.refresh_tokens.revoke(user_id)
+
+    def connect_account(
+        self,
+        user_id: str,
+        connection: str,
+        *,
+        scopes: Iterable[str] = (),
+        login_hint: str | None = None,
+        access_token: str | None = None,
+        expires_in: int = 3600,
+    ) -> ConnectedAccount:
+        """Connect a user's account at another provider, whose tokens Token Vault gives out.
+
+        Args:
+            user_id: The id in the tenant.
+            connection: The name of the connection.
+            scopes: What the provider's tokens are good for.
+            login_hint: The account at the provider; the user id when None.
+            access_token: The provider's token; a random one when None. When it has expired, another one follows.
+            expires_in: How long the provider's tokens live, in seconds.
+
+        Returns:
+            The account; set its ``is_revoked`` to let the provider refuse further tokens.
+
+        Raises:
+            KeyError: The user does not exist.
+        """
+        return self._state.connected_accounts.connect(
+            self._state.users[user_id].user_id,
+            connection,
+            scopes=tuple(scopes),
+            login_hint=login_hint,
+            access_token=access_token,
+            expires_in=expires_in,
+        )
 
     def add_connection(self, name: str, *, strategy: str = "auth0") -> Connection:
         """Register a connection. Until there is one, Actions may name any; afterwards only those.

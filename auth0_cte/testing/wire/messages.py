@@ -93,6 +93,11 @@ class TenantRequest:
             raise RefusalError(400, "invalid_request", f"Duplicate parameter: {name}")
         return value or None
 
+    def many(self, name: str) -> list[str]:
+        """Return a parameter that may come any number of times."""
+        value = self.form.get(name, [])
+        return value if isinstance(value, list) else [value]
+
     def required(self, name: str) -> str:
         """Return a parameter that must come once.
 

@@ -69,14 +69,24 @@ class Grant:
     Args:
         handle: Answers the requests of applications that may use it.
         is_enabled: Tells whether an application may.
-        success_log: The type of the log entry of a success.
-        failure_log: The type of the log entry of a failure.
+        log_types: Returns the types of the log entries of a success and of a failure.
     """
 
     handle: Callable[[TokenCall], Outcome]
     is_enabled: Callable[[Application], bool]
-    success_log: str
-    failure_log: str
+    log_types: Callable[[TenantRequest], tuple[str, str]]
+
+    @classmethod
+    def make(
+        cls,
+        handle: Callable[[TokenCall], Outcome],
+        success_log: str,
+        failure_log: str,
+        *,
+        is_enabled: Callable[[Application], bool] = lambda _application: True,
+    ) -> Grant:
+        """Make a grant whose log entries have the same types for every request."""
+        return cls(handle=handle, is_enabled=is_enabled, log_types=lambda _request: (success_log, failure_log))
 
 
 def caller_ip(application: Application, request: TenantRequest) -> str:

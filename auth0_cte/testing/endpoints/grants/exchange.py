@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from auth0_cte.testing.registry.organizations import Organization
     from auth0_cte.testing.registry.users import User
     from auth0_cte.testing.state import TenantState
+    from auth0_cte.testing.wire.messages import TenantRequest
 
 __all__ = ["GRANT_TYPE", "TOKEN_EXCHANGE"]
 
@@ -55,7 +56,7 @@ class _Asked:
 def _exchange(call: TokenCall) -> Outcome:
     state = call.state
     state.attack_protection.check(call.ip)
-    if is_on_behalf_of(call):
+    if is_on_behalf_of(call.request):
         return exchange_on_behalf_of(call)
     action = _profile(call)
     asked = _read(call)
@@ -202,9 +203,14 @@ def _details(grant: TokenGrant) -> dict[str, Any]:
     return {"granted_scope": " ".join(grant.scopes), "resource_server": grant.api.identifier, **actor}
 
 
+def _log_types(request: TenantRequest) -> tuple[str, str]:
+    if is_on_behalf_of(request):
+        return "success_on_behalf_of_token_exchange", "failed_on_behalf_of_token_exchange"
+    return "secte", "fecte"
+
+
 TOKEN_EXCHANGE: Final = Grant(
     handle=limited(_exchange),
-    is_enabled=lambda application: application.token_exchange,
-    success_log="secte",
-    failure_log="fecte",
+    is_enabled=lambda application: application.token_exchange and application.first_party,
+    log_types=_log_types,
 )

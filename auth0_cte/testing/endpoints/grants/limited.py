@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from auth0_cte.testing.endpoints.grants.on_behalf_of import is_on_behalf_of
 from auth0_cte.testing.wire.messages import RefusalError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def limited(handle: Callable[[TokenCall], Outcome]) -> Callable[[TokenCall], Out
 
     def within_limits(call: TokenCall) -> Outcome:
         limits = call.state.rate_limits
-        headers = limits.take_tenant()
+        headers = limits.take_tenant("on-behalf-of" if is_on_behalf_of(call.request) else "exchanges")
         try:
             headers |= limits.take_client(call.application.client_id)
             outcome = handle(call)

@@ -102,9 +102,4 @@ def _scopes(call: TokenCall, held: TokenGrant, api: Api, requested: Sequence[str
     return tuple(scope for scope in api.grant(asked) if scope in held.scopes or scope not in OIDC_SCOPES)
 
 
-REFRESH_TOKEN: Final = Grant(
-    handle=_refresh,
-    is_enabled=lambda _application: True,
-    success_log="sertft",
-    failure_log="fertft",
-)
+REFRESH_TOKEN: Final = Grant.make(_refresh, "sertft", "fertft")

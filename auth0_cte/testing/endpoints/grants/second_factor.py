@@ -51,8 +51,9 @@ def _recovery(call: TokenCall, waiting: InterruptedGrant) -> dict[str, Any]:
 def _use_code(call: TokenCall, waiting: InterruptedGrant, kind: str, code: str, refusal: str) -> Factor:
     for factor in call.state.factors.of(waiting.grant.user.user_id):
         if factor.kind == kind and factor.accepts(code):
+            call.state.factors.confirm(factor)
             return factor
-    waiting.failures += 1
+    call.state.mfa_tokens.count_failure(call.request.required("mfa_token"))
     raise RefusalError(403, "invalid_grant", refusal, user_id=waiting.grant.user.user_id)
 
 
@@ -64,8 +65,9 @@ def _oob(call: TokenCall, waiting: InterruptedGrant) -> dict[str, Any]:
     if factor.kind == "push":
         _check_push(factor)
     elif not factor.accepts(call.request.one("binding_code") or ""):
-        waiting.failures += 1
+        call.state.mfa_tokens.count_failure(call.request.required("mfa_token"))
         raise RefusalError(403, "invalid_grant", "Invalid binding_code.", user_id=user_id)
+    call.state.factors.confirm(factor)
     return {}
 
 
@@ -77,15 +79,9 @@ def _check_push(factor: Factor) -> None:
         raise RefusalError(403, "invalid_grant", "MFA authorization rejected.", user_id=factor.user_id)
 
 
-def _grant(check: Callable[[TokenCall, InterruptedGrant], dict[str, Any]], log: str) -> Grant:
-    return Grant(
-        handle=_Proof(check), is_enabled=lambda _application: True, success_log=f"s{log}", failure_log=f"f{log}"
-    )
-
-
 MFA_GRANTS: Final = {
-    "http://auth0.com/oauth/grant-type/mfa-otp": _grant(_otp, "eotpft"),
-    "http://auth0.com/oauth/grant-type/mfa-oob": _grant(_oob, "eoobft"),
-    "http://auth0.com/oauth/grant-type/mfa-recovery-code": _grant(_recovery, "ercft"),
+    "http://auth0.com/oauth/grant-type/mfa-otp": Grant.make(_Proof(_otp), "seotpft", "feotpft"),
+    "http://auth0.com/oauth/grant-type/mfa-oob": Grant.make(_Proof(_oob), "seoobft", "feoobft"),
+    "http://auth0.com/oauth/grant-type/mfa-recovery-code": Grant.make(_Proof(_recovery), "sercft", "fercft"),
 }
 """The grants that finish what a second factor interrupted, by ``grant_type``."""
