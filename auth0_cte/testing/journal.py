@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, overload
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, TypeVar, overload
 
 from attrs import field, frozen
 
@@ -53,27 +55,82 @@ class LogEntry:
     """An entry of the tenant log (Auth0, "Log Event Type Codes"); it tells more than the HTTP reply did.
 
     Args:
-        type: ``"secte"`` for an exchange that succeeded, ``"fecte"`` for one that failed; ``"sertft"`` and
-            ``"fertft"`` for refreshes, ``"slo"`` and ``"flo"`` for logouts.
+        type: ``"secte"`` for an exchange that succeeded, ``"fecte"`` for one that failed; ``"sertft"``, ``"fertft"``
+            and ``"ferrt"`` for refreshes, ``"srrt"`` for revocations, ``"slo"`` and ``"flo"`` for logouts, ``"mfar"``,
+            ``"api_limit"``, ``"limit_mu"`` and so on.
         date: When, in Unix seconds by the tenant's clock.
         description: What happened, in detail.
+        tenant_name: The tenant.
         client_id: The application, as far as the request named one.
         client_name: Its name, or None.
         user_id: The user, as far as one was found.
+        user_name: The user's name or e-mail address, or None.
+        identity_user_id: The user's id within the connection, or None.
+        connection: The name of the connection that holds the user, or None.
+        connection_id: The connection's identifier, or None.
+        organization_id: The organization, or None.
+        organization_name: Its name, or None.
         ip: The address that attack protection counts.
         hostname: The host that the client addressed.
         user_agent: The request's User-Agent, or None.
+        auth0_client: What the SDK told of itself in ``Auth0-Client``, or None.
         details: The request's types, audience, scope and organization, the actor, the error, and for a failed
             Action its traceback.
+        log_id: The entry's identifier.
     """
 
     type: str
     date: float
     description: str
+    tenant_name: str
     client_id: str | None = None
     client_name: str | None = None
     user_id: str | None = None
+    user_name: str | None = None
+    identity_user_id: str | None = None
+    connection: str | None = None
+    connection_id: str | None = None
+    organization_id: str | None = None
+    organization_name: str | None = None
     ip: str
     hostname: str
     user_agent: str | None = None
+    auth0_client: Mapping[str, Any] | None = None
     details: Mapping[str, Any] = field(factory=dict, repr=False)
+    log_id: str = field(factory=lambda: secrets.token_hex(16))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the entry as a log stream would deliver it; what it does not know is left out.
+
+        A failed exchange names no user, connection or organization there, and a failure tells the host name.
+        """
+        hidden = _ABOUT_THE_USER if self.type == "fecte" else ()
+        failed = {"hostname": self.hostname} if self.type.startswith("f") else {}
+        known = {
+            "log_id": self.log_id,
+            "type": self.type,
+            "date": _iso(self.date),
+            "tenant_name": self.tenant_name,
+            "environment_name": "local",
+            "description": self.description,
+            "ip": self.ip,
+            "client_name": self.client_name or "",
+            "audience": self.details.get("resource_server", self.details.get("audience", "")),
+            "details": {**self.details, **failed},
+        }
+        optional = {
+            **{name: getattr(self, name) for name in _OPTIONAL if name not in hidden},
+            "scope": self.details.get("granted_scope", self.details.get("scope")),
+        }
+        return {**known, **{name: value for name, value in optional.items() if value is not None}}
+
+
+_ABOUT_THE_USER: Final = (
+    *("user_id", "user_name", "identity_user_id", "connection", "connection_id"),
+    *("organization_id", "organization_name"),
+)
+_OPTIONAL: Final = ("client_id", *_ABOUT_THE_USER, "auth0_client", "user_agent")
+
+
+def _iso(date: float) -> str:
+    return datetime.fromtimestamp(date, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

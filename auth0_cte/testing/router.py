@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import evolve
 
+from auth0_cte.testing.endpoints.authorize import serve_authorize
 from auth0_cte.testing.endpoints.discovery import serve_configuration, serve_jwks
 from auth0_cte.testing.endpoints.grants.exchange import GRANT_TYPE, TOKEN_EXCHANGE
 from auth0_cte.testing.endpoints.grants.refresh import GRANT_TYPE as REFRESH_GRANT_TYPE
@@ -26,6 +27,7 @@ from auth0_cte.testing.wire.script import Scripted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from auth0_cte.testing.endpoints.backchannel_logout import BackchannelLogout
     from auth0_cte.testing.endpoints.grants.call import Grant
     from auth0_cte.testing.state import TenantState
     from auth0_cte.testing.wire.messages import TenantRequest
@@ -41,13 +43,14 @@ class Router:
 
     Args:
         state: What the tenant holds.
+        logouts: What tells applications of logouts.
 
     Attributes:
         grants: The grants of the token endpoint by ``grant_type``.
         endpoints: What answers, by path and then by method; ``/*`` at the end of a path stands for any last part.
     """
 
-    def __init__(self, state: TenantState) -> None:
+    def __init__(self, state: TenantState, logouts: BackchannelLogout) -> None:
         self._state = state
         self.grants: dict[str, Grant] = {
             GRANT_TYPE: TOKEN_EXCHANGE,
@@ -62,7 +65,8 @@ class Router:
             "/oauth/revoke": {"POST": serve_revoke},
             "/userinfo": {"GET": serve_userinfo, "POST": serve_userinfo},
             "/v2/logout": {"GET": serve_logout},
-            "/oidc/logout": {"GET": serve_oidc_logout, "POST": serve_oidc_logout},
+            "/oidc/logout": dict.fromkeys(("GET", "POST"), partial(serve_oidc_logout, logouts)),
+            "/authorize": {"GET": serve_authorize, "POST": serve_authorize},
             "/mfa/associate": {"POST": serve_associate},
             "/mfa/authenticators": {"GET": serve_authenticators},
             "/mfa/authenticators/*": {"DELETE": serve_removal},

@@ -24,6 +24,9 @@ class SessionSettings:
         refresh_token_leeway: Seconds during which the refresh token before the newest is still accepted. Any other
             token that was used up costs the whole family (Auth0, "Automatic reuse detection").
         refresh_token_lifetime: Seconds from the login until its refresh tokens expire, rotated or not; None for never.
+        refresh_token_idle_lifetime: Seconds without a refresh until refresh tokens expire; None for never.
+        actor_token_drops_refresh_token: Whether an actor token alone, without an actor that the Action sets, withholds
+            the refresh token; Auth0's pages disagree.
         revocation_deletes_grant: Auth0's "Refresh Token Revocation Deletes Grant": whether revoking a refresh token
             revokes all of its user and application.
         refresh_id_token: Whether a refresh with ``openid`` brings an ID token.
@@ -36,6 +39,8 @@ class SessionSettings:
     rotate_refresh_tokens: bool = True
     refresh_token_leeway: float = 0
     refresh_token_lifetime: float | None = None
+    refresh_token_idle_lifetime: float | None = None
+    actor_token_drops_refresh_token: bool = False
     revocation_deletes_grant: bool = False
     refresh_id_token: bool = True
     rp_initiated_logout: bool = True

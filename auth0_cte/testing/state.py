@@ -9,6 +9,7 @@ from attrs import Factory, define, field
 from auth0_cte.testing.actions.profiles import Actions
 from auth0_cte.testing.issued.connected_accounts import ConnectedAccounts
 from auth0_cte.testing.issued.interrupted_grants import InterruptedGrants
+from auth0_cte.testing.issued.logins import Logins
 from auth0_cte.testing.issued.refresh_tokens import RefreshTokens
 from auth0_cte.testing.issued.session_transfers import SessionTransferTokens
 from auth0_cte.testing.issued.tokens import TokenIssuer
@@ -62,6 +63,7 @@ class TenantState:
         rate_limits: The limits on exchanges.
         attack_protection: The limit on rejected subject tokens.
         sessions: What can be set about refresh tokens, ID tokens and logout.
+        logins: The sessions that began and did not end.
         tokens: Signs access and ID tokens.
         refresh_tokens: What was granted, by the refresh tokens issued for it.
         mfa_tokens: What waits for a second factor, by the tokens that continue it.
@@ -84,7 +86,7 @@ class TenantState:
     )
     client_authorities: set[str] = field(factory=set)
     mtls_aliases: dict[str, str] = field(factory=dict)
-    users: Users = field(factory=Users)
+    users: Users = Factory(lambda self: Users(self.clock), takes_self=True)
     factors: Factors = field(factory=Factors)
     organizations: Organizations = field(factory=Organizations)
     roles: Roles = field(factory=Roles)
@@ -94,7 +96,10 @@ class TenantState:
     rate_limits: RateLimits = Factory(lambda self: RateLimits(self.clock), takes_self=True)
     attack_protection: AttackProtection = Factory(lambda self: AttackProtection(self.clock), takes_self=True)
     sessions: SessionSettings = field(factory=SessionSettings)
-    tokens: TokenIssuer = Factory(lambda self: TokenIssuer(self.keys, self.clock, self.sessions), takes_self=True)
+    logins: Logins = field(factory=Logins)
+    tokens: TokenIssuer = Factory(
+        lambda self: TokenIssuer(self.keys, self.clock, self.sessions, self.logins), takes_self=True
+    )
     refresh_tokens: RefreshTokens = Factory(lambda self: RefreshTokens(self.clock, self.sessions), takes_self=True)
     mfa_tokens: InterruptedGrants = Factory(lambda self: InterruptedGrants(self.clock), takes_self=True)
     connected_accounts: ConnectedAccounts = Factory(lambda self: ConnectedAccounts(self.clock), takes_self=True)
@@ -102,6 +107,11 @@ class TenantState:
     script: Script = Factory(lambda self: Script(self.clock), takes_self=True)
     requests: Journal[TenantRequest] = field(factory=Journal)
     logs: Journal[LogEntry] = field(factory=Journal)
+
+    @property
+    def name(self) -> str:
+        """The tenant's name: what its host name begins with."""
+        return self.domain.partition(".")[0]
 
     @property
     def last_issuer(self) -> str:

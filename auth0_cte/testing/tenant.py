@@ -84,11 +84,11 @@ class LocalTenant:
     ) -> None:
         check_host_name(domain)
         self.state: TenantState = TenantState(domain=domain, clock=clock, strict=strict, apis=Apis(default_audience))
-        self.router: Router = Router(self.state)
-        directory = DirectorySetup(self.state)
+        logouts = BackchannelLogout(self.state, client_id)
+        self.router: Router = Router(self.state, logouts)
+        directory = DirectorySetup(self.state, logouts)
         setup = (directory, ApplicationSetup(self.state), ApiSetup(self.state), ActionSetup(self.state, directory))
-        issuing = (BackchannelLogout(self.state, client_id), Issuing(self.state, client_id))
-        parts = (*setup, *issuing, self.state.rate_limits, self.state.script)
+        parts = (*setup, logouts, Issuing(self.state, client_id), self.state.rate_limits, self.state.script)
         self._parts: dict[type[Any], Any] = {type(part): part for part in parts}
         self.clock: Callable[[], float] = clock
         self._sleep, self._servers = sleep, list["TenantServer"]()
@@ -198,6 +198,7 @@ class LocalTenant:
     add_application: Final = part_method(ApplicationSetup, ApplicationSetup.add_application)
     add_custom_domain: Final = part_method(ApplicationSetup, ApplicationSetup.add_custom_domain)
     add_user: Final = part_method(DirectorySetup, DirectorySetup.add_user)
+    block_user: Final = part_method(DirectorySetup, DirectorySetup.block_user)
     delete_user: Final = part_method(DirectorySetup, DirectorySetup.delete_user)
     enroll_factor: Final = part_method(DirectorySetup, DirectorySetup.enroll_factor)
     connect_account: Final = part_method(DirectorySetup, DirectorySetup.connect_account)
@@ -303,7 +304,7 @@ class LocalTenant:
 
         Args:
             ip: The address that the requests seem to come from.
-            beside: Further tenants to be reached by theirs: for applications that serve several.
+            beside: Further tenants to be reached by theirs.
         """
         from requests import Session
 
@@ -315,11 +316,10 @@ class LocalTenant:
         return session
 
     def client(self, **overrides: Any) -> ServerClient:
-        """Make a client of the default application that reaches the tenant in process.
+        """Make a client that reaches the tenant in process, of the default application.
 
         Args:
-            **overrides: Arguments of ``ServerClient`` that differ from the usual; the ``client_id`` of another
-                application brings that one's secret along.
+            **overrides: Arguments of ``ServerClient``; another ``client_id`` brings that application's secret along.
         """
         return self.make_client({"domain": self.domain, "session": self.session(), **overrides})
 
@@ -332,8 +332,7 @@ class LocalTenant:
 
         Args:
             tls: Whether to speak TLS, as ``https://localhost:PORT``; needs ``pip install 'auth0-cte[test]'``.
-            mutual_tls: Whether to speak TLS, and to listen on a second port that asks for client certificates; the
-                metadata name it in ``mtls_endpoint_aliases``.
+            mutual_tls: Likewise, and on a second port with client certificates (``mtls_endpoint_aliases``).
 
         Raises:
             ConfigurationError: TLS is asked for, and trustme is not installed.
@@ -347,5 +346,6 @@ class LocalTenant:
     def close(self) -> None:
         """Close the servers that were started, and the processes of Actions. The tenant itself can be used on."""
         self.state.actions.close()
+        self.part(BackchannelLogout).wait()
         while self._servers:
             self._servers.pop().close()

@@ -9,6 +9,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from auth0_cte import CustomTokenExchangeError
+from auth0_cte.jose import SigningKey
 from auth0_cte.testing import LocalTenant
 from tests.testing.test_exchange import GRANT, TYPE, ask
 
@@ -70,11 +71,24 @@ def test_proof_is_refused(tenant: LocalTenant, form: dict[str, Any], headers: di
     assert ("fecte", False) == (tenant.logs[-1].type, tenant.logs[-1].description == "Unauthorized")
 
 
-def test_basic_is_refused_where_post_is_set(tenant: LocalTenant) -> None:
-    """The default application takes its secret in the form only."""
+@pytest.mark.parametrize("client_id", [None, "local-client"])
+def test_basic_is_accepted_where_post_is_set(tenant: LocalTenant, client_id: str | None) -> None:
+    """An application with client_secret_post may send Basic, as auth0-server-python does (assumption)."""
     headers = basic(tenant.client_id, tenant.client_secret)
 
-    assert 401 == ask(tenant, headers=headers, client_secret=None).status_code
+    assert 200 == ask(tenant, headers=headers, client_id=client_id, client_secret=None).status_code
+
+
+@pytest.mark.parametrize("method", ["none", "private_key_jwt"])
+def test_basic_is_refused_without_a_secret_method(tenant: LocalTenant, method: Any) -> None:
+    """An application that has no secret is not let in by Basic, whatever the secret is."""
+    keys: dict[str, Any] = (
+        {"public_keys": [SigningKey.generate("RS256").public_jwk()]} if method == "private_key_jwt" else {}
+    )
+    tenant.add_application("other", auth_method=method, **keys)
+
+    for secret in ("", "None", tenant.client_secret):
+        assert 401 == ask(tenant, headers=basic("other", secret), client_id=None, client_secret=None).status_code
 
 
 def test_grant_not_enabled(tenant: LocalTenant) -> None:

@@ -65,7 +65,7 @@ def test_replies_tell_of_the_limit(tenant: LocalTenant, clock: FakeClock) -> Non
     statuses(tenant, 2)
     reply = ask(tenant)
     assert (429, ["4", "0", "1001"]) == (reply.status_code, told(reply))
-    assert ("fecte", "Global limit has been reached") == (tenant.logs[-1].type, tenant.logs[-1].description)
+    assert ("api_limit", "Global limit has been reached") == (tenant.logs[-1].type, tenant.logs[-1].description)
 
 
 def test_a_limit_can_be_lifted(tenant: LocalTenant) -> None:

@@ -383,15 +383,16 @@ def test_tokens_are_not_shown(tenant: LocalTenant) -> None:
 
 
 def test_refreshes_are_logged(tenant: LocalTenant) -> None:
-    """A refresh leaves sertft or fertft, and the reason of a failure that the reply does not tell."""
+    """A refresh leaves sertft, fertft or (reuse) ferrt, and a reason that the reply lacks (source: log types)."""
     token = login(tenant)["refresh_token"]
-    refresh(tenant, token)
-    refresh(tenant, token)
+    for each in (token, token, "v1.unknown"):
+        refresh(tenant, each)
 
-    success, failure = tenant.logs[-2:]
+    success, reuse, failure = tenant.logs[-3:]
     assert ("sertft", "auth0|jane", "local-client") == (success.type, success.user_id, success.client_id)
-    assert ("fertft", "auth0|jane") == (failure.type, failure.user_id)
-    assert "the refresh token was used before; its family is revoked" == failure.description
+    assert ("ferrt", "auth0|jane") == (reuse.type, reuse.user_id)
+    assert "the refresh token was used before; its family is revoked" == reuse.description
+    assert ("fertft", None) == (failure.type, failure.user_id)
 
 
 def test_failing_the_next_refresh(tenant: LocalTenant) -> None:

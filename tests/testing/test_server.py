@@ -123,7 +123,7 @@ def test_closing_ends_open_connections(tenant: LocalTenant) -> None:
     before = threading.active_count()
     server = tenant.serve()
     with socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0)) as connection:
-        connection.sendall(b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nUser-Agent: x\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
         server.close()
         while connection.recv(65536):

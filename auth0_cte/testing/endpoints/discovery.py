@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.testing.registry.keys import ID_TOKEN_ALGORITHMS
-from auth0_cte.testing.wire.messages import json_reply
+from auth0_cte.testing.wire.messages import RefusalError, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,6 +59,8 @@ def serve_configuration(grants: Iterable[str], state: TenantState, request: Tena
     return json_reply(metadata, headers=_CACHEABLE)
 
 
-def serve_jwks(state: TenantState, request: TenantRequest) -> Reply:  # noqa: ARG001 - an endpoint
-    """Answer with the key set."""
+def serve_jwks(state: TenantState, request: TenantRequest) -> Reply:
+    """Answer with the key set; without a User-Agent with 403, as Auth0's edge does."""
+    if not request.headers.get("user-agent", "").strip():
+        raise RefusalError(403, "access_denied", "Forbidden", detail="the request has no User-Agent")
     return json_reply(state.keys.jwks(), headers=_CACHEABLE)

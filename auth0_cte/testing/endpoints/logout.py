@@ -6,18 +6,20 @@ Sources: Auth0, "Log Users Out of Auth0" and "Redirect Users after Logout"; Open
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from auth0_cte.foundation.strict_json import loads_object
 from auth0_cte.foundation.urls import is_loopback
 from auth0_cte.jose import JoseError, Jws, VerificationKey
-from auth0_cte.testing.journal import LogEntry
+from auth0_cte.testing.endpoints.log import write_log
 from auth0_cte.testing.wire.messages import RefusalError, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from auth0_cte.testing.endpoints.backchannel_logout import BackchannelLogout
     from auth0_cte.testing.registry.applications import Application
     from auth0_cte.testing.state import TenantState
     from auth0_cte.testing.wire.messages import TenantRequest
@@ -32,9 +34,15 @@ def serve_logout(state: TenantState, request: TenantRequest) -> Reply:
     return _serve(state, request, _logout)
 
 
-def serve_oidc_logout(state: TenantState, request: TenantRequest) -> Reply:
-    """Answer ``/oidc/logout``, the ``end_session_endpoint``, likewise with ``post_logout_redirect_uri``."""
-    return _serve(state, request, _oidc_logout)
+def serve_oidc_logout(logouts: BackchannelLogout, state: TenantState, request: TenantRequest) -> Reply:
+    """Answer ``/oidc/logout``, the ``end_session_endpoint``, likewise with ``post_logout_redirect_uri``.
+
+    Args:
+        logouts: What tells the session's application by the back channel.
+        state: The tenant.
+        request: The request.
+    """
+    return _serve(state, request, partial(_oidc_logout, logouts))
 
 
 def _serve(
@@ -47,9 +55,10 @@ def _serve(
         parameters = _parameters(request)
         user_id, target = act(state, parameters)
     except RefusalError as refusal:
-        state.logs.append(_entry(request, "flo", refusal.detail, parameters.get("client_id"), None))
+        write_log(state, request, "flo", refusal.detail, client_id=parameters.get("client_id"))
         return refusal.reply()
-    state.logs.append(_entry(request, "slo", "User successfully logged out", parameters.get("client_id"), user_id))
+    client_id = parameters.get("client_id")
+    write_log(state, request, "slo", "User successfully logged out", client_id=client_id, user_id=user_id)
     if target is None:
         return Reply(headers={"content-type": "text/plain; charset=utf-8"}, body=b"OK")
     return Reply(status=302, headers={"location": target, "cache-control": "no-store"})
@@ -64,7 +73,9 @@ def _logout(state: TenantState, parameters: Mapping[str, str]) -> tuple[str | No
     return None, target
 
 
-def _oidc_logout(state: TenantState, parameters: Mapping[str, str]) -> tuple[str | None, str | None]:
+def _oidc_logout(
+    logouts: BackchannelLogout, state: TenantState, parameters: Mapping[str, str]
+) -> tuple[str | None, str | None]:
     hint = parameters.get("id_token_hint")
     claims = {} if hint is None else _verify_hint(state, hint)
     client_id, sid = claims.get("aud"), claims.get("sid")
@@ -74,9 +85,12 @@ def _oidc_logout(state: TenantState, parameters: Mapping[str, str]) -> tuple[str
         raise _refusal("The logout_hint is not the session of the id_token_hint.")
     application = _application(state, client_id or parameters.get("client_id"))
     target = parameters.get("post_logout_redirect_uri")
+    if target is not None:
+        _check_target(application, target, "post_logout_redirect_uri", with_query=True)
+    if sid is not None:
+        logouts.session_ended(str(sid))
     if target is None:
         return claims.get("sub"), _first_url(application)
-    _check_target(application, target, "post_logout_redirect_uri", with_query=True)
     return claims.get("sub"), _with_state(target, parameters.get("state"))
 
 
@@ -159,19 +173,6 @@ def _with_state(target: str, state: str | None) -> str:
         return target
     parts = urlsplit(target)
     return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode({"state": state}))))))
-
-
-def _entry(request: TenantRequest, kind: str, description: str, client_id: str | None, user_id: str | None) -> LogEntry:
-    return LogEntry(
-        type=kind,
-        date=request.date,
-        description=description,
-        client_id=client_id,
-        user_id=user_id,
-        ip=request.ip,
-        hostname=request.hostname,
-        user_agent=request.headers.get("user-agent"),
-    )
 
 
 def _refusal(description: str, detail: str | None = None) -> RefusalError:

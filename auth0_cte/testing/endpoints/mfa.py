@@ -57,12 +57,11 @@ def serve_associate(state: TenantState, request: TenantRequest) -> Reply:
 
 
 def _enrolment(state: TenantState, factor: Factor, waiting: InterruptedGrant) -> dict[str, Any]:
-    tenant = state.domain.partition(".")[0]
     if factor.kind == "otp":
-        uri = factor.barcode_uri(tenant)
+        uri = factor.barcode_uri(state.name)
         return {"authenticator_type": "otp", "secret": factor.secret, "barcode_uri": uri}
     body = {"authenticator_type": "oob", "oob_channel": factor.as_member()["oob_channel"], **_send(factor, waiting)}
-    return {**body, "barcode_uri": factor.barcode_uri(tenant)} if factor.kind == "push" else body
+    return {**body, "barcode_uri": factor.barcode_uri(state.name)} if factor.kind == "push" else body
 
 
 def _recovery_codes(state: TenantState, factor: Factor) -> dict[str, Any]:

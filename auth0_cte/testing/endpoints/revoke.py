@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from auth0_cte.testing.journal import LogEntry
+from auth0_cte.testing.endpoints.log import write_log
 from auth0_cte.testing.registry.applications import authenticate
 from auth0_cte.testing.wire.messages import Reply
 
@@ -20,17 +20,6 @@ def serve_revoke(state: TenantState, request: TenantRequest) -> Reply:
     application = authenticate(request, state.applications, state.authenticators)
     grant = state.refresh_tokens.revoke_token(request.required("token"), application.client_id)
     if grant is not None:
-        state.logs.append(
-            LogEntry(
-                type="srrt",
-                date=request.date,
-                description="Successfully revoked a refresh token",
-                client_id=application.client_id,
-                client_name=application.name,
-                user_id=grant.user.user_id,
-                ip=request.ip,
-                hostname=request.hostname,
-                user_agent=request.headers.get("user-agent"),
-            )
-        )
+        description = "Successfully revoked a refresh token"
+        write_log(state, request, "srrt", description, application=application, user_id=grant.user.user_id)
     return Reply(headers={"cache-control": "no-store"})

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from auth0_cte.testing.endpoints.dpop import nonce_headers, verify_proof
 from auth0_cte.testing.endpoints.grants.call import TokenCall, caller_ip
-from auth0_cte.testing.journal import LogEntry
+from auth0_cte.testing.endpoints.log import write_log
 from auth0_cte.testing.registry.applications import authenticate
 from auth0_cte.testing.wire.messages import RefusalError
 
@@ -61,11 +61,18 @@ def _serve_grant(state: TenantState, request: TenantRequest, grant: Grant) -> Re
         outcome = _handle(TokenCall(state=state, request=request, application=application, notes=notes), grant)
     except RefusalError as refusal:
         error = {"error": refusal.error, "error_description": refusal.description, "status": refusal.status}
-        entry = _entry(request, application, refusal.user_id, {**notes, **error, **refusal.details})
-        state.logs.append(LogEntry(type=failure_log, description=refusal.detail, **entry))
+        about = _about(request, application, {**notes, **error, **refusal.details}, user_id=refusal.user_id)
+        for kind in (*refusal.further_logs, refusal.log_type or failure_log):
+            write_log(state, request, kind, refusal.detail, **about)
         return refusal.reply()
-    entry = _entry(request, application, outcome.user_id, {**notes, **outcome.details})
-    state.logs.append(LogEntry(type=success_log, description=outcome.description, **entry))
+    about = _about(
+        request,
+        application,
+        {**notes, **outcome.details},
+        user_id=outcome.user_id,
+        organization=outcome.organization,
+    )
+    write_log(state, request, success_log, outcome.description, **about)
     return outcome.reply
 
 
@@ -76,17 +83,14 @@ def _handle(call: TokenCall, grant: Grant) -> Outcome:
     return grant.handle(evolve(call, jkt=verify_proof(call.state, call.request)))
 
 
-def _entry(
-    request: TenantRequest, application: Application | None, user_id: str | None, details: Mapping[str, Any]
+def _about(
+    request: TenantRequest, application: Application | None, details: Mapping[str, Any], **more: Any
 ) -> dict[str, Any]:
     named = request.form.get("client_id")
     return {
-        "date": request.date,
-        "client_id": application.client_id if application else named if isinstance(named, str) else None,
-        "client_name": application.name if application else None,
-        "user_id": user_id,
-        "ip": caller_ip(application, request) if application else request.ip,
-        "hostname": request.hostname,
-        "user_agent": request.headers.get("user-agent"),
+        "application": application,
+        "client_id": named if isinstance(named, str) else None,
+        "ip": caller_ip(application, request) if application else None,
         "details": {**{key: request.form[key] for key in _LOGGED if key in request.form}, **details},
+        **more,
     }

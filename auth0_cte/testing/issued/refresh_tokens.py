@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterator, MutableMapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["RefreshTokens", "invalid_refresh_token"]
 
+MAX_LIVE: Final = 200
+"""How many live tokens a user and an application have at most (Auth0, "Refresh Tokens", limitations)."""
+
 
 @define
 class _Family:
     """All tokens that descend from one login."""
 
     since: float
+    used: float
     tokens: list[str] = field(factory=list)
 
 
@@ -63,7 +67,7 @@ class RefreshTokens(MutableMapping[str, TokenGrant]):
 
     def __setitem__(self, token: str, grant: TokenGrant) -> None:
         with self._lock:
-            self._add(token, _Issued(grant, _Family(self._clock())))
+            self._add(token, _Issued(grant, _Family(self._clock(), self._clock())))
 
     def __delitem__(self, token: str) -> None:
         with self._lock:
@@ -82,7 +86,9 @@ class RefreshTokens(MutableMapping[str, TokenGrant]):
     def issue(self, grant: TokenGrant) -> str:
         """Make the first token of a login."""
         token = _new_token()
-        self[token] = grant
+        with self._lock:
+            self[token] = grant
+            self._drop_oldest(grant)
         return token
 
     def use(self, token: str, client_id: str) -> TokenGrant:
@@ -112,6 +118,7 @@ class RefreshTokens(MutableMapping[str, TokenGrant]):
             issued.rotated = self._clock() if issued.rotated is None else issued.rotated
             if issued.parent is not None:
                 issued.parent.superseded = True
+            issued.family.used = self._clock()
             following = _new_token()
             self._add(following, _Issued(issued.grant, issued.family, parent=issued))
             return following
@@ -161,11 +168,16 @@ class RefreshTokens(MutableMapping[str, TokenGrant]):
         for token in family.tokens:
             self._issued.pop(token, None)
 
+    def _drop_oldest(self, grant: TokenGrant) -> None:
+        """Keep what a user and an application may have: 200 live tokens, of which the oldest goes."""
+        live = [each for each in self._issued.values() if each.rotated is None and _same_grant(each.grant, grant)]
+        for issued in live[:-MAX_LIVE]:
+            self._forget(issued.family)
+
     def _forget_grant(self, grant: TokenGrant) -> None:
         """Forget all families of a user and an application."""
-        whose = (grant.user.user_id, grant.application.client_id)
         for issued in list(self._issued.values()):
-            if (issued.grant.user.user_id, issued.grant.application.client_id) == whose:
+            if _same_grant(issued.grant, grant):
                 self._forget(issued.family)
 
     def _check(self, token: str, client_id: str) -> _Issued:
@@ -179,12 +191,16 @@ class RefreshTokens(MutableMapping[str, TokenGrant]):
             raise invalid_refresh_token("the refresh token has expired", user_id)
         if self._is_reused(issued):
             self._forget(issued.family)
-            raise invalid_refresh_token("the refresh token was used before; its family is revoked", user_id)
+            detail = "the refresh token was used before; its family is revoked"
+            raise invalid_refresh_token(detail, user_id, log_type="ferrt")
         return issued
 
     def _has_expired(self, family: _Family) -> bool:
-        lifetime = self._settings.refresh_token_lifetime
-        return lifetime is not None and self._clock() >= family.since + lifetime
+        ends = (
+            (family.since, self._settings.refresh_token_lifetime),
+            (family.used, self._settings.refresh_token_idle_lifetime),
+        )
+        return any(seconds is not None and self._clock() >= start + seconds for start, seconds in ends)
 
     def _is_reused(self, issued: _Issued) -> bool:
         # The leeway is for the token before the newest one alone: Auth0, "Configure Refresh Token Rotation".
@@ -193,9 +209,15 @@ class RefreshTokens(MutableMapping[str, TokenGrant]):
         return issued.superseded or self._clock() >= issued.rotated + self._settings.refresh_token_leeway
 
 
-def invalid_refresh_token(detail: str, user_id: str | None = None) -> RefusalError:
+def invalid_refresh_token(detail: str, user_id: str | None = None, *, log_type: str | None = None) -> RefusalError:
     """Make the one refusal that Auth0 has for every refresh token that it does not take."""
-    return RefusalError(403, "invalid_grant", "Unknown or invalid refresh token.", detail=detail, user_id=user_id)
+    return RefusalError(
+        403, "invalid_grant", "Unknown or invalid refresh token.", detail=detail, user_id=user_id, log_type=log_type
+    )
+
+
+def _same_grant(one: TokenGrant, other: TokenGrant) -> bool:
+    return (one.user.user_id, one.application.client_id) == (other.user.user_id, other.application.client_id)
 
 
 def _new_token() -> str:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
+from auth0_cte.testing.issued.logins import Login
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from auth0_cte.testing.issued.logins import Logins
     from auth0_cte.testing.registry.apis import Api
     from auth0_cte.testing.registry.applications import Application
     from auth0_cte.testing.registry.keys import KeyRing
@@ -86,11 +89,13 @@ class TokenIssuer:
         keys: The signing keys.
         clock: Returns Unix seconds.
         sessions: What can be set about ID tokens.
+        logins: What remembers the sessions of ID tokens.
     """
 
     keys: KeyRing
     clock: Callable[[], float]
     sessions: SessionSettings
+    logins: Logins
 
     def access_token(self, grant: TokenGrant) -> str:
         """Sign an access token: Auth0's own profile of a JWT, or RFC 9068, as the API says."""
@@ -137,6 +142,7 @@ class TokenIssuer:
         body: dict[str, Any] = {"access_token": self.access_token(grant)}
         if id_token and "openid" in grant.scopes:
             body["id_token"] = self.id_token(grant)
+            self.logins.begin(Login(grant.sid, grant.user.user_id, grant.application.client_id, grant.issuer))
         if set(grant.scopes) != set(requested):
             body["scope"] = " ".join(grant.scopes)
         return {**body, "expires_in": grant.api.token_lifetime, "token_type": "Bearer" if grant.jkt is None else "DPoP"}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auth0_cte.testing.registry.dpop_settings import ProofOfPossession
+    from auth0_cte.testing.wire.messages import TenantRequest
 
 __all__ = ["OIDC_SCOPES", "Api", "Apis", "TokenDialect"]
 
@@ -81,10 +82,15 @@ class Apis:
     Args:
         default_audience: The API of requests that name none, or None for the userinfo endpoint; it can be set:
             ``tenant.apis.default_audience = "https://api.acme.example"``.
+
+    Attributes:
+        resource_parameter_profile: Auth0's setting of that name: ``"audience"`` ignores the parameter ``resource``,
+            with ``"compatibility"`` it stands for an ``audience`` that is not there.
     """
 
     def __init__(self, default_audience: str | None = None) -> None:
         self.default_audience: str | None = default_audience
+        self.resource_parameter_profile: Literal["audience", "compatibility"] = "audience"
         self._lock = threading.Lock()
         self._apis: dict[str, Api] = {}
 
@@ -92,6 +98,11 @@ class Apis:
         """Register an API; one with the same identifier is replaced."""
         with self._lock:
             self._apis[api.identifier] = api
+
+    def requested(self, request: TenantRequest) -> str | None:
+        """Return the audience that a request names, as ``audience`` or, with that profile, as ``resource``."""
+        resource = request.one("resource") if self.resource_parameter_profile == "compatibility" else None
+        return request.one("audience") or resource
 
     def find(self, audience: str | None, issuer: str) -> Api:
         """Return the API of an audience; without one, the tenant's own userinfo endpoint, as at Auth0.

@@ -48,6 +48,7 @@ class Application:
         client_secret: Its secret; None for a public one.
         auth_method: The one method that it authenticates by.
         name: Its name.
+        backchannel_logout_url: Where it is told of logouts, on a loopback host; None when it is not.
         metadata: What the Action sees as ``event.client.metadata``.
         token_exchange: Whether Custom Token Exchange is enabled for it.
         token_vault: Whether the grant of Token Vault is enabled for it.
@@ -67,6 +68,7 @@ class Application:
     client_secret: str | None = field(default=None, repr=False)
     auth_method: AuthMethod = "client_secret_post"
     name: str = ""
+    backchannel_logout_url: str | None = None
     metadata: Mapping[str, str] = field(factory=dict)
     token_exchange: bool = True
     token_vault: bool = True
@@ -164,6 +166,13 @@ class _Public:
 BUILT_IN_AUTHENTICATORS: Final[Sequence[ClientAuthenticator]] = (_Post(), _Basic(), _Public())
 
 
+_ACCEPTED: Final[Mapping[str, tuple[str, ...]]] = {
+    "client_secret_post": ("client_secret_post", "client_secret_basic"),
+    "self_signed_tls_client_auth": ("tls_client_auth",),
+}
+"""The methods that do for an application's registered one, where that is not that one alone."""
+
+
 class Applications:
     """The applications of a tenant by client id."""
 
@@ -186,7 +195,8 @@ def authenticate(
 ) -> Application:
     """Find out which application sent a request.
 
-    An application has one method and is refused with any other, or with several at once.
+    An application has one method and is refused with any other, or with several at once; but where the secret is
+    expected in the form, Basic does as well (assumption: Auth0's own SDKs send it to such applications).
 
     Raises:
         RefusalError: 400 without a client id, 401 ``access_denied`` when the proof fails; the tenant log tells why.
@@ -200,7 +210,7 @@ def authenticate(
     application = applications.get(client_id)
     if application is None:
         raise _unauthorized(f"the application {client_id!r} does not exist")
-    if application.auth_method.removeprefix("self_signed_") != used[0].method:
+    if used[0].method not in _ACCEPTED.get(application.auth_method, (application.auth_method,)):
         raise _unauthorized(f"the application authenticates by {application.auth_method}, not by {used[0].method}")
     if not used[0].accepts(application, request):
         raise _unauthorized("the credentials are wrong")

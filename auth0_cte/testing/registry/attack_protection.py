@@ -59,12 +59,13 @@ class AttackProtection:
         """Tell whether an address has used up its attempts."""
         return self.enabled and self.snapshot().get(ip, 0) >= self.max_attempts
 
-    def add(self, ip: str) -> None:
-        """Count a reject."""
+    def add(self, ip: str) -> bool:
+        """Count a reject; True when it is the one that blocks the address."""
         with self._lock:
             self._give_back()
             count = self._counts.setdefault(ip, _Count(0, self._clock()))
-            count.rejects = min(count.rejects + 1, self.max_attempts)
+            was, count.rejects = count.rejects, min(count.rejects + 1, self.max_attempts)
+            return self.enabled and was < count.rejects == self.max_attempts
 
     def snapshot(self) -> dict[str, int]:
         """Return the rejects that count at this moment, by IP address."""

@@ -145,7 +145,10 @@ class RateLimits:
             "x-ratelimit-reset": str(math.ceil(count.reset_at)),
         }
         if not count.allowed:
-            raise RefusalError(429, "too_many_requests", TENANT_LIMIT, headers=headers)
+            told = {"limit": {"per_second": limit, "kind": kind}}
+            raise RefusalError(
+                429, "too_many_requests", TENANT_LIMIT, headers=headers, log_type="api_limit", details=told
+            )
         return headers
 
     def take_client(self, client_id: str) -> dict[str, str]:

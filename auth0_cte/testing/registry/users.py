@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -29,10 +30,14 @@ class Connection:
     Args:
         name: Its name.
         strategy: ``"auth0"`` for a database, else Auth0's name of the kind, e.g. ``"samlp"`` or ``"google-oauth2"``.
+        enabled_clients: The ids of the applications that it is enabled for; None for all.
+        import_mode: Whether a database imports its users on login.
     """
 
     name: str
     strategy: str = "auth0"
+    enabled_clients: frozenset[str] | None = None
+    import_mode: bool = False
 
     @property
     def id(self) -> str:
@@ -67,6 +72,8 @@ class User:
         session_expiry: When the session at the user's own identity provider ends, in Unix seconds; the claim of that
             name in ID tokens. None when that provider does not say.
         logins: How many exchanges set this user.
+        created_at: When the user was created, in Unix seconds.
+        updated_at: When the user was changed last, in Unix seconds; None for never.
     """
 
     user_id: str
@@ -80,21 +87,19 @@ class User:
     mfa_requirements: Mapping[str, Any] | None = None
     session_expiry: int | None = None
     logins: int = 0
-
-    def profile(self) -> dict[str, Any]:
-        """Return the normalized profile, as ``event.transaction.actor_token_user`` has it."""
-        return {
-            "user_id": self.user_id,
-            **self.attributes,
-            "app_metadata": dict(self.app_metadata),
-            "user_metadata": dict(self.user_metadata),
-        }
+    created_at: float = 0.0
+    updated_at: float | None = None
 
 
 class Users(Mapping[str, User]):
-    """The users of a tenant by user id. Until a connection is registered, every name is one."""
+    """The users of a tenant by user id. Until a connection is registered, every name is one.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Returns Unix seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._lock = threading.RLock()
         self._users: dict[str, User] = {}
         self._connections: dict[str, Connection] = {}
@@ -128,48 +133,83 @@ class Users(Mapping[str, User]):
         with self._lock:
             self._connections[connection.name] = connection
 
-    def find(self, user_id: str) -> User:
+    def find(self, user_id: str, client_id: str) -> User:
         """Return a user who may log in.
 
+        Args:
+            user_id: The id in the tenant.
+            client_id: The application that asks.
+
         Raises:
-            RefusalError: The user does not exist or is blocked.
+            RefusalError: The user does not exist, is blocked, or is held by a connection that is not enabled for the
+                application.
         """
         with self._lock:
             user = self._users.get(user_id)
         if user is None:
             raise _refusal(f"the user {user_id!r} does not exist", user_id)
+        _check_enabled(self.connection(user), client_id, user_id)
         return _unblocked(user)
 
-    def set_by_connection(self, connection: str, attributes: Mapping[str, Any], *, create: bool, replace: bool) -> User:
+    def profile(self, user: User) -> dict[str, Any]:
+        """Return a user's profile as Actions see it."""
+        connection = self.connection(user)
+        identity = {
+            "connection": connection.name,
+            "provider": connection.strategy,
+            "user_id": user.identity,
+            "isSocial": connection.strategy in _SHORT_IDS - {"auth0"},
+        }
+        return {
+            "user_id": user.user_id,
+            "created_at": _iso(user.created_at),
+            "updated_at": _iso(user.created_at if user.updated_at is None else user.updated_at),
+            "email_verified": False,
+            **user.attributes,
+            "identities": [identity],
+            "app_metadata": dict(user.app_metadata),
+            "user_metadata": dict(user.user_metadata),
+        }
+
+    def set_by_connection(
+        self, connection: str, attributes: Mapping[str, Any], client_id: str, *, create: bool, replace: bool
+    ) -> User:
         """Find or create a user by the identity in a connection.
 
         Args:
             connection: The connection's name.
             attributes: The profile; its ``user_id`` is the id within the connection.
+            client_id: The application that asks.
             create: Whether a user who does not exist is created.
             replace: Whether the profile of one who does is replaced.
 
         Raises:
-            RefusalError: The connection or the user does not exist, the user is blocked, or an immutable attribute
-                differs.
+            RefusalError: The connection or the user does not exist, the connection is not enabled for the application
+                or imports its users, the user is blocked, an immutable attribute differs, or the e-mail address is
+                another user's.
         """
         # verify_email steers the mail at creation and does not belong to the profile.
         profile = {name: value for name, value in attributes.items() if name not in ("user_id", "verify_email")}
         given = {name: value for name, value in profile.items() if value is not None}
         with self._lock:
             place = self._connection(connection)
+            _check_enabled(place, client_id, None)
+            if place.import_mode:
+                raise _refusal(f"the connection {place.name!r} imports its users; use setUserById", None)
             user = self._identity(connection, attributes["user_id"])
             if user is None:
                 return self._create(place, attributes["user_id"], given, create=create)
+            kept = _checked(_unblocked(user), given)
             if replace:
-                _unblocked(user).attributes = _replaced(user, given)
-            return _unblocked(user)
+                user.attributes, user.updated_at = {**kept, **given}, self._clock()
+            return user
 
     def merge_metadata(self, user: User, app: Mapping[str, Any], personal: Mapping[str, Any]) -> None:
         """Merge metadata into a user's; None removes."""
         with self._lock:
             user.app_metadata = _merged(user.app_metadata, app)
             user.user_metadata = _merged(user.user_metadata, personal)
+            user.updated_at = self._clock() if app or personal else user.updated_at
 
     def count_login(self, user: User) -> None:
         """Count an exchange that set a user."""
@@ -200,8 +240,23 @@ class Users(Mapping[str, User]):
             raise _refusal(f"the connection {place.name!r} has no user {identity!r}, and creation is off", user_id)
         if user_id in self._users:
             raise _refusal(f"the user {user_id!r} exists already, in another connection", user_id)
-        self._users[user_id] = User(user_id=user_id, connection=place.name, identity=identity, attributes=given)
+        self._check_email(place, given.get("email"), user_id)
+        self._users[user_id] = User(
+            user_id=user_id,
+            connection=place.name,
+            identity=identity,
+            attributes=given,
+            created_at=self._clock(),
+        )
         return self._users[user_id]
+
+    def _check_email(self, place: Connection, email: object, user_id: str) -> None:
+        """Refuse the e-mail address of another user, which is unique in a database connection alone."""
+        if place.strategy != "auth0" or not isinstance(email, str):
+            return
+        for user in self._users.values():
+            if user.connection == place.name and str(user.attributes.get("email", "")).lower() == email.lower():
+                raise _refusal(f"the e-mail address is that of {user.user_id!r} already", user_id)
 
 
 def _usual(name: str) -> Connection:
@@ -212,14 +267,24 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in {**old, **new}.items() if value is not None}
 
 
-def _replaced(user: User, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the new profile: what was not given goes, and what cannot change must be given as it is."""
+def _checked(user: User, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuse what cannot be changed, and return what stays although it is not given."""
     old = user.attributes
-    changed = [name for name in _IMMUTABLE if given.get(name) != old.get(name)]
+    changed = [name for name in _IMMUTABLE if name in given and given[name] != old.get(name)]
     changed += [name for name in _FLAGS if name in given and bool(given[name]) != bool(old.get(name))]
     if changed:
         raise _refusal(f"{', '.join(changed)} of {user.user_id!r} cannot be changed", user.user_id)
-    return {**{name: old[name] for name in _FLAGS if name in old}, **given}
+    return {name: old[name] for name in (*_IMMUTABLE, *_FLAGS) if name in old}
+
+
+def _check_enabled(connection: Connection, client_id: str, user_id: str | None) -> None:
+    if connection.enabled_clients is not None and client_id not in connection.enabled_clients:
+        detail = f"the connection {connection.name!r} is not enabled for the application {client_id!r}"
+        raise _refusal(detail, user_id)
+
+
+def _iso(date: float) -> str:
+    return datetime.fromtimestamp(date, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _unblocked(user: User) -> User:

@@ -6,6 +6,7 @@ import secrets as random
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from auth0_cte.testing.endpoints.backchannel_logout import check_loopback_url
 from auth0_cte.testing.registry.applications import Application, AuthMethod
 from auth0_cte.testing.registry.client_credentials import Credentials
 from auth0_cte.testing.registry.keys import ID_TOKEN_ALGORITHMS
@@ -37,6 +38,7 @@ class ApplicationSetup:
         auth_method: AuthMethod = "client_secret_post",
         name: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        backchannel_logout_url: str | None = None,
         token_exchange: bool = True,
         token_vault: bool = True,
         first_party: bool = True,
@@ -57,6 +59,7 @@ class ApplicationSetup:
             client_secret: Its secret; a random one when None and the method needs one.
             auth_method: The one method that it authenticates by; all others are refused.
             name: Its name; the client id when None.
+            backchannel_logout_url: Where logout tokens are sent when a session of a user ends, on a loopback host.
             metadata: What the Action sees as ``event.client.metadata``.
             token_exchange: Whether Custom Token Exchange is enabled for it.
             token_vault: Whether the grant of Token Vault is enabled for it.
@@ -86,6 +89,8 @@ class ApplicationSetup:
             raise ValueError(f"id_token_alg must be one of {', '.join(ID_TOKEN_ALGORITHMS)}, not {id_token_alg!r}")
         if public and (client_secret is not None or id_token_alg == "HS256"):
             raise ValueError("a public application (auth_method='none') has no secret")
+        if backchannel_logout_url is not None:
+            check_loopback_url(backchannel_logout_url)
         self._state.keys.use(id_token_alg)
         application = Application(
             client_id=client_id,
@@ -93,6 +98,7 @@ class ApplicationSetup:
             auth_method=auth_method,
             name=name or client_id,
             metadata=dict(metadata or {}),
+            backchannel_logout_url=backchannel_logout_url,
             token_exchange=token_exchange,
             token_vault=token_vault,
             first_party=first_party,

@@ -11,6 +11,7 @@ from auth0_cte.testing.registry.users import DATABASE, Connection, User
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from auth0_cte.testing.endpoints.backchannel_logout import BackchannelLogout
     from auth0_cte.testing.issued.connected_accounts import ConnectedAccount
     from auth0_cte.testing.state import TenantState
 
@@ -22,10 +23,11 @@ class DirectorySetup:
 
     Args:
         state: What the tenant holds.
+        logouts: What tells applications of sessions that end.
     """
 
-    def __init__(self, state: TenantState) -> None:
-        self._state = state
+    def __init__(self, state: TenantState, logouts: BackchannelLogout) -> None:
+        self._state, self._logouts = state, logouts
 
     def add_user(
         self,
@@ -69,6 +71,7 @@ class DirectorySetup:
             mfa_required=mfa_required,
             mfa_requirements=mfa_requirements,
             session_expiry=session_expiry,
+            created_at=self._state.clock(),
         )
         self._state.users.add(user)
         return user
@@ -92,8 +95,20 @@ class DirectorySetup:
         self._state.factors.add(factor)
         return factor
 
+    def block_user(self, user_id: str) -> None:
+        """Block a user: applications that registered a back-channel logout URL are told, and have answered then.
+
+        Args:
+            user_id: The id in the tenant.
+
+        Raises:
+            KeyError: The user does not exist.
+        """
+        self._state.users[user_id].blocked = True
+        self._logouts.user_ended(user_id)
+
     def delete_user(self, user_id: str) -> None:
-        """Delete a user, whose refresh tokens are revoked.
+        """Delete a user, whose refresh tokens are revoked; applications are told as by `block_user`.
 
         Args:
             user_id: The id in the tenant.
@@ -103,6 +118,7 @@ class DirectorySetup:
         """
         self._state.users.remove(user_id)
         self._state.refresh_tokens.revoke(user_id)
+        self._logouts.user_ended(user_id)
 
     def connect_account(
         self,
@@ -139,14 +155,24 @@ class DirectorySetup:
             expires_in=expires_in,
         )
 
-    def add_connection(self, name: str, *, strategy: str = "auth0") -> Connection:
+    def add_connection(
+        self,
+        name: str,
+        *,
+        strategy: str = "auth0",
+        enabled_clients: Iterable[str] | None = None,
+        import_mode: bool = False,
+    ) -> Connection:
         """Register a connection. Until there is one, Actions may name any; afterwards only those.
 
         Args:
             name: Its name.
             strategy: ``"auth0"`` for a database, else Auth0's name of the kind; it begins the ids of its users.
+            enabled_clients: The ids of the applications that it is enabled for; all when None.
+            import_mode: Whether a database imports users on login; ``setUserByConnection`` cannot be used then.
         """
-        connection = Connection(name=name, strategy=strategy)
+        clients = None if enabled_clients is None else frozenset(enabled_clients)
+        connection = Connection(name=name, strategy=strategy, enabled_clients=clients, import_mode=import_mode)
         self._state.users.add_connection(connection)
         return connection
 

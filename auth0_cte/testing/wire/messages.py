@@ -185,6 +185,8 @@ class RefusalError(Exception):
         user_id: The user, as far as one was found.
         members: Members of the reply's JSON object beside ``error`` and ``error_description``.
         details: What the tenant log tells besides, such as where an Action failed.
+        log_type: The type of the log entry, where it is a special one.
+        further_logs: The types of further entries, written before that.
     """
 
     def __init__(
@@ -198,6 +200,8 @@ class RefusalError(Exception):
         user_id: str | None = None,
         members: Mapping[str, Any] | None = None,
         details: Mapping[str, Any] | None = None,
+        log_type: str | None = None,
+        further_logs: tuple[str, ...] = (),
     ) -> None:
         super().__init__(description)
         self.status: int = status
@@ -208,6 +212,8 @@ class RefusalError(Exception):
         self.members: Mapping[str, Any] = members or {}
         self.user_id: str | None = user_id
         self.details: Mapping[str, Any] = details or {}
+        self.log_type: str | None = log_type
+        self.further_logs: tuple[str, ...] = further_logs
 
     def reply(self) -> Reply:
         """Make the error reply."""

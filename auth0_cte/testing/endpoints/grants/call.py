@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from auth0_cte.testing.registry.applications import Application
+    from auth0_cte.testing.registry.organizations import Organization
     from auth0_cte.testing.state import TenantState
     from auth0_cte.testing.wire.messages import Reply, TenantRequest
 
@@ -25,12 +26,14 @@ class Outcome:
         user_id: Whom the tokens are about.
         description: What the tenant log says.
         details: What the tenant log tells beyond that.
+        organization: The organization that they are for, or None.
     """
 
     reply: Reply
     user_id: str | None
     description: str
     details: Mapping[str, Any] = field(factory=dict)
+    organization: Organization | None = None
 
 
 @frozen(kw_only=True)

@@ -53,5 +53,5 @@ def request_event(call: TokenCall, api: Api, organization: Organization | None) 
             "user_agent": or_absent(request.headers.get("user-agent")),
         },
         "resource_server": {"identifier": api.identifier},
-        "tenant": {"id": call.state.domain.partition(".")[0]},
+        "tenant": {"id": call.state.name},
     }

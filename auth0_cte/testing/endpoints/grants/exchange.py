@@ -5,6 +5,7 @@ Sources: RFC 8693 section 2; Auth0, "Custom Token Exchange".
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -23,7 +24,7 @@ from auth0_cte.testing.endpoints.grants.scopes import with_permissions
 from auth0_cte.testing.endpoints.grants.session_transfer import is_session_transfer, session_transfer_api, transfer
 from auth0_cte.testing.issued.tokens import TokenGrant
 from auth0_cte.testing.wire.messages import RefusalError, json_reply
-from auth0_cte.token_types import ACCESS_TOKEN, ID_TOKEN
+from auth0_cte.token_types import ACCESS_TOKEN, ID_TOKEN, lint_token_type
 
 if TYPE_CHECKING:
     from auth0_cte.testing.actions.code import Action
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from auth0_cte.testing.wire.messages import TenantRequest
 
 __all__ = ["GRANT_TYPE", "TOKEN_EXCHANGE"]
+
+logger: Final = logging.getLogger("auth0_cte.testing")
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 
@@ -69,9 +72,9 @@ def _exchange(call: TokenCall) -> Outcome:
     grant = TokenGrant(
         issuer=call.request.issuer,
         application=call.application,
-        user=_user(state, commands, organization),
+        user=_user(call, commands, organization),
         api=asked.api,
-        scopes=_scopes(asked, commands),
+        scopes=_scopes(asked, commands, drops_refresh_token=state.sessions.actor_token_drops_refresh_token),
         organization=organization,
         act=commands.actor,
     )
@@ -94,6 +97,7 @@ def _exchange(call: TokenCall) -> Outcome:
         user_id=grant.user.user_id,
         description="Successful exchange",
         details=_details(grant),
+        organization=grant.organization,
     )
 
 
@@ -114,7 +118,8 @@ def _read(call: TokenCall) -> _Asked:
     if (actor_token is None) is not (actor_token_type is None):
         missing = "actor_token" if actor_token is None else "actor_token_type"
         raise RefusalError(400, "invalid_request", f"Missing required parameter: {missing}")
-    audience, organization = request.one("audience"), request.one("organization")
+    _check_actor_type(state, actor_token_type)
+    audience, organization = state.apis.requested(request), request.one("organization")
     is_ours = actor_token is not None and actor_token_type == ID_TOKEN
     return _Asked(
         subject_token=request.required("subject_token"),
@@ -129,6 +134,14 @@ def _read(call: TokenCall) -> _Asked:
     )
 
 
+def _check_actor_type(state: TenantState, actor_token_type: str | None) -> None:
+    finding = None if actor_token_type in (None, ID_TOKEN) else lint_token_type(actor_token_type or "")
+    if finding is not None and state.strict:
+        raise RefusalError(400, "invalid_request", "Invalid actor_token_type.", detail=finding)
+    if finding is not None:
+        logger.warning("the local tenant is more generous than Auth0: %s", finding)
+
+
 def _event(call: TokenCall, asked: _Asked) -> dict[str, Any]:
     return {
         **request_event(call, asked.api, asked.organization),
@@ -139,7 +152,7 @@ def _event(call: TokenCall, asked: _Asked) -> dict[str, Any]:
             "requested_token_type": None,  # a string or null, and no string is taken
             "actor_token": or_absent(asked.actor_token),
             "actor_token_type": or_absent(asked.actor_token_type),
-            "actor_token_user": ABSENT if asked.actor_user is None else asked.actor_user.profile(),
+            "actor_token_user": ABSENT if asked.actor_user is None else call.state.users.profile(asked.actor_user),
             "metadata": ABSENT,
         },
     }
@@ -155,12 +168,13 @@ def _transaction(asked: _Asked, commands: Commands) -> dict[str, Any]:
 
 
 def _obey_denials(call: TokenCall, commands: Commands) -> None:
-    if any(denial.invalid_subject_token for denial in commands.denials):
-        call.state.attack_protection.add(call.ip)
+    rejected = any(denial.invalid_subject_token for denial in commands.denials)
+    logs = ("limit_mu",) if rejected and call.state.attack_protection.add(call.ip) else ()
     if commands.denials:
         denial = commands.denials[0]
         detail = f"the Action denied: {denial.reason}"
-        raise RefusalError(500 if denial.code == "server_error" else 400, denial.code, denial.reason, detail=detail)
+        status = 500 if denial.code == "server_error" else 400
+        raise RefusalError(status, denial.code, denial.reason, detail=detail, further_logs=logs)
     if len(commands.users) != 1:
         detail = f"the Action set the user {len(commands.users)} times; it must do so exactly once"
         raise RefusalError(400, "invalid_request", "The user could not be set.", detail=detail)
@@ -176,13 +190,14 @@ def _organization(state: TenantState, asked: _Asked, commands: Commands) -> Orga
     return chosen
 
 
-def _user(state: TenantState, commands: Commands, organization: Organization | None) -> User:
+def _user(call: TokenCall, commands: Commands, organization: Organization | None) -> User:
     (chosen,) = commands.users
+    state, client_id = call.state, call.application.client_id
     if isinstance(chosen, UserById):
-        user = state.users.find(chosen.user_id)
+        user = state.users.find(chosen.user_id, client_id)
     else:
         user = state.users.set_by_connection(
-            chosen.connection, chosen.attributes, create=chosen.create, replace=chosen.replace
+            chosen.connection, chosen.attributes, client_id, create=chosen.create, replace=chosen.replace
         )
     if organization is not None and not organization.has_member(user.user_id):
         detail = f"the user {user.user_id!r} is not a member of the organization {organization.id!r}"
@@ -192,9 +207,10 @@ def _user(state: TenantState, commands: Commands, organization: Organization | N
     return user
 
 
-def _scopes(asked: _Asked, commands: Commands) -> tuple[str, ...]:
-    # A delegated session has no refresh token.
-    dropped = {"offline_access"} if commands.actor is not None else set()
+def _scopes(asked: _Asked, commands: Commands, *, drops_refresh_token: bool) -> tuple[str, ...]:
+    # A delegated session has no refresh token; whether an actor token alone makes one, Auth0's pages disagree.
+    is_delegated = commands.actor is not None or (asked.actor_token is not None and drops_refresh_token)
+    dropped = {"offline_access"} if is_delegated else set()
     return tuple(scope for scope in asked.api.grant(asked.scopes) if scope not in dropped)
 
 

@@ -94,13 +94,17 @@ def _event(call: TokenCall, grant: TokenGrant, transaction: Mapping[str, Any]) -
         "session": ABSENT,
         "stats": {"logins_count": user.logins},
         "transaction": {"actor": ABSENT, "actor_token_type": ABSENT, "subject_token_type": ABSENT, **transaction},
-        "user": user.profile(),
+        "user": state.users.profile(user),
     }
 
 
 def _changed(call: TokenCall, grant: TokenGrant, commands: PostLoginCommands) -> TokenGrant:
     scopes = dict.fromkeys((*grant.scopes, *commands.added_scopes))
-    user = grant.user if commands.primary_user is None else call.state.users.find(commands.primary_user)
+    user = (
+        grant.user
+        if commands.primary_user is None
+        else call.state.users.find(commands.primary_user, call.application.client_id)
+    )
     return evolve(
         grant,
         user=user,

@@ -54,5 +54,10 @@ def ask_for_second_factor(state: TenantState, grant: TokenGrant, requested: Sequ
     if requirements is not None:
         members["mfa_requirements"] = requirements
     raise RefusalError(
-        403, "mfa_required", "Multifactor authentication required", user_id=user.user_id, members=members
+        403,
+        "mfa_required",
+        "Multifactor authentication required",
+        user_id=user.user_id,
+        members=members,
+        further_logs=("mfar",),
     )

@@ -54,6 +54,9 @@ def transfer(call: TokenCall, grant: TokenGrant) -> Outcome:
     if grant.act is None:
         description = "An actor is required to issue a session transfer token."
         raise RefusalError(400, "invalid_request", description, detail="the Action did not call setActor")
+    if "act" in grant.act:
+        description = "A session transfer token has one actor."
+        raise RefusalError(400, "invalid_request", description, detail="the Action set an actor with a prior actor")
     session = TransferredSession(
         user=grant.user,
         actor=grant.act,
