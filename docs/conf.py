@@ -33,6 +33,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_extensions"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+toc_object_entries_show_parents = "hide"
 default_role = "py:obj"  # as docstrings write names
 nitpicky = True
 
@@ -52,6 +53,5 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_copyright = False
 html_copy_source = False
-html_theme_options = {"navigation_with_keys": True}
 pygments_style = "default"
 pygments_dark_style = "monokai"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
+_INDEX: dict[str, Any] = {}
 _OTHERS = sys.stdlib_module_names | {"attrs", "celery", "django", "fastapi", "flask", "opentelemetry", "redis"}
 _OTHERS |= {"RemoteUserBackend", "asgiref", "requests", "sqlalchemy", "starlette", "urllib3", "werkzeug"}
 
@@ -107,23 +108,33 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: TextEl
     target = str(node.get("reftarget", "")).removesuffix("()")
     if node.get("refdomain") != "py":
         return None
-    objects = env.domains.python_domain.objects
     scope = f"{node.get('py:module') or ''}.{node.get('py:class') or ''}"
-    found = sorted(
-        (name for name in objects if name == target or name.endswith(f".{target}")),
-        key=lambda name: (not name.startswith(scope), len(name)),
-    )
+    short = target.rpartition(".")[2]
+    named = _by_short_name(env).get(short, [])
+    found = [name for name in named if name == target or name.endswith(f".{target}")]
     if not found and target.startswith("auth0_cte."):
-        found = sorted((name for name in objects if name.endswith(f".{target.rpartition('.')[2]}")), key=len)
+        found = named
     if found:
-        entry = objects[found[0]]
-        return make_refnode(app.builder, str(node["refdoc"]), entry.docname, entry.node_id, text, found[0])
+        name = min(found, key=lambda name: (not name.startswith(scope), len(name)))
+        entry = env.domains.python_domain.objects[name]
+        return make_refnode(app.builder, str(node["refdoc"]), entry.docname, entry.node_id, text, name)
     is_known = (
         hasattr(builtins, target) or target.partition(".")[0] in _OTHERS or hasattr(django.core.exceptions, target)
     )
     if node.get("reftype") in ("class", "exc") or is_known or set(target.split(".")) <= _inner_names():
         return text
     return None
+
+
+def _by_short_name(env: BuildEnvironment) -> dict[str, list[str]]:
+    """Index the documented objects by the last part of their names, once they are all known."""
+    objects = env.domains.python_domain.objects
+    if len(objects) != _INDEX.get("size"):
+        _INDEX.clear()
+        for name in objects:
+            _INDEX.setdefault(name.rpartition(".")[2], []).append(name)
+        _INDEX["size"] = len(objects)
+    return _INDEX
 
 
 @cache
