@@ -6,7 +6,7 @@ import inspect
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from attrs import define
 from requests import PreparedRequest, RequestException
@@ -16,11 +16,12 @@ from requests.sessions import SessionRedirectMixin
 from requests.utils import requote_uri, rewind_body
 
 from auth0_cte.auth_types import CustomTokenExchangeOptions
-from auth0_cte.error import Auth0CTEError, ConfigurationError, without_frames
+from auth0_cte.error import ConfigurationError
 from auth0_cte.exchange.cache import SKEW, check_seconds
 from auth0_cte.exchange.options import validate
-from auth0_cte.foundation.urls import is_loopback
-from auth0_cte.token_source import CurrentToken, scheme_of
+from auth0_cte.foundation.boundary import guarded
+from auth0_cte.foundation.urls import Url
+from auth0_cte.token_source import ExchangedTokenSource, scheme_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExchangeAuth"]
 
-PORTS: Final = {"https": 443, "http": 80}
+EXAMPLE: Final = "give scheme, host and port, e.g. https://api.example.com"
 CREDENTIALS: Final = ("Authorization", "DPoP")
 
 _WANTS_NONCE: Final = re.compile(r'(?i)\berror\s*=\s*"?use_dpop_nonce\b').search
@@ -78,6 +79,7 @@ class ExchangeAuth(AuthBase):
 
     _origins: tuple[str, ...] = ()  # for the repr of what could not be made
 
+    @guarded()
     def __init__(
         self,
         client: ServerClient,
@@ -91,21 +93,14 @@ class ExchangeAuth(AuthBase):
     ) -> None:
         if inspect.iscoroutinefunction(client.custom_token_exchange):
             raise ConfigurationError("ExchangeAuth needs the synchronous client: give client.sync")
-        try:
-            given = validate(options, CustomTokenExchangeOptions)
-            self._origins = _origins(origin, given.audience, allow_http=allow_http)
-            check_seconds("skew", skew)
-        except Auth0CTEError as error:
-            failure = without_frames(error)
-        else:
-            self._current = CurrentToken(
-                client, given, store_options=store_options, skew=skew, reusable=subject_token_reusable
-            )
-            self._dpop = client.dpop
-            self._nonces: DPoPNonceStore | None = _nonce_store() if client.dpop is not None else None
-            return
-        del options  # a dict would show its tokens to whoever collects the frames' variables
-        raise failure
+        given = validate(options, CustomTokenExchangeOptions)
+        self._origins = _origins(origin, given.audience, allow_http=allow_http)
+        check_seconds("skew", skew)
+        self._current = ExchangedTokenSource(
+            client, given, store_options=store_options, skew=skew, reusable=subject_token_reusable
+        )
+        self._dpop = client.dpop
+        self._nonces: DPoPNonceStore | None = _nonce_store() if client.dpop is not None else None
 
     def __repr__(self) -> str:
         return f"ExchangeAuth({', '.join(self._origins)})"
@@ -223,36 +218,33 @@ def _nonce_store() -> DPoPNonceStore:
 def _origin(url: str | None) -> str:
     """Return scheme, host and port of a URL as requests connects by it; what has none is like no origin."""
     try:
-        parts = urlsplit(url or "")
-        scheme, host, port = parts.scheme.lower(), parts.hostname or "", parts.port
+        return Url.parse(url).origin
     except ValueError:
         return ""
-    shown = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{shown}" if port in (None, PORTS.get(scheme)) else f"{scheme}://{shown}:{port}"
 
 
 def _origins(given: str | Iterable[str] | None, audience: str | None, *, allow_http: bool) -> tuple[str, ...]:
     if given is None:
         if audience is None or not audience.lower().startswith(("https://", "http://")):
-            raise ConfigurationError("whereto may the token be sent? Give origin, https://api.example.com, say")
+            raise ConfigurationError(f"origin is required, because audience is not a URL: {EXAMPLE}")
         return (_checked_origin(audience, allow_http=allow_http, is_audience=True),)
     origins = (given,) if isinstance(given, str) else tuple(given)
     if not origins:
-        raise ConfigurationError("origin names no API: give https://api.example.com, say")
+        raise ConfigurationError(f"origin must name an API: {EXAMPLE}")
     return tuple(_checked_origin(each, allow_http=allow_http) for each in origins)
 
 
-def _checked_origin(url: str, *, allow_http: bool, is_audience: bool = False) -> str:
+def _checked_origin(text: str, *, allow_http: bool, is_audience: bool = False) -> str:
     prepared = PreparedRequest()
     try:
-        prepared.prepare_url(url if isinstance(url, str) else "", None)  # as it will be for the requests themselves
-        parts = urlsplit(prepared.url or "")
+        prepared.prepare_url(text if isinstance(text, str) else "", None)  # as it will be for the requests themselves
+        url = Url.parse(prepared.url)
     except (RequestException, ValueError):
-        raise ConfigurationError("origin is no URL: give https://api.example.com, say") from None
-    if parts.scheme not in PORTS or not parts.hostname or "@" in parts.netloc:
-        raise ConfigurationError("origin is no https URL without user information: give https://api.example.com, say")
-    if not is_audience and (parts.path not in ("", "/") or parts.query or parts.fragment):
-        raise ConfigurationError("origin is scheme, host and port alone: give https://api.example.com, say")
-    if parts.scheme == "http" and not (allow_http or is_loopback(parts.hostname)):
+        raise ConfigurationError(f"origin must be an absolute https URL: {EXAMPLE}") from None
+    if url.has_user:
+        raise ConfigurationError(f"origin must have no user information: {EXAMPLE}")
+    if not is_audience and (url.path not in ("", "/") or url.query or url.fragment):
+        raise ConfigurationError(f"origin must be scheme, host and port alone: {EXAMPLE}")
+    if not (allow_http or url.is_encrypted_or_local):
         raise ConfigurationError("the token must not go over plain http; allow_http=True if it must")
-    return _origin(prepared.url)
+    return url.origin

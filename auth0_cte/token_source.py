@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from auth0_cte.auth_server.server_client import ServerClient
     from auth0_cte.auth_types import CustomTokenExchangeOptions, TokenExchangeResponse
 
-__all__ = ["CurrentToken", "scheme_of"]
+__all__ = ["ExchangedTokenSource", "scheme_of"]
 
 SCHEMES: Final = {"": "Bearer", "bearer": "Bearer", "dpop": "DPoP"}
 
 _SENDABLE: Final = re.compile(r"[\x21-\x7e]+").fullmatch
 
 
-class CurrentToken:
+class ExchangedTokenSource:
     """Has a token that is good, of one user for one API. Safe among threads.
 
     A fixed subject token is sent once: whether it may be sent again nobody but its issuer knows.

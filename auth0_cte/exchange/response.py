@@ -56,7 +56,7 @@ def read_reply(reply: Mapping[str, Any], now: float) -> dict[str, Any]:
     if told["access_token"] is None:
         raise unusable_reply("access_token is missing")
     expires_in = rest.pop("expires_in", None)
-    if expires_in is not None:
+    if expires_in is not None and (type(expires_in) is not int or not 0 <= expires_in <= MAX_EXPIRES_IN):
         expires_in = _seconds(expires_in)
     expires_at = None if expires_in is None else now + expires_in
     return {**told, "expires_in": expires_in, "expires_at": expires_at, "extra": rest}

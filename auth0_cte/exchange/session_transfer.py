@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
-from urllib.parse import SplitResult, quote, unquote_plus, urlsplit
+from urllib.parse import quote, unquote_plus
 
 from auth0_cte.auth_types import SessionTransferTokenResult, TokenExchangeResponse
 from auth0_cte.error import ConfigurationError
-from auth0_cte.foundation.urls import is_loopback
+from auth0_cte.foundation.urls import DEFAULT_PORTS, Url
 from auth0_cte.oauth.domain import authority_of
 from auth0_cte.oauth.error_response import unusable_reply
 from auth0_cte.token_types import SESSION_TRANSFER_TOKEN
@@ -25,7 +25,6 @@ __all__ = ["session_transfer_audience", "to_redirect", "to_session_transfer_toke
 
 _PARAMETERS: Final = ("session_transfer_token", "organization")
 _HOST: Final = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]"
-_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
 
 def session_transfer_audience(domain: str) -> str:
@@ -93,30 +92,26 @@ def _refuse(message: str) -> NoReturn:
     raise ConfigurationError(message)
 
 
-def _split(target: Any) -> SplitResult:
-    # urlsplit drops line breaks, and browsers read \ as /: what is not plainly a URL is refused before.
-    if not isinstance(target, str) or not target.isascii() or not target.isprintable() or set(target) & set(' "<>\\^`'):
-        _refuse("target_login_url is no URL of printable ASCII characters")
-    if "#" in target:
+def _split(target: Any) -> Url:
+    if isinstance(target, str) and "#" in target:
         _refuse("target_login_url has a fragment, which would swallow the parameters")
     try:
-        parts = urlsplit(target)
-        host, _ = parts.hostname or "", parts.port
+        url = Url.parse_strictly(target)
     except ValueError:
-        _refuse("target_login_url is no URL")
-    if parts.scheme not in ("https", "http") or not target[len(parts.scheme) :].startswith("://") or not host:
-        _refuse("target_login_url is no absolute https URL")
-    if "@" in parts.netloc:
+        _refuse("target_login_url must be an absolute https URL of printable ASCII characters")
+    if "'" in target:
+        _refuse("target_login_url has a quotation mark, which must be escaped in a URL")
+    if url.has_user:
         _refuse("target_login_url has user information")
-    if not re.fullmatch(_HOST, parts.netloc.rpartition(":")[0] if _has_port(parts) else parts.netloc):
+    if not re.fullmatch(_HOST, url.authority.rpartition(":")[0] if _has_port(url) else url.authority):
         _refuse("target_login_url has no proper host name")
-    if parts.scheme == "http" and not is_loopback(host):
+    if not url.is_encrypted_or_local:
         _refuse("target_login_url uses http, which is for loopback hosts alone")
-    return parts
+    return url
 
 
-def _has_port(parts: SplitResult) -> bool:
-    return ":" in parts.netloc.rpartition("]")[2]
+def _has_port(url: Url) -> bool:
+    return ":" in url.authority.rpartition("]")[2]
 
 
 def _check_query(query: str) -> None:
@@ -127,10 +122,10 @@ def _check_query(query: str) -> None:
             _refuse(f"target_login_url has a parameter {name} already")
 
 
-def _check_host(parts: SplitResult, allowed: Iterable[str]) -> None:
-    default = _DEFAULT_PORTS[parts.scheme]
-    port = parts.port or default
-    names = {f"{parts.hostname}:{port}"} | ({parts.hostname or ""} if port == default else set())
+def _check_host(url: Url, allowed: Iterable[str]) -> None:
+    names = {f"{url.host}:{url.effective_port}"} | (
+        {url.host} if url.effective_port == DEFAULT_PORTS[url.scheme] else set()
+    )
     if not names & {each.lower() for each in allowed}:
         _refuse("target_login_url is on none of the allowed hosts")
 

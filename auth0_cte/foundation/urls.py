@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from attrs import frozen
 
-__all__ = ["Url", "is_loopback", "normalized"]
+__all__ = ["DEFAULT_PORTS", "Url", "is_loopback", "normalized"]
 
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 

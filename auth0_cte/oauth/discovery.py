@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
 from auth0_cte.error import DiscoveryError, TransportError, TransportTimeoutError
 from auth0_cte.foundation.concurrency import SingleFlight, TTLCache
 from auth0_cte.foundation.strict_json import loads_object
-from auth0_cte.foundation.urls import is_loopback
+from auth0_cte.foundation.urls import Url, is_loopback
 from auth0_cte.oauth.retry import RetryPolicy
 from auth0_cte.transport.client import HttpRequest, UnusableReplyError
 
@@ -84,46 +83,36 @@ class Issuer:
         alias = aliases.get(name) if isinstance(aliases, dict) else None
         if alias is None:
             return None
-        if not isinstance(alias, str) or not _is_url(alias) or not _is_alias(alias, self.issuer):
+        if not isinstance(alias, str) or not _is_alias(alias, self.issuer):
             raise DiscoveryError(f"mtls_endpoint_aliases of {self.issuer} are not on its own host or a subdomain")
         return alias
 
 
-def _is_url(value: str) -> bool:
-    return value.isascii() and value.isprintable() and not set(value) & set(' "<>\\^`{|}#')
-
-
-def _is_alias(url: str, issuer: str) -> bool:
+def _is_alias(text: object, issuer: str) -> bool:
     """Compare an alias with the issuer: a subdomain and, on loopback alone, another port will do."""
+    own = Url.parse(issuer)
     try:
-        parts, own = urlsplit(url), urlsplit(issuer)
-        host, own_host = parts.hostname or "", own.hostname or ""
-        same_port = parts.port == own.port or is_loopback(own_host)
+        url = Url.parse_strictly(text)
     except ValueError:
         return False
-    related = host == own_host or (host.endswith("." + own_host) and not is_loopback(own_host))
-    return parts.scheme == own.scheme and related and same_port and "@" not in parts.netloc
+    is_local = is_loopback(own.host)
+    related = url.host == own.host or (url.host.endswith("." + own.host) and not is_local)
+    same_port = url.effective_port == own.effective_port or is_local
+    return url.scheme == own.scheme and related and same_port and not url.has_user and "#" not in str(text)
 
 
 def _endpoint(issuer: str, metadata: Mapping[str, Any], name: str) -> str | None:
     value = metadata.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or not _is_url(value.replace("#", "")):
-        raise DiscoveryError(f"{name} of {issuer} is no URL")
-    if not _is_same_origin(value, issuer) or "#" in value:
-        raise DiscoveryError(f"{name} of {issuer} is not on the issuer's own host, or not https")
-    return value
-
-
-def _is_same_origin(url: str, issuer: str) -> bool:
-    """Compare scheme, host and port; the issuer's scheme, https or http on loopback, was settled with the domain."""
     try:
-        parts, own = urlsplit(url), urlsplit(issuer)
-        same = (parts.scheme, parts.hostname, parts.port) == (own.scheme, own.hostname, own.port)
+        url = Url.parse_strictly(value)
     except ValueError:
-        return False
-    return same and "@" not in parts.netloc
+        raise DiscoveryError(f"{name} of {issuer} must be an absolute URL") from None
+    # The issuer's scheme, https or http on loopback, was settled with the domain.
+    if url.origin != Url.parse(issuer).origin or url.has_user or "#" in value:
+        raise DiscoveryError(f"{name} of {issuer} is not on the issuer's own host, or not https")
+    return str(value)
 
 
 @frozen(eq=False, repr=False)
@@ -140,9 +129,10 @@ class _LastGood(Generic[V]):
         self._monotonic = monotonic
         self._kept: TTLCache[str, _Kept[V]] = TTLCache(maxsize=MAX_DOMAINS, ttl=LAST_GOOD_SECONDS, monotonic=monotonic)
         self._flights: SingleFlight[str, V] = SingleFlight()
+        self._fresh: dict[str, _Kept[V]] = {}  # the same once more, for the usual look-up: without any lock
 
     def get(self, url: str, fetch: Callable[[], V], deadline: Deadline, *, newer_than: float | None = None) -> V:
-        kept = self._kept.get(url)
+        kept = self._fresh.get(url)
         if kept is not None and newer_than is None and self._monotonic() < kept.fresh_until:
             return kept.value
         try:
@@ -175,7 +165,11 @@ class _LastGood(Generic[V]):
         return value
 
     def _keep(self, url: str, value: V, fetched_at: float, fresh_until: float, *, ttl: float) -> None:
-        self._kept.set(url, _Kept(value, fetched_at, fresh_until), ttl=ttl)
+        kept = _Kept(value, fetched_at, fresh_until)
+        self._kept.set(url, kept, ttl=ttl)
+        if len(self._fresh) >= MAX_DOMAINS:
+            self._fresh.clear()
+        self._fresh[url] = kept
 
 
 class Discovery:

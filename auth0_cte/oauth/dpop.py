@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
+from auth0_cte.foundation.boundary import guarded
 from auth0_cte.foundation.concurrency import TTLCache
 from auth0_cte.foundation.urls import Url, normalized
 from auth0_cte.jose import JoseError, SigningKey, b64url_encode, load_signing_key
@@ -59,6 +60,7 @@ class DPoPKey:
 
     __slots__ = ("_clock", "_key", "_name", "_public", "_thumbprint")
 
+    @guarded()
     def __init__(
         self,
         key: str | bytes | Mapping[str, Any],
@@ -69,14 +71,10 @@ class DPoPKey:
         try:
             parsed = _load(key, alg)
         except JoseError as error:
-            fault = str(error)
-        else:
-            self._begin(parsed, clock)
-            return
-        del key  # lest it be in the frame of the traceback
-        raise ConfigurationError(
-            f"the DPoP key cannot be used: {fault}; give a private key for {', '.join(ALGORITHMS)} as PEM or JWK"
-        )
+            raise ConfigurationError(
+                f"the DPoP key cannot be used: {error}; give a private key for {', '.join(ALGORITHMS)} as PEM or JWK"
+            ) from None
+        self._begin(parsed, clock)
 
     @classmethod
     def generate(cls, alg: str = "ES256", *, clock: Callable[[], float] | None = None) -> Self:

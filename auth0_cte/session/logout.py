@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from auth0_cte.error import ConfigurationError, IdTokenError
 from auth0_cte.foundation.concurrency import TTLCache
+from auth0_cte.foundation.urls import Url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,10 +38,15 @@ def logout_url(issuer: str, client_id: str, return_to: str | None) -> str:
     return f"{issuer}v2/logout?{urlencode(query)}"
 
 
-def _check_return_to(url: str) -> None:
-    parts = urlsplit(url) if isinstance(url, str) and url.isprintable() and " " not in url else None
-    if parts is None or parts.scheme not in ("https", "http") or not parts.hostname:
-        raise ConfigurationError("return_to is no absolute http or https URL")
+def _check_return_to(url: object) -> None:
+    try:
+        Url.parse(url)
+    except ValueError:
+        is_url = False
+    else:
+        is_url = str(url).isprintable() and " " not in str(url)
+    if not is_url:
+        raise ConfigurationError("return_to must be an absolute http or https URL")
 
 
 class LogoutTokens:

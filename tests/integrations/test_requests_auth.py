@@ -454,19 +454,19 @@ def test_the_same_origin_in_other_words(origin: Any, url: str, tenant: LocalTena
 @pytest.mark.parametrize(
     ("origin", "audience", "message"),
     [
-        (None, None, "Give origin"),
-        (None, "urn:acme:api", "Give origin"),
+        (None, None, "origin is required"),
+        (None, "urn:acme:api", "origin is required"),
         (None, "http://api.example.com", "plain http"),
         ("http://api.example.com", None, "plain http"),
-        ("api.example.com", None, "no URL"),
-        ("ftp://api.example.com", None, "no https URL"),
-        ("https://", None, "no URL"),
+        ("api.example.com", None, "absolute https URL"),
+        ("ftp://api.example.com", None, "absolute https URL"),
+        ("https://", None, "absolute https URL"),
         ("https://user:pw@api.example.com", None, "user information"),
         ("https://api.example.com/v1", None, "alone"),
         ("https://api.example.com/?x=1", None, "alone"),
-        ("https://api.example.com:x", None, "no URL"),
-        ([], None, "names no API"),
-        ([5], None, "no URL"),
+        ("https://api.example.com:x", None, "absolute https URL"),
+        ([], None, "must name an API"),
+        ([5], None, "absolute https URL"),
     ],
 )
 def test_origins_that_cannot_be_are_refused(

@@ -6,7 +6,8 @@ import os
 import ssl
 from typing import TYPE_CHECKING, TypeAlias
 
-from auth0_cte.error import ConfigurationError, without_frames
+from auth0_cte.error import ConfigurationError
+from auth0_cte.foundation.boundary import guarded
 
 if TYPE_CHECKING:
     from auth0_cte.oauth.client_auth.base import Form
@@ -37,23 +38,14 @@ class MutualTls:
         ConfigurationError: The files cannot be read, or do not belong together.
     """
 
+    @guarded()
     def __init__(
         self, certificate: FilePath | None = None, key: FilePath | None = None, password: str | None = None
     ) -> None:
-        try:
-            self._begin(certificate, key, password)
-        except ConfigurationError as error:
-            failure = without_frames(error)
-        else:
-            return
-        del certificate, key, password  # lest they be in the frame of the traceback: a path may be a key by mistake
-        raise failure
-
-    def _begin(self, certificate: FilePath | None, key: FilePath | None, password: str | None) -> None:
         _check_path("certificate", certificate)
         _check_path("key", key)
         if password is not None and not isinstance(password, str):
-            raise ConfigurationError("password is no text")
+            raise ConfigurationError("password must be text")
         if certificate is None and (key is not None or password is not None):
             raise ConfigurationError("key or password is given without certificate")
         self.certificate: FilePath | None = certificate

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from attrs import evolve
 
-from auth0_cte.error import ConfigurationError, without_frames
+from auth0_cte.error import ConfigurationError
+from auth0_cte.foundation.boundary import guarded
 from auth0_cte.foundation.validation import call_given, is_asynchronous
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _load(key: AssertionKey, alg: str | None, kid: str | None, password: str | N
     try:
         own = load_signing_key(key, algorithms=ALGORITHMS, alg=alg, password=password)
     except JoseError as error:
-        raise ConfigurationError(f"the key of the client assertion does not serve: {error}") from None
+        raise ConfigurationError(f"the key of the client assertion cannot be used: {error}") from None
     return own if kid is None else evolve(own, kid=kid)
 
 
@@ -55,9 +56,11 @@ def _check_names(alg: object, kid: object, password: object) -> None:
     if alg is not None and alg not in ALGORITHMS:
         raise ConfigurationError(f"alg of a client assertion is one of {', '.join(ALGORITHMS)}")
     if kid is not None and not (isinstance(kid, str) and kid):
-        raise ConfigurationError("kid is no text, or empty; copy the key's id from the application's credentials")
+        raise ConfigurationError(
+            "kid must be text that is not empty; copy the key's id from the application's credentials"
+        )
     if password is not None and not isinstance(password, str):
-        raise ConfigurationError("password is no text")
+        raise ConfigurationError("password must be text")
 
 
 def _guarded(sign: Signer) -> Signer:
@@ -93,6 +96,7 @@ class PrivateKeyJwt:
         ConfigurationError: The key cannot be read, or does not fit the algorithm; the message does not show it.
     """
 
+    @guarded()
     def __init__(
         self,
         key: AssertionKey,
@@ -102,19 +106,9 @@ class PrivateKeyJwt:
         password: str | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        try:
-            self._begin(_load(key, alg, kid, password), clock)
-        except ConfigurationError as error:
-            failure = without_frames(error)
-        else:
-            return
-        del key, password  # lest they be in the frame of the traceback
-        raise failure
-
-    def _begin(self, key: SigningKey | RemoteSigner, clock: Callable[[], float] | None) -> None:
-        self._key, self._clock = key, clock
-        self.alg: str = key.alg
-        self.kid: str | None = key.kid
+        self._key, self._clock = _load(key, alg, kid, password), clock
+        self.alg: str = self._key.alg
+        self.kid: str | None = self._key.kid
 
     def __repr__(self) -> str:
         if not hasattr(self, "_key"):  # whoever collects the variables of a failed constructor's frame comes here
