@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
 import ssl
+import termios
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -42,6 +45,16 @@ def send(*chunks: bytes) -> Script:
             connection.sendall(chunk)
 
     return script
+
+
+def wait_until_delivered(connection: socket.socket) -> None:
+    """Wait until the other side's system has all that was sent: on a busy machine even loopback takes a moment."""
+    unacknowledged = bytearray(4)
+    while True:
+        fcntl.ioctl(connection, termios.TIOCOUTQ, unacknowledged)
+        if not any(unacknowledged):
+            return
+        time.sleep(0.001)
 
 
 TOKENS = json.dumps({"access_token": "issued", "token_type": "Bearer", "expires_in": 60})

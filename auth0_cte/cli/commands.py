@@ -82,12 +82,13 @@ class LazyGroup(click.Group):
             ctx.exit(INTERRUPTED)
 
 
-_EXTRAS: Final = {"playground": "playground", "tenant": "cli,testing"}
+_EXTRAS: Final = {"check": "js", "playground": "playground", "tenant": "cli,testing"}
 _SUMMARIES: Final = {
     "exchange": "Exchange a token, and show what came back.",
     "inspect": "Show what a token or a session cookie holds, and whether it is good.",
     "doctor": "Check the settings, the tenant and what sessions need.",
     "batch": "Exchange the tokens of a CSV or JSON Lines FILE.",
+    "action": "Write, test and check the JavaScript Action of a profile.",
     "secret": "Print a new secret for AUTH0_SECRET.",
     "demo": "See every kind of exchange and error, without an account.",
     "completion": "Print the script for completion in SHELL.",

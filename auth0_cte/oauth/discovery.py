@@ -251,16 +251,16 @@ class Discovery:
         while True:
             attempt += 1
             try:
-                return self._fetch_once(request, deadline)
+                return self._fetch_once(request, deadline, attempt)
             except TransportError as error:
                 if attempt >= MAX_ATTEMPTS or not self._retry.wait_before_repeat(error, attempt, deadline):
                     # The subject token has not been sent, whatever became of this request.
                     error.may_have_reached_server = False
                     raise
 
-    def _fetch_once(self, request: HttpRequest, deadline: Deadline) -> dict[str, Any]:
+    def _fetch_once(self, request: HttpRequest, deadline: Deadline, attempt: int) -> dict[str, Any]:
         try:
-            reply = self._http.send(request, deadline)
+            reply = self._http.send(request, deadline, attempt)
         except UnusableReplyError as error:
             raise DiscoveryError(f"{request.url}: {error}") from error
         if reply.status >= 500:

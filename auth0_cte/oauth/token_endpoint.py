@@ -189,7 +189,7 @@ class TokenEndpoint:
     ) -> T:
         sent, form = build(request)
         try:
-            reply = request.reply = self.http.send(sent, request.call.deadline)
+            reply = request.reply = self.http.send(sent, request.call.deadline, request.attempt)
         except UnusableReplyError as error:
             reply = request.reply = Reply(error.status, error.headers, b"")
             raise unusable_reply(str(error), reply, sender=sender) from None

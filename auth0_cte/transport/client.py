@@ -44,7 +44,6 @@ class HttpRequest:
         headers: Its headers, but for Host and Content-Length.
         body: ASCII text, or None.
         max_reply_bytes: How long the body of the reply may be.
-        attempt: Which attempt of its call it is, for the log.
     """
 
     method: str
@@ -52,7 +51,6 @@ class HttpRequest:
     headers: Mapping[str, str] = field(repr=False)
     body: str | None = field(default=None, repr=False)
     max_reply_bytes: int = MAX_REPLY_BYTES
-    attempt: int = 1
 
 
 @frozen(eq=False, repr=False)
@@ -98,12 +96,13 @@ class Http:
         """Close the pooled connections; a later request opens new ones."""
         self._way.close()
 
-    def send(self, request: HttpRequest, deadline: Deadline) -> Reply:
+    def send(self, request: HttpRequest, deadline: Deadline, attempt: int = 1) -> Reply:
         """Send a request, once, and read its whole reply.
 
         Args:
             request: What to send.
             deadline: When to give up, at the latest.
+            attempt: Which attempt of its call it is, for the log.
 
         Raises:
             TransportError: No whole reply came; ``may_have_reached_server`` tells whether it can be sent again.
@@ -121,7 +120,7 @@ class Http:
             outcome = getattr(error, "status", None) or f"{type(error).__name__}, {error}"
             raise
         finally:
-            _log(request, outcome, time.perf_counter() - began)
+            _log(request, outcome, time.perf_counter() - began, attempt)
         return reply
 
     def _send(self, request: HttpRequest, deadline: Deadline) -> Reply:
@@ -189,18 +188,17 @@ def _read(response: requests.Response, limit: int, deadline: Deadline | None) ->
         raise UnusableReplyError(f"the reply is encoded ({encoding[:20]})", status, headers)
     raw = response.raw
     if response._content is not False or not isinstance(raw, BaseHTTPResponse):  # noqa: SLF001 - no other way to know
-        body = response.content  # a response hook has read it already, or no connection brought it
-    elif deadline is None:
+        body = response.content or b""  # a response hook has read it already, or no connection brought it
+    elif deadline is not None:
+        body = _read_in_parts(raw, limit, deadline)
+    else:
         body = raw.read(limit + 1, decode_content=False)
         # Of a body that ended before its declared length, urllib3 tells when there is nothing more to read.
         if len(body) <= limit and raw.length_remaining != 0:
             body += raw.read(1, decode_content=False)
-    else:
-        body = _read_in_parts(raw, limit, deadline)
     if len(body) > limit:
         raise UnusableReplyError(f"the reply is longer than {limit} bytes", status, headers)
     response._content = body  # noqa: SLF001 - so that whoever records the response can read it
-    raw.release_conn()
     return body
 
 
@@ -217,14 +215,7 @@ def _read_in_parts(raw: BaseHTTPResponse, limit: int, deadline: Deadline) -> byt
     return b"".join(parts)
 
 
-def _log(request: HttpRequest, outcome: object, seconds: float) -> None:
-    parts = urlsplit(request.url)
-    logger.debug(
-        "%s %s%s: %s in %.0f ms, attempt %d",
-        request.method,
-        parts.netloc,
-        parts.path,
-        outcome,
-        seconds * 1000,
-        request.attempt,
-    )
+def _log(request: HttpRequest, outcome: object, seconds: float, attempt: int) -> None:
+    parts = urlsplit(request.url)  # of which the query is not logged
+    place = parts.netloc + parts.path
+    logger.debug("%s %s: %s in %.0f ms, attempt %d", request.method, place, outcome, seconds * 1000, attempt)

@@ -138,11 +138,18 @@ class BySession:
             prepared.hooks = session.hooks
             send = session.send if "send" in vars(session) else _Courier(session.adapters).send
             return send(prepared, allow_redirects=False, **options)
-        response = session.get_adapter(url).send(prepared, **options)
+        response = _adapter(session, url).send(prepared, **options)
         return dispatch_hook("response", session.hooks, response, **options)
 
     def close(self) -> None:
         """Leave the session open: it is not ours."""
+
+
+def _adapter(session: requests.Session, url: str) -> BaseAdapter:
+    try:
+        return session.get_adapter(url)
+    except requests.exceptions.InvalidSchema:
+        raise ConfigurationError(f"session has no adapter for {url.partition('?')[0]}") from None
 
 
 def _check_verification(verify: object) -> None:

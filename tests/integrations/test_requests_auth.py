@@ -7,6 +7,7 @@ import json
 import logging
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -227,6 +228,51 @@ def test_what_was_not_sent_is_not_spent(api: RawServer) -> None:
             assert "SUBJECT_TOKEN_SPENT" != caught.value.code
 
 
+def test_a_plain_refusal_before_sending_spends_nothing(api: RawServer, raw_server: RawServer) -> None:
+    """What was refused before the token was sent, and would be again, leaves a fixed token for when it is repaired."""
+    good = dict(raw_server.metadata)
+    raw_server.metadata = {"issuer": "https://another.example/"}
+    with ServerClient(raw_server.url, "c", "s") as client:
+        auth = ExchangeAuth(client, options("auth0|0"), origin=api.url)
+        with pytest.raises(CustomTokenExchangeError) as caught:
+            requests.get(api.url, auth=auth, timeout=10)
+        assert (False, False) == (caught.value.may_have_reached_server, caught.value.is_retryable)
+        raw_server.metadata = good
+        assert 200 == requests.get(api.url, auth=auth, timeout=10).status_code
+    assert 1 == len(raw_server.arrived)
+
+
+def test_a_refresh_that_fails_for_now_keeps_the_refresh_token(
+    tenant: LocalTenant, api: RawServer, clock: FakeClock
+) -> None:
+    """An outage is told, costs no subject token, and the next request refreshes."""
+    auth = make_auth(tenant, api, options("auth0|0", scope="offline_access"))
+    requests.get(api.url, auth=auth, timeout=10)
+    clock.advance(LIFETIME)
+    tenant.fail_next(503, grant_type="refresh_token", path="/oauth/token")
+    with pytest.raises(CustomTokenExchangeError) as caught:
+        requests.get(api.url, auth=auth, timeout=10)
+    assert 503 == caught.value.status_code
+    assert 200 == requests.get(api.url, auth=auth, timeout=10).status_code
+    assert 1 == exchanges(tenant)
+
+
+def test_a_refresh_token_that_was_refused_is_not_sent_again(
+    tenant: LocalTenant, api: RawServer, clock: FakeClock
+) -> None:
+    """It is spent or revoked, whatever becomes of the exchange in its place."""
+    auth = make_auth(tenant, api, options(lambda: "auth0|0", scope="offline_access"))
+    requests.get(api.url, auth=auth, timeout=10)
+    clock.advance(LIFETIME)
+    tenant.fail_next(403, error="invalid_grant", grant_type="refresh_token", path="/oauth/token")
+    tenant.fail_next(503, path="/oauth/token")
+    with pytest.raises(CustomTokenExchangeError):
+        requests.get(api.url, auth=auth, timeout=10)
+    assert 200 == requests.get(api.url, auth=auth, timeout=10).status_code
+    grants = [str(request.form["grant_type"]).rpartition(":")[2] for request in tenant.token_requests]
+    assert ["token-exchange", "refresh_token", "token-exchange", "token-exchange"] == grants
+
+
 # --- 401
 
 
@@ -392,6 +438,19 @@ def test_a_redirect_after_a_refusal_takes_no_token_along(
     api.scripts = [REFUSED, send(reply("", "307 Moved", [f"Location: {elsewhere.url}/there"]))]
     assert 200 == http.get(api.url, auth=make_auth(tenant, api)).status_code
     assert [""] == tokens_at(elsewhere)
+
+
+def test_a_password_from_netrc_does_not_bring_the_token_out(
+    tenant: LocalTenant, api: RawServer, elsewhere: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests authorizes a redirect by .netrc; when that is refused there, our token is not tried in its place."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login ada password canary\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    api.scripts = [send(reply("", "307 Moved", [f"Location: {elsewhere.url}/there"]))]
+    elsewhere.scripts = [REFUSED]
+    assert 401 == requests.get(api.url, auth=make_auth(tenant, api), timeout=10).status_code
+    assert ["Basic"] == [value.partition(" ")[0] for value in tokens_at(elsewhere)]
+    assert ["Bearer"] == [value.partition(" ")[0] for value in tokens_at(api)]
 
 
 def test_a_redirect_within_the_api_keeps_the_token(tenant: LocalTenant, api: RawServer, http: requests.Session) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,11 +13,12 @@ from auth0_cte import (
     CustomTokenExchangeOptions,
     DiscoveryError,
     ExchangeDiscoveryError,
+    ExchangeTimeoutError,
     ExchangeTransportError,
     RetryPolicy,
     ServerClient,
 )
-from auth0_cte.foundation.deadline import Deadline
+from auth0_cte.foundation.deadline import Deadline, waited
 from auth0_cte.jose import SigningKey
 from auth0_cte.oauth.discovery import Discovery
 from auth0_cte.transport.client import Http, TransportSettings
@@ -164,6 +167,11 @@ def test_the_last_good_copy_serves_while_the_server_is_down(discovery: Discovery
             assert keys is discovery.keys(issuer, deadline())
             assert issuer is discovery.issuer(ISSUER, deadline())
         assert asked + 6 == len(wire.calls)  # three attempts for each, once
+        now.time = 661.0
+        assert keys is discovery.keys(issuer, deadline())
+        assert asked + 9 == len(wire.calls)
+        now.time = 24 * 3600.0 - 1
+        assert keys is discovery.keys(issuer, deadline())
         now.time = 24 * 3600.0
         with pytest.raises(Exception, match="500"):
             discovery.keys(issuer, deadline())
@@ -179,6 +187,9 @@ def test_an_unknown_kid_refetches_once_a_minute(discovery: Discovery, now: Now) 
         for _ in range(10_000):
             discovery.newer_keys(issuer, deadline())
         assert 3 == len(wire.calls)
+        now.time = 59.9
+        discovery.newer_keys(issuer, deadline())
+        assert 3 == len(wire.calls)
         now.time = 60.0
         wire.replace("GET", JWKS, status=404)
         for _ in range(100):
@@ -186,15 +197,68 @@ def test_an_unknown_kid_refetches_once_a_minute(discovery: Discovery, now: Now) 
         assert 4 == len(wire.calls)
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"keys": 1}', b"x", b" " * (256 * 1024 + 1)])
+@pytest.mark.parametrize("body", [b"{}", b'{"keys": 1}', b"x", b"[]"])
 def test_what_is_no_key_set_is_a_discovery_error(body: bytes, discovery: Discovery) -> None:
-    """A malformed or oversize key set is refused."""
+    """A malformed key set is refused."""
     with responses.RequestsMock() as wire:
         wire.get(CONFIGURATION, json=GOOD)
         wire.get(JWKS, body=body)
         issuer = discovery.issuer(ISSUER, deadline())
         with pytest.raises(DiscoveryError):
             discovery.keys(issuer, deadline())
+
+
+@pytest.mark.parametrize(("more", "accepted"), [(0, True), (1, False)])
+def test_a_key_set_of_256_kib_is_the_longest(more: int, accepted: bool, discovery: Discovery) -> None:
+    """A good one of just that length is read, one of a byte more is not."""
+    body = json.dumps(KEYS).encode()
+    with responses.RequestsMock() as wire:
+        wire.get(CONFIGURATION, json=GOOD)
+        wire.get(JWKS, body=body + b" " * (256 * 1024 + more - len(body)))
+        issuer = discovery.issuer(ISSUER, deadline())
+        if accepted:
+            assert ["one"] == [key.kid for key in discovery.keys(issuer, deadline()).keys]
+            return
+        with pytest.raises(DiscoveryError):
+            discovery.keys(issuer, deadline())
+
+
+@pytest.mark.parametrize(("more", "accepted"), [(0, True), (1, False)])
+def test_metadata_of_one_mebibyte_is_the_longest(more: int, accepted: bool, discovery: Discovery) -> None:
+    """A good document of just that length is read, one of a byte more is not."""
+    body = json.dumps(GOOD).encode()
+    with responses.RequestsMock() as wire:
+        wire.get(CONFIGURATION, body=body + b" " * (1024 * 1024 + more - len(body)))
+        if accepted:
+            assert ISSUER == discovery.issuer(ISSUER, deadline()).issuer
+            return
+        with pytest.raises(DiscoveryError):
+            discovery.issuer(ISSUER, deadline())
+
+
+def test_who_waits_for_another_ones_metadata_gives_up_at_its_own_deadline(raw_server: RawServer) -> None:
+    """While one call hangs in discovery, another one with less time fails when that is over, with nothing sent."""
+    asked, done = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        asked.set()
+        done.wait(30)
+
+    raw_server.on_discovery = hang
+    with ServerClient(raw_server.url, "c", "s", timeout=30, read_timeout=30) as client, ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(client.custom_token_exchange, OPTIONS)
+        assert asked.wait(10)
+
+        def hasty() -> None:
+            waited.set(29.9)  # of its thirty seconds
+            client.custom_token_exchange(OPTIONS)
+
+        error = pool.submit(hasty).exception(10)
+        done.set()
+        assert "issued" == slow.result(10).access_token
+    assert isinstance(error, ExchangeTimeoutError)
+    assert not error.may_have_reached_server
+    assert (1, 2) == (len(raw_server.arrived), len(raw_server.everything))
 
 
 def test_twenty_threads_start_cold_with_one_request(raw_server: RawServer, raw_client: ServerClient) -> None:

@@ -397,6 +397,21 @@ def test_a_siblings_session_without_a_domain_is_nobodys(make: Maker, tenants: di
     assert make(session_settings=settings).get_user({"cookies": jar}) is None
 
 
+@pytest.mark.parametrize("domain", [f"{A}/path", f"user@{A}", f"{A}:8443", f"http://{A}", "127.1", "", " ", 5])
+def test_a_session_of_a_malformed_domain_is_nobodys(domain: Any, make: Maker) -> None:
+    """Whatever is sealed in a session, a domain that could lead elsewhere makes it none."""
+    from auth0_cte.jose import Sealer
+
+    state = {"user": {"sub": "auth0|a"}, "token_sets": [], "internal": {"sid": "s", "created_at": 1_800_000_000}}
+    seal = Sealer([SECRET], "_a0_session").seal
+    client = make(session_settings=SessionSettings(absolute_duration=10**9, inactivity_duration=10**9))
+    users = []
+    for each in (A, domain):
+        sealed = seal({**state, "domain": each, "id_token": None, "refresh_token": None})
+        users.append(client.get_user(at("a.app.example", {"_a0_session_0": sealed})))
+    assert [{"sub": "auth0|a"}, None] == users
+
+
 def test_a_back_channel_logout_is_the_domains(make: Maker, tenants: dict[str, LocalTenant]) -> None:
     """The resolver sees the request; a token of A ends no session at B, and the same jti of B is another's."""
     client = make(state_store=MemoryStateStore())

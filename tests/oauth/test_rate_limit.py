@@ -145,6 +145,34 @@ def test_time_for_the_request_is_left(now: Now) -> None:
     assert [60.0] == take(slow, now, 1, seconds=61)
 
 
+def test_a_turn_that_moves_beyond_the_deadline_is_given_up(now: Now) -> None:
+    """While a caller waits, the server says that all must: who cannot learns it at once, and its turn is another's."""
+
+    def sleep(seconds: float) -> None:
+        now.sleep(seconds)
+        if 1 == len(now.naps):
+            slow.back_off(TENANT, RateLimitError("slow down", retry_after=30.0))
+
+    slow = RateLimit("1/s", headroom=0.0, monotonic=now, sleep=sleep)
+    take(slow, now, 1)
+    with pytest.raises(RateLimitError) as caught:
+        take(slow, now, 1, seconds=5)
+    assert [1.0] == now.naps
+    assert pytest.approx(30.0) == caught.value.retry_after
+    assert [31.0, 32.0] == take(slow, now, 2, seconds=100)
+
+
+def test_a_thousand_tenants_are_remembered(now: Now) -> None:
+    """Tenants that come and go do not fill the memory: the first one is forgotten, and has a turn at once."""
+    shared = limit(now, "1/min")
+    for number in [*range(1000), 0]:
+        shared.take(f"https://t{number}.auth0.com/", Deadline(100, now))
+    assert [60.0] == now.naps
+    shared.take("https://another.auth0.com/", Deadline(100, now))
+    shared.take("https://t0.auth0.com/", Deadline(100, now))
+    assert [60.0] == now.naps
+
+
 def test_taken_turns_keep_their_order_through_a_pause(now: Now) -> None:
     """A pause moves all turns that are taken, and later ones come behind them, at the same pace."""
     bucket = LocalBucket(PACE, now)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from auth0_cte import (
     RateLimitStatus,
     RetryPolicy,
 )
+from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.oauth.rate_limit.bucket import Pace
 from auth0_cte.oauth.rate_limit.redis_bucket import RedisBucket
 from auth0_cte.testing import LocalTenant
@@ -110,6 +112,19 @@ def test_what_the_server_has_left_is_all_there_is(client: redis.Redis) -> None:
     shared.learn("tenant", RateLimitStatus(limit=6, remaining=1, reset_at=None), time.monotonic(), 0.0)
     bucket = RedisBucket(client, Pace(interval=10.0, burst=3), "drain:tenant")
     assert [0.0, _near(10)] == [bucket.reserve(60).wait for _ in range(2)]
+
+
+def test_tenants_do_not_share_a_limit(client: redis.Redis) -> None:
+    """Each tenant has turns of its own, in Redis, too."""
+    client.flushdb()
+    waits: list[float] = []
+    for _ in range(2):
+        for tenant in ("https://a.auth0.com/", "https://b.auth0.com/"):
+            shared = RateLimit("6/min", headroom=0, redis=client, sleep=lambda _: None)
+            with suppress(RateLimitError):
+                shared.take(tenant, Deadline(5), announce=waits.append)
+                waits.append(0.0)
+    assert [0.0, 0.0] == waits
 
 
 def test_an_idle_bucket_is_forgotten(bucket: RedisBucket, client: redis.Redis) -> None:

@@ -17,6 +17,7 @@ from attrs import define, field
 from auth0_cte import TransportError
 from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.transport.client import Http, HttpRequest, Reply, TransportSettings, UnusableReplyError
+from tests.raw_server import wait_until_delivered
 
 MUTATED_HEADS = 10_000
 PARTS = 4
@@ -264,6 +265,7 @@ def test_bytes_that_come_later_are_nobodys(http: Http) -> None:
             connection.sendall(OK + LENGTH + b"\r\nright")
             if self.opened == 1:
                 connection.sendall(OK + LENGTH + b"\r\nwrong")
+                wait_until_delivered(connection)
                 sent.set()
                 connection.settimeout(5)
                 connection.recv(1)

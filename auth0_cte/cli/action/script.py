@@ -1,0 +1,217 @@
+"""An Action's file as a syntax tree: what is exported, which functions there are, what names stand for `api`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, Literal
+
+import tree_sitter_javascript
+from attrs import frozen
+from tree_sitter import Language, Parser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tree_sitter import Node
+
+__all__ = ["HANDLER", "Finding", "Script", "is_function", "line_of", "literal_text", "text_of", "walk"]
+
+HANDLER: Final = "onExecuteCustomTokenExchange"
+FUNCTIONS: Final = frozenset(
+    {
+        "arrow_function",
+        "function_declaration",
+        "function_expression",
+        "generator_function",
+        "generator_function_declaration",
+        "method_definition",
+    }
+)
+
+
+@frozen(kw_only=True)
+class Finding:
+    """Something about an Action.
+
+    Args:
+        severity: ``"error"`` for what Auth0 refuses or what makes an exchange fail, else ``"warning"``.
+        line: The line, from 1.
+        message: What is wrong.
+        advice: What to do about it.
+    """
+
+    severity: Literal["error", "warning"]
+    line: int
+    message: str
+    advice: str = ""
+
+
+_ESCAPE: Final = re.compile(r"\\(?:u\{([0-9A-Fa-f]{1,5})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
+
+
+def text_of(node: Node | None) -> str:
+    """Return the source of a node."""
+    return "" if node is None or node.text is None else node.text.decode("utf-8", "replace")
+
+
+def line_of(node: Node) -> int:
+    """Return the line that a node begins in, from 1."""
+    return int(node.start_point[0]) + 1
+
+
+def is_function(node: Node | None) -> bool:
+    """Tell whether a node is a function."""
+    return node is not None and node.type in FUNCTIONS
+
+
+def walk(node: Node, *, into_functions: bool = True) -> Iterator[Node]:
+    """Return a node and all within it, in the order of the source."""
+    stack = [node]
+    while stack:
+        each = stack.pop()
+        yield each
+        if into_functions or each is node or not is_function(each):
+            stack.extend(reversed(each.children))
+
+
+def literal_text(node: Node | None) -> str | None:
+    """Return the text of a string literal without substitutions; None for anything else."""
+    if node is None or node.type not in ("string", "template_string"):
+        return None
+    if any(child.type == "template_substitution" for child in node.children):
+        return None
+    return _ESCAPE.sub(_unescaped, text_of(node)[1:-1])
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code = found[1] or found[2] or found[3]
+    return chr(int(code, 16)) if code else {"n": "\n", "t": "\t", "r": "\r"}.get(found[4], found[4])
+
+
+class Script:
+    """A parsed file.
+
+    Args:
+        source: Its text.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.root: Node = Parser(Language(tree_sitter_javascript.language())).parse(source.encode()).root_node
+        self.functions: dict[str, Node] = dict(self._named_functions())
+        self.handler, self.export = self._find_handler()
+        self._aliases = self._find_aliases()
+
+    def _named_functions(self) -> Iterator[tuple[str, Node]]:
+        for node in walk(self.root):
+            if node.type in ("function_declaration", "generator_function_declaration"):
+                yield text_of(node.child_by_field_name("name")), node
+            elif node.type == "variable_declarator":
+                value = node.child_by_field_name("value")
+                if value is not None and is_function(value):
+                    yield text_of(node.child_by_field_name("name")), value
+
+    def _find_handler(self) -> tuple[Node | None, Node | None]:
+        """Find the handler's function, and where it is exported."""
+        for node in walk(self.root):
+            if node.type == "assignment_expression":
+                name, value = text_of(node.child_by_field_name("left")), node.child_by_field_name("right")
+                if name in (f"exports.{HANDLER}", f"module.exports.{HANDLER}"):
+                    return self._function(value), node
+                if name in ("module.exports", "exports") and value is not None and value.type == "object":
+                    found = self._member(value)
+                    if found is not None:
+                        return self._function(found), node
+        return None, None
+
+    def _member(self, value: Node) -> Node | None:
+        for child in value.named_children:
+            if child.type == "pair" and text_of(child.child_by_field_name("key")).strip("'\"") == HANDLER:
+                return child.child_by_field_name("value")
+            if child.type == "shorthand_property_identifier" and text_of(child) == HANDLER:
+                return child
+            if child.type == "method_definition" and text_of(child.child_by_field_name("name")) == HANDLER:
+                return child
+        return None
+
+    def _function(self, value: Node | None) -> Node | None:
+        if value is None or is_function(value):
+            return value
+        return self.functions.get(text_of(value))
+
+    def parameter(self, function: Node, index: int) -> str | None:
+        """Return the name of a function's parameter, or None when there is no plain one."""
+        parameters = function.child_by_field_name("parameters")
+        single = function.child_by_field_name("parameter")
+        nodes = [single] if single is not None else [] if parameters is None else parameters.named_children
+        nodes = [node for node in nodes if node is not None and node.type != "comment"]
+        return text_of(nodes[index]) if index < len(nodes) and nodes[index].type == "identifier" else None
+
+    def _find_aliases(self) -> dict[str, str]:
+        """Map names to what they stand for: ``event``, ``api``, and what was taken out of them."""
+        aliases: dict[str, str] = {}
+        if self.handler is None:
+            return aliases
+        for index, meaning in enumerate(("event", "api")):
+            name = self.parameter(self.handler, index)
+            if name is not None:
+                aliases[name] = meaning
+        size = -1
+        while size != len(aliases):  # what is handed on may be handed on again
+            size = len(aliases)
+            for node in walk(self.root):
+                self._learn(node, aliases)
+        return aliases
+
+    def _learn(self, node: Node, aliases: dict[str, str]) -> None:
+        if node.type == "call_expression":
+            self._learn_parameters(node, aliases)
+        elif node.type == "variable_declarator":
+            path, name = _path(node.child_by_field_name("value"), aliases), node.child_by_field_name("name")
+            if path is not None and name is not None:
+                _learn_names(name, path, aliases)
+
+    def _learn_parameters(self, call: Node, aliases: dict[str, str]) -> None:
+        function = self.functions.get(text_of(call.child_by_field_name("function")))
+        arguments = call.child_by_field_name("arguments")
+        if function is None or arguments is None:
+            return
+        for index, given in enumerate(arguments.named_children):
+            name, path = self.parameter(function, index), _path(given, aliases)
+            if name is not None and path is not None:
+                aliases.setdefault(name, path)
+
+    def path(self, node: Node | None) -> str | None:
+        """Return what an expression stands for: ``api.access.deny``, or None when it is neither event nor api."""
+        return _path(node, self._aliases)
+
+    def calls(self, start: str) -> Iterator[tuple[str, Node]]:
+        """Return the calls of what begins with a path, and the path of each."""
+        for node in walk(self.root):
+            if node.type == "call_expression":
+                path = self.path(node.child_by_field_name("function"))
+                if path is not None and path.startswith(start):
+                    yield path, node
+
+
+def _path(node: Node | None, aliases: dict[str, str]) -> str | None:
+    if node is None:
+        return None
+    if node.type == "identifier":
+        return aliases.get(text_of(node))
+    if node.type == "member_expression":
+        before = _path(node.child_by_field_name("object"), aliases)
+        return None if before is None else f"{before}.{text_of(node.child_by_field_name('property'))}"
+    return None
+
+
+def _learn_names(name: Node, path: str, aliases: dict[str, str]) -> None:
+    if name.type == "identifier":
+        aliases.setdefault(text_of(name), path)
+        return
+    for child in name.named_children if name.type == "object_pattern" else ():
+        key, value = child.child_by_field_name("key"), child.child_by_field_name("value")
+        if child.type == "shorthand_property_identifier_pattern":
+            aliases.setdefault(text_of(child), f"{path}.{text_of(child)}")
+        elif child.type == "pair_pattern" and value is not None and value.type == "identifier":
+            aliases.setdefault(text_of(value), f"{path}.{text_of(key)}")
