@@ -21,6 +21,7 @@ from auth0_cte.foundation.concurrency import once
 from auth0_cte.foundation.validation import check_positive, check_secrets
 from auth0_cte.oauth.authorization_server import AuthorizationServer
 from auth0_cte.oauth.discovery import Discovery
+from auth0_cte.oauth.peer import check_networks
 from auth0_cte.oauth.retry import RetryPolicy
 from auth0_cte.oauth.token_endpoint import TokenEndpoint
 from auth0_cte.token_types import ACCESS_TOKEN
@@ -30,6 +31,7 @@ from auth0_cte.transport.headers import common_headers
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from ipaddress import IPv4Network, IPv6Network
 
     from auth0_cte.auth_types import (
         AuthorizationParams,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
         SessionTransferTokenResult,
         TokenSource,
     )
-    from auth0_cte.auth_types.exchange import StoreOptions
+    from auth0_cte.auth_types.exchange import ForwardedFor, StoreOptions
     from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
     from auth0_cte.exchange.cache import ExchangeCacheBackend
     from auth0_cte.exchange.delegation import Delegation
@@ -99,6 +101,8 @@ class ServerClient:
             to the token endpoint carries a fresh proof of its possession.
         exchange_cache: Where exchanged tokens are kept to be used again: an `ExchangeCache`, a `RedisExchangeCache`, or
             a class of your own (`ExchangeCacheBackend`). None for nowhere: each call exchanges.
+        trusted_proxies: The networks of the proxies in front of the application, ``["10.0.0.0/8"]``, by which
+            ``forwarded_for=True`` finds the user's address in ``X-Forwarded-For``.
         telemetry: Whether requests name this library in an ``Auth0-Client`` header.
         clock: The time in Unix seconds; injectable for tests.
 
@@ -140,6 +144,7 @@ class ServerClient:
         on_event: EventHook | None = None,
         dpop: DPoPKey | str | Mapping[str, Any] | None = None,
         exchange_cache: ExchangeCacheBackend | None = None,
+        trusted_proxies: Sequence[str | IPv4Network | IPv6Network] = (),
         telemetry: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -171,6 +176,7 @@ class ServerClient:
             on_event=on_event,
             dpop=check.check_dpop(dpop, clock),
             exchange_cache=check.check_exchange_cache(exchange_cache),
+            trusted_proxies=check_networks(trusted_proxies),
             telemetry=telemetry,
             clock=clock,
         )
@@ -331,6 +337,7 @@ class ServerClient:
         oob_code: str | None = None,
         binding_code: str | None = None,
         recovery_code: str | None = None,
+        forwarded_for: ForwardedFor = None,
     ) -> LoginWithCustomTokenExchangeResult:
         """Go on with a login that a second factor interrupted, to the session that it would have begun.
 
@@ -345,6 +352,7 @@ class ServerClient:
             oob_code: As for `complete_mfa`.
             binding_code: As for `complete_mfa`.
             recovery_code: As for `complete_mfa`; the result's ``recovery_code`` is the new one.
+            forwarded_for: The user's IP address; True for that of the request.
 
         Raises:
             CustomTokenExchangeError: As for `complete_mfa`; ``INVALID_PENDING_LOGIN`` when the login was not begun
@@ -354,7 +362,7 @@ class ServerClient:
             OrganizationError: The user does not belong to the organization that was asked for.
         """
         proof = {"otp": otp, "oob_code": oob_code, "binding_code": binding_code, "recovery_code": recovery_code}
-        return self.mfa.resume(pending_login, proof, store_options)
+        return self.mfa.resume(pending_login, proof, store_options, forwarded_for)
 
     @guarded()
     def get_session(self, store_options: StoreOptions = None) -> Session | None:
@@ -383,7 +391,12 @@ class ServerClient:
 
     @guarded()
     def get_access_token(
-        self, store_options: StoreOptions = None, audience: str | None = None, scope: str | None = None
+        self,
+        store_options: StoreOptions = None,
+        audience: str | None = None,
+        scope: str | None = None,
+        *,
+        forwarded_for: ForwardedFor = None,
     ) -> str:
         """Return a valid access token of the session, refreshed when it has expired.
 
@@ -394,6 +407,7 @@ class ServerClient:
             store_options: ``{"request": …, "response": …}``.
             audience: The API; the one of the login when None.
             scope: The scopes that the token must have at least, separated by spaces; any when None.
+            forwarded_for: The user's IP address for a refresh; True for that of the request.
 
         Raises:
             AccessTokenError: There is no session, no refresh token, or it was refused (``invalid_grant`` ends the
@@ -403,7 +417,7 @@ class ServerClient:
             TransportError: Auth0 could not be reached; the session is as it was.
             SessionError: The session could not be read or written.
         """
-        return self.sessions.access_token(store_options, audience, scope)
+        return self.sessions.access_token(store_options, audience, scope, forwarded_for)
 
     @guarded()
     def logout(self, store_options: StoreOptions = None, return_to: str | None = None) -> str:
@@ -529,7 +543,7 @@ class ServerClient:
         store_options: StoreOptions = None,
         *,
         reason: str | None = None,
-        forwarded_for: str | None = None,
+        forwarded_for: ForwardedFor = None,
         authorization_params: AuthorizationParams | None = None,
     ) -> SessionTransferTokenResult:
         """Request a token that logs an agent in at another application as a customer (Auth0, "Session Delegation").
@@ -608,7 +622,7 @@ class ServerClient:
         store_options: StoreOptions = None,
         *,
         organization: str | None = None,
-        forwarded_for: str | None = None,
+        forwarded_for: ForwardedFor = None,
         authorization_params: AuthorizationParams | None = None,
     ) -> TokenExchangeResponse:
         """Exchange the access token that a user called your API with for one of another API (Auth0, "On-Behalf-Of").
@@ -754,4 +768,5 @@ def _authorization_server(settings: ClientSettings, http: Http, events: EventRep
         id_token_algorithms=settings.id_token_algorithms,
         client_secret=settings.client_secret,
         dpop_thumbprint=None if settings.dpop is None else settings.dpop.thumbprint,
+        trusted_proxies=settings.trusted_proxies,
     )

@@ -20,6 +20,7 @@ from auth0_cte.oauth.domain import issuer_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from ipaddress import IPv4Network, IPv6Network
 
     from auth0_cte.auth_types import AuthorizationParams, DomainResolver
     from auth0_cte.exchange.cache import ExchangeCacheBackend
@@ -85,6 +86,7 @@ class ClientSettings:
         on_event: What is called with each event, or None.
         dpop: The key that access tokens are bound to, with the client's clock, or None.
         exchange_cache: Where exchanged tokens are kept to be used again, or None.
+        trusted_proxies: The networks of the proxies in front of the application.
         telemetry: Whether requests name this library.
         clock: The time in Unix seconds.
     """
@@ -113,6 +115,7 @@ class ClientSettings:
     on_event: EventHook | None = field(repr=False)
     dpop: DPoPKey | None
     exchange_cache: ExchangeCacheBackend | None = field(repr=False)
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     telemetry: bool
     clock: Callable[[], float] = field(repr=False)
 

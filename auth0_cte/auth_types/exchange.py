@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -35,6 +35,10 @@ StoreOptions: TypeAlias = Mapping[str, Any] | None
 """The request and the response of a call, ``{"request": …, "response": …}``, or what else finds its session."""
 
 
+ForwardedFor: TypeAlias = "str | Literal[True] | None"
+"""The address of the user who asks; True for that of the request in ``store_options``."""
+
+
 @frozen(kw_only=True)
 class CustomTokenExchangeOptions:
     """What to exchange, and for what (RFC 8693 section 2.1).
@@ -53,7 +57,9 @@ class CustomTokenExchangeOptions:
         resource: The URI of the target service, or several (RFC 8707).
         requested_token_type: Sent only when given: Auth0 answers 400 to it, On-Behalf-Of excepted.
         forwarded_for: The end user's IP address, sent as ``auth0-forwarded-for``, so that Auth0's attack
-            protection counts the user and not the server. The application must trust that header.
+            protection counts the user and not the server. The application must trust that header. True means the
+            address of the request in ``store_options``: its peer's, or with the client's ``trusted_proxies`` the
+            nearest one that is no proxy.
         authorization_params: Further parameters, which the Action sees in ``event.request.body``.
     """
 
@@ -66,7 +72,7 @@ class CustomTokenExchangeOptions:
     organization: str | None = None
     resource: str | Sequence[str] | None = None
     requested_token_type: str | None = None
-    forwarded_for: str | None = None
+    forwarded_for: ForwardedFor = None
     authorization_params: AuthorizationParams | None = field(default=None, repr=False)
 
 

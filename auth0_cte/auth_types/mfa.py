@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Required, TypedDict
+from typing import TYPE_CHECKING, Required, TypedDict
 
 from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from auth0_cte.auth_types.exchange import ForwardedFor
 
 __all__ = ["MfaAuthenticator", "MfaChallenge", "MfaChallengeOptions", "MfaListOptions", "MfaVerifyOptions"]
 
@@ -67,3 +70,4 @@ class MfaVerifyOptions(TypedDict, total=False):
     oob_code: str | None
     binding_code: str | None
     recovery_code: str | None
+    forwarded_for: ForwardedFor

@@ -68,6 +68,7 @@ class Delegation:
             authorization_params=_with_reason(given.authorization_params, reason),
         )
         options = validate(given, CustomTokenExchangeOptions, self._exchanger.defaults)
+        options = self._exchanger.located(options, store_options)
         if options.actor_token is None:
             token = self._session_actor(domain, store_options)
             options = evolve(options, actor_token=token, actor_token_type=ID_TOKEN)

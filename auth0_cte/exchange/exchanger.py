@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from auth0_cte.oauth.id_token import Identity
 
 __all__ = ["Exchanger"]
+
+Options = TypeVar("Options", bound=CustomTokenExchangeOptions)
 
 
 class Exchanger:
@@ -67,15 +69,28 @@ class Exchanger:
         """Exchange, or return what the cache has. See `ServerClient.custom_token_exchange`."""
         given = validate(options, CustomTokenExchangeOptions, self.defaults)
         domain = self.server.fixed_domain or self.server.domain_for(store_options)
+        if given.forwarded_for is True:
+            given = self.located(given, store_options)
         if self._cache is not None and use_cache:
             return self._reuse(self._cache, domain, given)
         return self.exchange_at(domain, given)[1]
+
+    def located(self, options: Options, store_options: StoreOptions) -> Options:
+        """Return options with the address of the request for ``forwarded_for=True``.
+
+        Raises:
+            ConfigurationError: There is no request, or its address cannot be told.
+        """
+        return evolve(options, forwarded_for=self.server.address_for(options.forwarded_for, store_options))
 
     def exchange_at(self, domain: str, options: CustomTokenExchangeOptions) -> tuple[Issuer, TokenExchangeResponse]:
         """Exchange at a domain, by options that were validated; the cache is not asked."""
         if callable(options.subject_token) or options.actor_token is not None:
             options = self._supplied(domain, options)
-        call = Call(domain, self.server.timeout, options.forwarded_for)
+        forwarded_for = options.forwarded_for
+        if forwarded_for is True:
+            forwarded_for = self.server.address_for(True, None)  # there is no request, which it tells
+        call = Call(domain, self.server.timeout, forwarded_for)
         return self.ask(call, to_form(options, self.server.client_id), options)
 
     def ask(
@@ -152,7 +167,7 @@ class Exchanger:
         if not may_reuse(options):
             return self.exchange_at(domain, options)[1]
         options = self._supplied(domain, options)
-        call = Call(domain, self.server.timeout, options.forwarded_for)
+        call = Call(domain, self.server.timeout, self.server.address_for(options.forwarded_for, None))
         form = to_form(options, self.server.client_id)
         key = self._cache_key(call, form)
         response = cache.fetch(key, lambda: self.ask(call, form, options)[1], self.server.clock, call.deadline)

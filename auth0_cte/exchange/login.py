@@ -48,6 +48,7 @@ class Logins:
         """Exchange and begin a session. See `ServerClient.login_with_custom_token_exchange`."""
         given = with_openid(validate(options, LoginWithCustomTokenExchangeOptions, self._exchanger.defaults))
         carrier = self._sessions.writable_carrier(store_options)
+        given = self._exchanger.located(given, store_options)
         try:
             issuer, response = self._exchanger.exchange_at(self._exchanger.server.domain_for(store_options), given)
         except MfaRequiredError as error:

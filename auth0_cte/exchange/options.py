@@ -16,7 +16,15 @@ from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.foundation.validation import text_fault
 from auth0_cte.token_types import ACCESS_TOKEN, lint_token_type
 
-__all__ = ["ExchangeDefaults", "call_suppliers", "check_text", "check_token", "validate", "with_openid"]
+__all__ = [
+    "ExchangeDefaults",
+    "address_fault",
+    "call_suppliers",
+    "check_text",
+    "check_token",
+    "validate",
+    "with_openid",
+]
 
 logger: Final = logging.getLogger("auth0_cte")
 
@@ -168,7 +176,7 @@ def _check_rest(options: CustomTokenExchangeOptions) -> None:
         if value is None:
             continue
         if name == "forwarded_for":
-            fault = _address_fault(value)
+            fault = None if value is True else address_fault(value)
         elif isinstance(value, str) and value.isprintable() and value.strip():
             continue  # the usual case, which text_fault would confirm
         elif isinstance(value, str) or name not in ("scope", "resource"):
@@ -187,7 +195,8 @@ def _texts_fault(value: object) -> str | None:
     return next((f"has an element that {fault}" for fault in map(text_fault, value) if fault), None)
 
 
-def _address_fault(value: object) -> str | None:
+def address_fault(value: object) -> str | None:
+    """Say why a value is no IP address; None when it is one."""
     try:
         ip_address(value if isinstance(value, str) else "")
     except ValueError:

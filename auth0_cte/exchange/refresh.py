@@ -47,7 +47,8 @@ class SessionRefresh:
         server = self._exchanger.server
         audience = None if wanted.audience in (None, session.default_audience) else wanted.audience
         form = to_refresh_form(server.client_id, session.refresh_token or "", audience, wanted.scope)
-        call = Call(issuer_url(session.domain) if session.domain else server.domain_for(None), server.timeout)
+        domain = issuer_url(session.domain) if session.domain else server.domain_for(None)
+        call = Call(domain, server.timeout, wanted.forwarded_for)
         try:
             response = self._exchanger.ask(call, form)[1]
         except (MfaRequiredError, RateLimitError):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.error import CustomTokenExchangeError, SessionError, exchange_failure
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.exchange.options import check_text, check_token
+from auth0_cte.exchange.options import address_fault, check_text, check_token
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.mfa.api import mfa_form
 from auth0_cte.mfa.pending_login import PendingLogin, is_pending_login
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from auth0_cte.auth_types import LoginWithCustomTokenExchangeResult, TokenExchangeResponse
-    from auth0_cte.auth_types.exchange import StoreOptions
+    from auth0_cte.auth_types.exchange import ForwardedFor, StoreOptions
     from auth0_cte.auth_types.mfa import (
         MfaAuthenticator,
         MfaChallenge,
@@ -121,12 +121,17 @@ class MfaClient:
             CustomTokenExchangeError: ``invalid_grant`` for a wrong code, ``authorization_pending`` while the user has
                 not answered the push message: the ``mfa_token`` stays good. ``expired_token`` when it does not.
         """
-        given = _checked(options, "mfa_token", *PROOFS)
+        given = _checked(options, "mfa_token", "forwarded_for", *PROOFS)
         proof = _proof(given)
-        return self._complete(self._pending(given, store_options), proof)[1]
+        address = self._address(given.get("forwarded_for"), store_options)
+        return self._complete(self._pending(given, store_options), proof, address)[1]
 
     def resume(
-        self, pending_login: str, proof: Mapping[str, str | None], store_options: StoreOptions
+        self,
+        pending_login: str,
+        proof: Mapping[str, str | None],
+        store_options: StoreOptions,
+        forwarded_for: ForwardedFor = None,
     ) -> LoginWithCustomTokenExchangeResult:
         """Finish a login that a second factor interrupted. See `ServerClient.resume_login`."""
         given = _proof(proof)
@@ -134,7 +139,7 @@ class MfaClient:
         if not is_domain(pending.domain, domain_of(self._exchanger.server.domain_for(store_options))):
             raise SessionError("the login was begun at another domain", code="DOMAIN_MISMATCH")
         carrier = self._sessions().manager.writable_carrier(store_options)
-        issuer, response = self._complete(pending, given)
+        issuer, response = self._complete(pending, given, self._address(forwarded_for, store_options))
         return self._logins().begin(carrier, pending.options(), issuer, response)
 
     def _pending(self, options: Mapping[str, Any], store_options: StoreOptions) -> PendingLogin:
@@ -145,10 +150,18 @@ class MfaClient:
         domain = self._exchanger.server.domain_for(store_options)
         return PendingLogin(mfa_token=str(mfa_token), domain=domain_of(domain))
 
-    def _complete(self, pending: PendingLogin, proof: dict[str, str]) -> tuple[Issuer, TokenExchangeResponse]:
+    def _address(self, forwarded_for: ForwardedFor, store_options: StoreOptions) -> str | None:
+        fault = None if forwarded_for in (None, True) else address_fault(forwarded_for)
+        if fault is not None:
+            raise _invalid(f"forwarded_for {fault}")
+        return self._exchanger.server.address_for(forwarded_for, store_options)
+
+    def _complete(
+        self, pending: PendingLogin, proof: dict[str, str], address: str | None
+    ) -> tuple[Issuer, TokenExchangeResponse]:
         server = self._exchanger.server
         form = mfa_form(server.client_id, pending.mfa_token, proof)
-        return self._exchanger.ask(Call(issuer_url(pending.domain), server.timeout), form)
+        return self._exchanger.ask(Call(issuer_url(pending.domain), server.timeout, address), form)
 
     def _begin(self, pending: PendingLogin) -> tuple[Call, Issuer]:
         call = Call(issuer_url(pending.domain), self._exchanger.server.timeout)

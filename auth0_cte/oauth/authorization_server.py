@@ -10,11 +10,14 @@ from auth0_cte.error import DiscoveryError, TransportError
 from auth0_cte.foundation.concurrency import once
 from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.domain import resolve_domain
+from auth0_cte.oauth.peer import peer_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from ipaddress import IPv4Network, IPv6Network
 
     from auth0_cte.auth_types import DomainResolver
+    from auth0_cte.auth_types.exchange import ForwardedFor
     from auth0_cte.jose import Jws
     from auth0_cte.oauth.discovery import Discovery, Issuer
     from auth0_cte.oauth.id_token import IdTokenVerifier
@@ -38,6 +41,7 @@ class AuthorizationServer:
         id_token_algorithms: The signature algorithms accepted of ID tokens.
         client_secret: The key of HS256, when that is among them.
         dpop_thumbprint: The thumbprint of the key that tokens are asked to be bound to, or None.
+        trusted_proxies: The networks of the proxies in front of the application.
     """
 
     client_id: str
@@ -50,6 +54,7 @@ class AuthorizationServer:
     id_token_algorithms: Sequence[str]
     client_secret: str | None
     dpop_thumbprint: str | None
+    trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
 
     @once
     def fixed_domain(self) -> str | None:
@@ -77,6 +82,14 @@ class AuthorizationServer:
             ConfigurationError: What the resolver returned is not acceptable, or it failed.
         """
         return self.fixed_domain or resolve_domain(self.domain, store_options)
+
+    def address_for(self, forwarded_for: ForwardedFor, store_options: Mapping[str, Any] | None) -> str | None:
+        """Return the address to tell Auth0: the one that is given, or for True that of the request.
+
+        Raises:
+            ConfigurationError: There is no request, or its address cannot be told.
+        """
+        return peer_address(store_options, self.trusted_proxies) if forwarded_for is True else forwarded_for
 
     def issuer(self, call: Call) -> Issuer:
         """Return the metadata of the domain of a call.

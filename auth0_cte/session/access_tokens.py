@@ -35,11 +35,13 @@ class Wanted:
         audience: The API; None for the one of the login.
         scope: The scopes that it must have at least, separated by spaces; None for any.
         id_token_margin: When it is the ID token that is wanted: for how many seconds it must be good still.
+        forwarded_for: The address of the user who asks, or None; whoever waits for the same refresh may have another.
     """
 
     audience: str | None = None
     scope: str | None = None
     id_token_margin: float | None = None
+    forwarded_for: str | None = field(default=None, eq=False)
 
     def audience_in(self, session: Session) -> str:
         """Return the audience, with the session's default for None."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from auth0_cte.auth_types import Session, TokenExchangeResponse
-    from auth0_cte.auth_types.exchange import StoreOptions
+    from auth0_cte.auth_types.exchange import ForwardedFor, StoreOptions
     from auth0_cte.oauth.authorization_server import AuthorizationServer
     from auth0_cte.session.carrier import Carrier
     from auth0_cte.session.manager import Loaded, SessionManager
@@ -69,13 +69,20 @@ class Sessions:
         expected = domain_of(domain or self._server.domain_for(store_options))
         return loaded if is_domain(loaded.session.domain, expected) else None
 
-    def access_token(self, store_options: StoreOptions, audience: str | None, scope: str | None) -> str:
+    def access_token(
+        self,
+        store_options: StoreOptions,
+        audience: str | None,
+        scope: str | None,
+        forwarded_for: ForwardedFor = None,
+    ) -> str:
         """Return a valid access token of the session. See `ServerClient.get_access_token`."""
         carrier = self.manager.carrier(store_options)
         loaded = self.load(store_options)
         if loaded is None:
             raise AccessTokenError("there is no session", code="MISSING_SESSION")
-        return self._access_tokens.get(carrier, loaded, Wanted(audience, scope))
+        address = self._server.address_for(forwarded_for, store_options)
+        return self._access_tokens.get(carrier, loaded, Wanted(audience, scope, forwarded_for=address))
 
     def with_fresh_id_token(self, carrier: Carrier, loaded: Loaded) -> Session:
         """Return the session with an ID token that does not expire at once, refreshed if need be."""
