@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
@@ -109,75 +109,43 @@ class Http:
             UnusableReplyError: A reply came that must not be read.
             ConfigurationError: Proxy, certificates or session cannot be used; nothing was sent.
         """
-        if not logger.isEnabledFor(logging.DEBUG):
-            return self._send(request, deadline)
-        began = time.perf_counter()
-        outcome: object = "interrupted"
-        try:
-            reply = self._send(request, deadline)
-            outcome = reply.status
-        except (Auth0CTEError, UnusableReplyError) as error:
-            outcome = getattr(error, "status", None) or f"{type(error).__name__}, {error}"
-            raise
-        finally:
-            _log(request, outcome, time.perf_counter() - began, attempt)
-        return reply
-
-    def _send(self, request: HttpRequest, deadline: Deadline) -> Reply:
-        if deadline.remaining() <= 0:
+        began, left, outer = time.monotonic(), deadline.remaining(), current_call.ends_at
+        if left <= 0:
             raise TransportTimeoutError(
                 "the deadline of the call has passed", phase="connect", may_have_reached_server=False
             )
-        outer, current_call.deadline = current_call.deadline, deadline
+        current_call.ends_at = began + left
         response: requests.Response | None = None
-        is_read = False
+        status, outcome = None, "interrupted"
         try:
             response = self._way.transmit(_prepare(request), deadline)
+            status = response.status_code
             body = _read(response, request.max_reply_bytes, None if self._way.keeps_deadlines else deadline)
-            is_read = True
-            return Reply(response.status_code, response.headers, body)
-        except (Auth0CTEError, UnusableReplyError):
+            outcome = "whole"
+            return Reply(status, response.headers, body)
+        except (Auth0CTEError, UnusableReplyError) as error:
+            outcome = str(error)
             raise
         except Exception as error:  # noqa: BLE001 - an adapter, a response hook and a test tool are anybody's code
-            status = None if response is None else response.status_code
             failure = transport_failure(error, request.method, request.url, status, self._way.trusted)
+            outcome = str(failure)
             cause = without_secrets(error)
         finally:
-            current_call.deadline = outer
-            if response is not None and not is_read:
+            current_call.ends_at = outer
+            if response is not None and outcome != "whole":
                 response.close()  # the connection with it: nobody may read the rest
+            if logger.isEnabledFor(logging.DEBUG):
+                _log(request, (status, outcome), time.monotonic() - began, attempt)
         raise failure from cause
-
-
-class _Headers(dict[str, str]):
-    """Headers of a request, whose names match in any case: test tools and tracers look them up."""
-
-    def __missing__(self, name: str) -> str:
-        lowered = name.lower()
-        for own, value in self.items():
-            if own.lower() == lowered:
-                return value
-        raise KeyError(name)
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or (isinstance(name, str) and name.lower() in map(str.lower, self))
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a header, or the default."""
-        try:
-            return self[name]
-        except KeyError:
-            return default
 
 
 def _prepare(request: HttpRequest) -> requests.PreparedRequest:
     # By hand: Request.prepare would look up .netrc, merge cookies and parse the URL anew for every call.
     prepared = requests.PreparedRequest()
     prepared.method, prepared.url, prepared.body = request.method, request.url, request.body
-    headers = _Headers(request.headers)
+    prepared.headers = headers = dict(request.headers)  # type: ignore[assignment]  # which `sessions` makes one for others
     if request.body is not None:
         headers["Content-Length"] = str(len(request.body))
-    prepared.headers = headers  # type: ignore[assignment]  # a mapping whose names match in any case
     return prepared
 
 
@@ -215,7 +183,8 @@ def _read_in_parts(raw: BaseHTTPResponse, limit: int, deadline: Deadline) -> byt
     return b"".join(parts)
 
 
-def _log(request: HttpRequest, outcome: object, seconds: float, attempt: int) -> None:
+def _log(request: HttpRequest, reply: tuple[int | None, str], seconds: float, attempt: int) -> None:
     parts = urlsplit(request.url)  # of which the query is not logged
-    place = parts.netloc + parts.path
-    logger.debug("%s %s: %s in %.0f ms, attempt %d", request.method, place, outcome, seconds * 1000, attempt)
+    place, (status, outcome) = parts.netloc + parts.path, reply
+    told = f"{status or 'no reply'}" if outcome == "whole" else f"{status or 'no reply'} ({outcome})"
+    logger.debug("%s %s: %s in %.0f ms, attempt %d", request.method, place, told, seconds * 1000, attempt)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -19,12 +18,10 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.response import HTTPResponse
 
 from auth0_cte.transport.addresses import connect
-from auth0_cte.transport.replies import Response, ResponseStream
+from auth0_cte.transport.replies import Response, Wire, current_call
 
 if TYPE_CHECKING:
     from urllib3.connection import HTTPConnection, HTTPSConnection
-
-    from auth0_cte.foundation.deadline import Deadline
 
 __all__ = [
     "POOL_CLASSES",
@@ -54,20 +51,6 @@ if not TYPE_CHECKING:
     HTTPSConnection = genuine(urllib3.connection.HTTPSConnection)
 
 
-class _CurrentCall(threading.local):
-    """What the running call allows; a connection serves one thread at a time, so a thread-local reaches it."""
-
-    deadline: Deadline | None = None
-
-    def bound(self, seconds: Any) -> float:
-        """Cut a time-out so that it ends with the call."""
-        left: float = seconds if self.deadline is None else min(seconds, self.deadline.remaining())
-        return max(LEAST_SECONDS, left)
-
-
-current_call: Final = _CurrentCall()
-
-
 class HandshakeError(urllib3.exceptions.SSLError):
     """TLS failed before anything of the request was sent."""
 
@@ -82,7 +65,7 @@ class Connection(HTTPConnection):
     _used_at = 0.0
     _connects_until = 0.0
     _held: list[bytes] | None = None
-    _stream: ResponseStream | None = None
+    _wire: Wire | None = None
     _is_unproven = False
 
     @property
@@ -90,12 +73,18 @@ class Connection(HTTPConnection):
         """False also for one that idled for long, whose last reply was not read to its end, or that holds more."""
         if time.monotonic() - self._used_at >= MAX_IDLE_SECONDS or not super().is_connected:
             return False
-        return self._stream is not None and self._stream.is_exhausted and not _holds_plaintext(self.sock)
+        if self._wire is None or not self._wire.is_exhausted:
+            return False
+        # Bytes that were decrypted already are not there to be read for the operating system.
+        sock: Any = self.sock
+        return not (sock.pending() if isinstance(sock, ssl.SSLSocket) else _holds_plaintext(sock))
 
     def connect(self) -> None:
         """Connect, and tell every failure before the first byte of the request apart from those after it."""
-        self.timeout = current_call.bound(self.timeout)
-        self._connects_until = time.monotonic() + self.timeout
+        now = time.monotonic()
+        seconds: Any = self.timeout
+        self.timeout = seconds = max(LEAST_SECONDS, min(seconds, current_call.ends_at - now))
+        self._connects_until = now + seconds
         try:
             super().connect()
         except ssl.SSLError as error:
@@ -117,7 +106,7 @@ class Connection(HTTPConnection):
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Write headers and body at once: one TLS record and one system call instead of two."""
-        self.timeout = current_call.bound(self.timeout)
+        self.timeout = max(LEAST_SECONDS, min(self.timeout, current_call.ends_at - time.monotonic()))  # type: ignore[type-var]
         held: list[bytes] = []
         self._held = held
         try:
@@ -140,8 +129,8 @@ class Connection(HTTPConnection):
 
     def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]
         """Make the response that `http.client` reads next."""
-        self._stream = ResponseStream(sock, current_call.deadline)
-        return Response(self._stream, *args, **kwargs)  # type: ignore[arg-type]  # makefile is all that is asked of it
+        self._wire = Wire(sock)
+        return Response(self._wire, *args, **kwargs)  # type: ignore[arg-type]  # makefile is all that is asked of it
 
     def getresponse(self) -> Any:
         """Wait for the reply's head.
@@ -178,18 +167,16 @@ class Connection(HTTPConnection):
 
 
 def _holds_plaintext(sock: Any) -> bool:
-    """Tell whether bytes of the server were decrypted already, so that the operating system shows none to be read."""
-    if isinstance(sock, ssl.SSLSocket):
-        return sock.pending() > 0
-    inner = getattr(sock, "socket", None)  # of TLS within TLS, through an https:// proxy
-    return inner is not None and (sock.sslobj.pending() > 0 or sock.incoming.pending > 0 or _holds_plaintext(inner))
+    outer = getattr(sock, "socket", None)  # of TLS within TLS, through an https:// proxy
+    return outer is not None and (sock.sslobj.pending() > 0 or sock.incoming.pending > 0 or outer.pending() > 0)
 
 
 class DirectConnection(Connection):
     """A connection to the server itself, or to the http:// or https:// proxy before it."""
 
     def _new_conn(self) -> socket.socket:
-        return connect(self._dns_host, self.port, current_call.bound(self.timeout), self.socket_options or ())
+        seconds = self._connects_until - time.monotonic()
+        return connect(self._dns_host, self.port, seconds, self.socket_options or ())
 
 
 class SecureConnection(DirectConnection, HTTPSConnection):
@@ -206,9 +193,7 @@ class WaitingPool(HTTPConnectionPool):
 
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
         """Send a request."""
-        deadline = current_call.deadline
-        if deadline is not None:
-            kwargs["pool_timeout"] = deadline.remaining()
+        kwargs["pool_timeout"] = max(0.0, current_call.ends_at - time.monotonic())
         return super().urlopen(*args, **kwargs)
 
 

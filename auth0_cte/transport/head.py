@@ -7,13 +7,13 @@ on the connection, where the next call would take it for its own.
 from __future__ import annotations
 
 import re
-from http.client import HTTPException, RemoteDisconnected
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from io import BufferedReader
+    from collections.abc import Callable
 
-__all__ = ["Head", "RefusedReplyError", "read_head"]
+__all__ = ["MAX_HEAD_BYTES", "Head", "RefusedReplyError", "read_head"]
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_FIELDS: Final = 100
@@ -26,6 +26,7 @@ _STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x
 # blank: that would continue the line before it (obs-fold).
 _FIELDS: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20]*([\t\x20-\x7e\x80-\xff]*)\r\n|((?s:.+))").findall
 _LENGTH: Final = re.compile(r"[0-9]{1,18}").fullmatch
+_OPTIONS: Final = re.compile(r"[^,\t\x20]+").findall
 
 
 class RefusedReplyError(HTTPException):
@@ -54,76 +55,51 @@ class Head(NamedTuple):
     closes: bool
 
 
-def read_head(stream: BufferedReader) -> Head:
+def read_head(read: Callable[[], bytes]) -> Head:
     """Read the head of the final reply, and skip the interim replies before it.
 
     Args:
-        stream: Where the reply begins; afterwards, where its body begins.
+        read: Reads a head, up to the empty line that ends it.
 
     Raises:
-        RefusedReplyError: The head is not well-formed, or too large, or there are too many interim replies.
-        RemoteDisconnected: The connection ended before the reply began.
+        RefusedReplyError: The head is not well-formed, or there are too many interim replies.
     """
     for _ in range(MAX_INTERIM_REPLIES + 1):
-        block = _read_block(stream).decode("latin-1")
+        block = read().decode("latin-1")
         line = _STATUS_LINE(block)
         if line is None:
             raise RefusedReplyError("its status line is malformed")
-        fields = _split(block[line.end() : -2])
+        found = _FIELDS(block, line.end(), len(block) - 2)
+        if found and found[-1][2]:
+            raise RefusedReplyError("a header field is malformed")
+        if len(found) > MAX_FIELDS:
+            raise RefusedReplyError(f"it has more than {MAX_FIELDS} header fields")
         status = int(line[2])
         if status >= 200 or status == SWITCHING_PROTOCOLS:
-            return _head(10 + int(line[1]), status, line[3] or "", fields)
+            fields = [(name, value.rstrip("\t ")) for name, value, _ in found]
+            return _framed(10 + int(line[1]), status, line[3] or "", fields)
     raise RefusedReplyError(f"more than {MAX_INTERIM_REPLIES} interim responses precede it")
 
 
-def _read_block(stream: BufferedReader) -> bytes:
-    end = stream.peek(1).find(b"\r\n\r\n")
-    if end >= 0:
-        return stream.read(end + 4)
-    lines, left = list[bytes](), MAX_HEAD_BYTES
-    while not lines or lines[-1] != b"\r\n":
-        line = stream.readline(left)
-        if not line and not lines:
-            raise RemoteDisconnected("the connection was closed without a response")
-        if not line.endswith(b"\r\n"):
-            raise RefusedReplyError("a line of its head is cut off, is too long or does not end with CR LF")
-        lines.append(line)
-        left -= len(line)
-    return b"".join(lines)
-
-
-def _split(block: str) -> list[tuple[str, str]]:
-    found = _FIELDS(block)
-    if found and found[-1][2]:
-        raise RefusedReplyError("a header field is malformed")
-    if len(found) > MAX_FIELDS:
-        raise RefusedReplyError(f"it has more than {MAX_FIELDS} header fields")
-    return [(name, value.rstrip("\t ")) for name, value, _ in found]
-
-
-def _head(version: int, status: int, reason: str, fields: list[tuple[str, str]]) -> Head:
+def _framed(version: int, status: int, reason: str, fields: list[tuple[str, str]]) -> Head:
     lengths: set[str] = set()
     codings: list[str] = []
-    options: set[str] = set()
+    options = ""
     for name, value in fields:
         lowered = name.lower()
         if lowered == "content-length":
-            lengths.update(_members(value))
+            lengths.update(value.replace(" ", "").replace("\t", "").split(",") if "," in value else (value,))
         elif lowered == "transfer-encoding":
             codings.append(value.lower())
         elif lowered == "connection":
-            options.update(_members(value.lower()))
+            options += f"{value.lower()},"
     if len(lengths) > 1 or not all(map(_LENGTH, lengths)):
         raise RefusedReplyError("its Content-Length is malformed or contradictory")
     if codings and (codings != ["chunked"] or lengths or version == 10):
         raise RefusedReplyError("its Transfer-Encoding is not chunked, or contradicts its Content-Length or version")
     length = 0 if status in NO_BODY else int(lengths.pop()) if lengths else None
     chunked = bool(codings) and length is None
-    closes = "close" in options or (length is None and not chunked) or status == SWITCHING_PROTOCOLS
-    if version == 10 and "keep-alive" not in options:
+    closes = "close" in _OPTIONS(options) or (length is None and not chunked) or status == SWITCHING_PROTOCOLS
+    if version == 10 and "keep-alive" not in _OPTIONS(options):
         closes = True
     return Head(version, status, reason, fields, length, chunked, closes)
-
-
-def _members(value: str) -> list[str]:
-    return [member.strip("\t ") for member in value.split(",")]

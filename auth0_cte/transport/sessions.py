@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Final
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.hooks import dispatch_hook
+from requests.structures import CaseInsensitiveDict
 from requests.utils import select_proxy
 from urllib3.util import Timeout
 
@@ -56,8 +58,13 @@ class _Courier(requests.Session):
         return iter(())
 
 
-def _is_replaced(send: Any) -> bool:
-    return type(send) is not FunctionType or send.__globals__ is not vars(requests.sessions)
+def _genuine(send: Any, module: ModuleType) -> object:
+    return send if type(send) is FunctionType and send.__globals__ is vars(module) else None
+
+
+# None where this module is imported while a test tool has replaced them: then all requests go the long way.
+_SESSION_SEND: Final = _genuine(requests.Session.send, requests.sessions)
+_ADAPTER_SEND: Final = _genuine(HTTPAdapter.send, requests.adapters)
 
 
 class ByAdapter:
@@ -79,11 +86,12 @@ class ByAdapter:
 
     def transmit(self, prepared: requests.PreparedRequest, deadline: Deadline) -> requests.Response:  # noqa: ARG002
         """Send a request; the connections keep its deadline."""
-        if _is_replaced(requests.Session.send):
-            courier = _Courier({"https://": self.adapter, "http://": self.adapter})
-            options: Any = {"timeout": self._timeout, "proxies": {}}
-            return courier.send(prepared, stream=True, allow_redirects=False, **options)
-        return self.adapter.send(prepared, stream=True, timeout=self._timeout)  # type: ignore[arg-type]  # as Timeout
+        timeout: Any = self._timeout
+        if requests.Session.send is _SESSION_SEND and HTTPAdapter.send is _ADAPTER_SEND:
+            return self.adapter.send(prepared, stream=True, timeout=timeout)
+        prepared.headers = CaseInsensitiveDict(prepared.headers)  # as whoever replaced them expects
+        courier = _Courier({"https://": self.adapter, "http://": self.adapter})
+        return courier.send(prepared, stream=True, allow_redirects=False, timeout=timeout, proxies={})
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -134,7 +142,8 @@ class BySession:
         if proxy:
             checked_proxy(proxy)
         options |= {"timeout": timeout, "stream": True}
-        if "send" in vars(session) or _is_replaced(requests.Session.send):
+        prepared.headers = CaseInsensitiveDict(prepared.headers)
+        if "send" in vars(session) or requests.Session.send is not _SESSION_SEND:
             prepared.hooks = session.hooks
             send = session.send if "send" in vars(session) else _Courier(session.adapters).send
             return send(prepared, allow_redirects=False, **options)
