@@ -89,6 +89,7 @@ _SUMMARIES: Final = {
     "doctor": "Check the settings, the tenant and what sessions need.",
     "batch": "Exchange the tokens of a CSV or JSON Lines FILE.",
     "action": "Write, test and check the JavaScript Action of a profile.",
+    "playground": "Serve a page to try exchanges, logins, errors and an Action on.",
     "secret": "Print a new secret for AUTH0_SECRET.",
     "demo": "See every kind of exchange and error, without an account.",
     "completion": "Print the script for completion in SHELL.",

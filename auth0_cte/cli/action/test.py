@@ -15,6 +15,7 @@ from auth0_cte.cli.shared.failures import ExitCode, exit_code_of
 from auth0_cte.cli.shared.output import Output, json_option
 from auth0_cte.cli.shared.parameters import parameters_option
 from auth0_cte.cli.shared.tokens import TokenSource, token_options
+from auth0_cte.error import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,6 +99,8 @@ def command(file: Path, as_json: bool, **given: Any) -> None:
             strict=given["strict"],
             time_limit=given["time_limit"],
         )
+    except ConfigurationError:
+        raise
     except (TypeError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     status = _status(trial)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import CustomTokenExchangeOptions
     from auth0_cte.testing import TenantRequest
 
-__all__ = ["curl_command"]
+__all__ = ["curl_command", "written"]
 
 _SECRETS: Final = {
     "subject_token": "$SUBJECT_TOKEN",
@@ -55,10 +55,11 @@ def curl_command(domain: str, make_client: Callable[..., ServerClient], options:
             except CustomTokenExchangeError:
                 if not double.token_requests:
                     raise
-        return _written(double.token_requests[0])
+        return written(double.token_requests[0])
 
 
-def _written(request: TenantRequest) -> str:
+def written(request: TenantRequest) -> str:
+    """Return a request that arrived at a local tenant as a command, with variables in place of secrets."""
     lines = [f"curl --request {request.method} {shlex.quote(request.base_url + request.path)}"]
     for name, value in request.headers.items():
         if name not in _HOP:

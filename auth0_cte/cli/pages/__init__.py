@@ -1,0 +1,1 @@
+"""The playground: one page over a tenant, rendered on the server."""
