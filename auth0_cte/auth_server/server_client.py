@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from auth0_cte.auth_server import settings as check
 from auth0_cte.auth_server.settings import ClientSettings
-from auth0_cte.auth_types import (
-    CustomTokenExchangeOptions,
-    LoginWithCustomTokenExchangeOptions,
-    TokenExchangeResponse,
-)
+from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import exchange_failure
 from auth0_cte.exchange.exchanger import Exchanger
 from auth0_cte.foundation.boundary import guarded
@@ -36,9 +32,11 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import (
         AuthorizationParams,
         DomainResolver,
+        LoginWithCustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
         Session,
         SessionTransferTokenResult,
+        TokenExchangeResponse,
         TokenSource,
     )
     from auth0_cte.auth_types.exchange import ForwardedFor, StoreOptions

@@ -5,22 +5,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from auth0_cte.auth_types.actor import Actor
 from auth0_cte.auth_types.exchange import (
     AuthorizationParams,
     CustomTokenExchangeOptions,
     DomainResolver,
-    DomainResolverContext,
-    LoginWithCustomTokenExchangeOptions,
-    SessionTransferTokenResult,
     TokenExchangeResponse,
     TokenSource,
 )
 from auth0_cte.error import RateLimitKind, RateLimitStatus
 
 if TYPE_CHECKING:
+    from auth0_cte.auth_types.actor import Actor
+    from auth0_cte.auth_types.domain import DomainResolverContext
+    from auth0_cte.auth_types.login import LoginWithCustomTokenExchangeOptions
     from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
     from auth0_cte.auth_types.session import LoginWithCustomTokenExchangeResult, Session, TokenSet
+    from auth0_cte.auth_types.session_transfer import SessionTransferTokenResult
 
 __all__ = [
     "Actor",
@@ -43,6 +43,10 @@ __all__ = [
 
 # Loaded when they are first used: an exchange needs none of them.
 _LATE = {
+    "Actor": "actor",
+    "DomainResolverContext": "domain",
+    "LoginWithCustomTokenExchangeOptions": "login",
+    "SessionTransferTokenResult": "session_transfer",
     "LoginWithCustomTokenExchangeResult": "session",
     "MfaAuthenticator": "mfa",
     "MfaChallenge": "mfa",

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from auth0_cte.auth_types.actor import Actor, chain_of
-
 if TYPE_CHECKING:
+    from auth0_cte.auth_types.actor import Actor
+    from auth0_cte.auth_types.domain import DomainResolverContext
     from auth0_cte.error import IdTokenError
 
 __all__ = [
     "AuthorizationParams",
     "CustomTokenExchangeOptions",
     "DomainResolver",
-    "DomainResolverContext",
-    "LoginWithCustomTokenExchangeOptions",
-    "SessionTransferTokenResult",
     "StoreOptions",
     "TokenExchangeResponse",
     "TokenSource",
@@ -74,11 +71,6 @@ class CustomTokenExchangeOptions:
     requested_token_type: str | None = None
     forwarded_for: ForwardedFor = None
     authorization_params: AuthorizationParams | None = field(default=None, repr=False)
-
-
-@frozen(kw_only=True)
-class LoginWithCustomTokenExchangeOptions(CustomTokenExchangeOptions):
-    """What to exchange for a login: the options of an exchange; ``openid`` is always added to the scope."""
 
 
 @frozen(kw_only=True)
@@ -147,51 +139,10 @@ class TokenExchangeResponse:
 
     def delegation_chain(self) -> list[Actor]:
         """Return the verified actors from the current to the original one; empty without delegation."""
+        from auth0_cte.auth_types.actor import chain_of
+
         return chain_of(self.act)
 
 
-@frozen(kw_only=True)
-class SessionTransferTokenResult:
-    """A session transfer token: opaque, good for one redemption within a minute (Auth0, "Session Delegation").
-
-    Do not store, decode or log it; hand it to `build_session_transfer_redirect` at once.
-
-    Args:
-        session_transfer_token: The token.
-        issued_token_type: ``urn:auth0:params:oauth:token-type:session_transfer_token``, always.
-        expires_in: Its lifetime in seconds, or None when not told.
-        expires_at: When it expires, in Unix seconds by the client's clock, or None.
-        token_type: ``N_A``, because it is no access token, or None when not told.
-        scope: The granted scopes, or None when not told.
-        organization: The organization that was asked for, which the redirect hands on; or None.
-    """
-
-    session_transfer_token: str = field(repr=False)
-    issued_token_type: str
-    expires_in: int | None = None
-    expires_at: float | None = None
-    token_type: str | None = None
-    scope: str | None = None
-    organization: str | None = None
-
-    @property
-    def token(self) -> str:
-        """The token."""
-        return self.session_transfer_token
-
-
-@frozen(kw_only=True)
-class DomainResolverContext:
-    """What a ``domain`` callable is told about the request that it resolves the domain for.
-
-    Args:
-        request_url: The URL of the current request, or None outside of one.
-        request_headers: Its headers, names in lower case; empty outside of a request.
-    """
-
-    request_url: str | None = None
-    request_headers: Mapping[str, str] = field(factory=dict, repr=False)
-
-
-DomainResolver: TypeAlias = Callable[[DomainResolverContext], str]
+DomainResolver: TypeAlias = "Callable[[DomainResolverContext], str]"
 """A synchronous function that names the Auth0 domain for a request."""

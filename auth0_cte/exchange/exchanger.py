@@ -9,7 +9,6 @@ from attrs import evolve
 
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, MfaRequiredError
-from auth0_cte.exchange.actor_token import ActorRules
 from auth0_cte.exchange.options import call_suppliers, check_text, check_token, validate
 from auth0_cte.exchange.request import to_form, to_refresh_form
 from auth0_cte.exchange.response import act_error_of, read_reply, to_response
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.auth_types import TokenExchangeResponse
     from auth0_cte.auth_types.exchange import StoreOptions
+    from auth0_cte.exchange.actor_token import ActorRules
     from auth0_cte.exchange.cache import ExchangeCacheBackend
     from auth0_cte.exchange.cache_key import ExchangeRequest
     from auth0_cte.exchange.options import ExchangeDefaults
@@ -147,6 +147,8 @@ class Exchanger:
 
     def actor_rules(self, domain: str) -> ActorRules:
         """Return what an actor's ID token must be at a domain."""
+        from auth0_cte.exchange.actor_token import ActorRules
+
         return ActorRules(
             client_id=self.server.client_id,
             issuer_url=domain,

@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, overload
 
-from attrs import define, field
-
 from auth0_cte.error import Auth0CTEError, ExchangeTransportError, without_frames
 from auth0_cte.foundation.deadline import sleeper
 
@@ -88,10 +86,9 @@ class once(Generic[V]):  # noqa: N801 - it is written as property is
             return made
 
 
-@define(eq=False, repr=False)
 class _Kept(Generic[V]):
-    value: V
-    ends_at: float
+    def __init__(self, value: V, ends_at: float) -> None:
+        self.value, self.ends_at = value, ends_at
 
 
 class TTLCache(Generic[K, V]):
@@ -242,14 +239,14 @@ class KeyedLocks:
             lock.release()
 
 
-@define(eq=False, repr=False)
 class _Flight(Generic[V]):
     """Work that is under way, and what came of it; ``at_rest`` while it only waits, with nothing under way."""
 
-    landed: threading.Event = field(factory=threading.Event)
-    results: list[V] = field(factory=list)
-    error: BaseException | None = None
-    at_rest: bool = False
+    def __init__(self) -> None:
+        self.landed = threading.Event()
+        self.results: list[V] = []
+        self.error: BaseException | None = None
+        self.at_rest = False
 
 
 class SingleFlight(Generic[K, V]):

@@ -115,11 +115,9 @@ def _endpoint(issuer: str, metadata: Mapping[str, Any], name: str) -> str | None
     return str(value)
 
 
-@frozen(eq=False, repr=False)
 class _Kept(Generic[V]):
-    value: V
-    fetched_at: float
-    fresh_until: float
+    def __init__(self, value: V, fetched_at: float, fresh_until: float) -> None:
+        self.value, self.fetched_at, self.fresh_until = value, fetched_at, fresh_until
 
 
 class _LastGood(Generic[V]):

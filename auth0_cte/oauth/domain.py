@@ -6,7 +6,6 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from auth0_cte.auth_types import DomainResolverContext
 from auth0_cte.error import ConfigurationError
 from auth0_cte.foundation.urls import is_loopback
 from auth0_cte.foundation.validation import call_given
@@ -14,7 +13,7 @@ from auth0_cte.foundation.validation import call_given
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from auth0_cte.auth_types import DomainResolver
+    from auth0_cte.auth_types import DomainResolver, DomainResolverContext
 
 __all__ = [
     "authority_of",
@@ -107,6 +106,8 @@ def resolver_context(store_options: Mapping[str, Any] | None) -> DomainResolverC
     Args:
         store_options: ``{"request": …}`` with a request of Flask, Django or Starlette, or None outside of one.
     """
+    from auth0_cte.auth_types import DomainResolverContext
+
     request = (store_options or {}).get("request")
     if request is None:
         return DomainResolverContext()
