@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
@@ -10,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import FieldDoesNotExist
 
-from auth0_cte.django.settings import creates_users
+from auth0_cte.django.settings import creates_users, name_claims
 from auth0_cte.oauth.domain import issuer_url
 from auth0_cte.session.stores.contract import file_name
 
@@ -32,6 +33,7 @@ logger: Final = logging.getLogger("auth0_cte")
 
 KEY_PREFIX: Final = "auth0-"
 KEY_DIGITS: Final = 40
+MAX_USERNAME: Final = 60
 
 
 class Auth0Backend(ModelBackend):
@@ -65,7 +67,7 @@ class Auth0Backend(ModelBackend):
         if auth0_session is None or auth0_session.domain is None:
             return None
         claims = auth0_session.user
-        user = self._find_or_create(self.user_key(issuer_url(auth0_session.domain), claims["sub"]))
+        user = self._find_or_create(self.user_key(issuer_url(auth0_session.domain), claims["sub"]), claims)
         if user is None or not self.is_own(user) or not self.user_can_authenticate(user):
             logger.warning(
                 "a login was refused: the user is %s", "unknown" if user is None else "inactive, or not Auth0's"
@@ -118,16 +120,19 @@ class Auth0Backend(ModelBackend):
         """Store what the claims say of a user; called at each login, to be overridden.
 
         First name, last name, and the e-mail address if Auth0 has verified it: stored, as far as the model has such
-        fields and they are not unique, and never looked up.
+        fields and they are not unique, and never looked up. Users who have neither name get `readable_name` as their
+        first name; a field ``name`` of the model holds it, too.
 
         Args:
             user: The user, who has been saved; ``last_login`` is None at the first login.
             claims: The verified claims of the ID token.
         """
         email = claims.get("email") if claims.get("email_verified") is True else None
+        given, family, readable = claims.get("given_name"), claims.get("family_name"), self.readable_name(claims)
         wanted = {
-            "first_name": claims.get("given_name"),
-            "last_name": claims.get("family_name"),
+            "first_name": given or (None if family else readable),
+            "last_name": family,
+            "name": readable,
             user.get_email_field_name(): email,
         }
         changed = {name: value for name, value in wanted.items() if _is_news(user, name, value)}
@@ -135,6 +140,21 @@ class Auth0Backend(ModelBackend):
             setattr(user, name, value)
         if changed:
             user.save(update_fields=list(changed))
+
+    def readable_name(self, claims: Mapping[str, Any]) -> str | None:
+        """Return a user's name for people to read, or None: never look anybody up by it, because others may choose it.
+
+        It is the first that there is of ``AUTH0_CTE["name_claims"]``: ``name``, ``nickname`` and ``email`` unless they
+        are given. An e-mail address counts if Auth0 has verified it.
+
+        Args:
+            claims: The verified claims of the ID token.
+        """
+        for name in name_claims():
+            value = claims.get(name)
+            if isinstance(value, str) and value.strip() and (name != "email" or claims.get("email_verified") is True):
+                return value.strip()
+        return None
 
     def _creates(self) -> bool:
         return creates_users() if self.create_users is None else self.create_users
@@ -145,16 +165,25 @@ class Auth0Backend(ModelBackend):
         found: AbstractBaseUser | None = users.first()
         return found
 
-    def _find_or_create(self, key: str) -> AbstractBaseUser | None:
-        if not self._creates():
-            return self._find(key)
+    def _find_or_create(self, key: str, claims: Mapping[str, Any]) -> AbstractBaseUser | None:
+        found = self._find(key)
+        if found is not None or not self._creates():
+            return found
         model = get_user_model()
         field = self.key_field or model.USERNAME_FIELD
-        found: AbstractBaseUser
-        new = {model.USERNAME_FIELD: key, "password": make_password(None)}
-        new.pop(field, None)
+        new = {"password": make_password(None)}
+        if field != model.USERNAME_FIELD:
+            new[model.USERNAME_FIELD] = self._free_username(key, claims)
         found, _ = model._default_manager.get_or_create(**{field: key}, defaults=new)  # noqa: SLF001
         return found
+
+    def _free_username(self, key: str, claims: Mapping[str, Any]) -> str:
+        """Return a username that can be read and is not in use, for models that keep the key in another field."""
+        readable = re.sub(r"[^\w.@+-]+", "-", self.readable_name(claims) or "").strip("-")[:MAX_USERNAME]
+        model = get_user_model()
+        users = model._default_manager  # noqa: SLF001 - Django's documented name
+        candidates = (readable, f"{readable}-{key[-8:]}") if readable else ()
+        return next((each for each in candidates if not users.filter(**{model.USERNAME_FIELD: each}).exists()), key)
 
 
 def _is_news(user: Any, name: str, value: object) -> bool:

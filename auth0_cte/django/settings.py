@@ -20,7 +20,7 @@ from auth0_cte.error import Auth0CTEError, ConfigurationError
 from auth0_cte.foundation.validation import check_positive, check_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from auth0_cte.django.untyped import Untyped as ImproperlyConfigured
 else:
@@ -33,12 +33,15 @@ __all__ = [
     "find_faults",
     "given_client",
     "given_options",
+    "name_claims",
     "names",
     "source_of",
 ]
 
-OWN_KEYS: Final = frozenset({"client", "create_users"})
+OWN_KEYS: Final = frozenset({"client", "create_users", "name_claims"})
 """What ``AUTH0_CTE`` may hold beside the arguments of `ServerClient`."""
+NAME_CLAIMS: Final = ("name", "nickname", "email")
+"""What ``AUTH0_CTE["name_claims"]`` is when it is not given."""
 MADE_KEYS: Final = ("client", "state_store")
 """May be objects, what makes them, the dotted path of either, or dicts: see `make`."""
 NAMED: Final = ("domain", "client_id", "client_secret", "secret", "organization")
@@ -92,6 +95,12 @@ def source_of(name: str) -> str | None:
 def creates_users() -> bool:
     """Tell whether `Auth0Backend` may create users: ``AUTH0_CTE["create_users"]``, True unless it is given."""
     return given_options().get("create_users", True) is True
+
+
+def name_claims() -> Sequence[str]:
+    """Return which claims `Auth0Backend` takes a readable name from, the first choice first."""
+    claims: Sequence[str] = given_options().get("name_claims", NAME_CLAIMS)
+    return claims
 
 
 def given_client() -> Any:
@@ -156,6 +165,9 @@ def _contradictions(given: Mapping[str, Any]) -> Iterator[str]:
         yield f'AUTH0_CTE["session_settings"] is given, beside which these say nothing: {", ".join(cookies)}'
     if not isinstance(given.get("create_users", True), bool):
         yield 'AUTH0_CTE["create_users"] must be True or False'
+    claims = given.get("name_claims", NAME_CLAIMS)
+    if not isinstance(claims, list | tuple) or not all(isinstance(each, str) for each in claims):
+        yield 'AUTH0_CTE["name_claims"] must be a list of names such as ["nickname", "name"]'
 
 
 def _option_faults(given: Mapping[str, Any]) -> list[str]:

@@ -299,6 +299,71 @@ def test_an_email_address_is_stored_and_never_matched(tenant: LocalTenant, brows
     assert "" == eve.email
 
 
+@pytest.mark.parametrize(
+    ("claims", "settings", "expected"),
+    [
+        ({"name": " Ada Lovelace "}, {}, ("Ada Lovelace", "")),
+        ({"name": "Ada L", "given_name": "Ada", "family_name": "Lovelace"}, {}, ("Ada", "Lovelace")),
+        ({"name": "Ada L", "family_name": "Lovelace"}, {}, ("", "Lovelace")),
+        ({"name": "Ada", "nickname": "countess"}, {"name_claims": ["nickname", "name"]}, ("countess", "")),
+        ({"nickname": "countess"}, {}, ("countess", "")),
+        ({"email": "ada@example.com", "email_verified": True}, {"name_claims": ("email",)}, ("ada@example.com", "")),
+        ({"email": "ada@example.com", "email_verified": False}, {"name_claims": ("email",)}, ("", "")),
+        ({"email": "ada@example.com", "email_verified": "true"}, {"name_claims": ("email",)}, ("", "")),
+        ({"name": "Ada"}, {"name_claims": []}, ("", "")),
+    ],
+)
+def test_users_can_be_read(
+    claims: dict[str, Any], settings: dict[str, Any], expected: tuple[str, str], tenant: LocalTenant
+) -> None:
+    """Users without first and last name show the name that the settings choose; an address only if it is verified."""
+    from auth0_cte.django.backends import Auth0Backend
+
+    with project(tenant, backends=(BACKEND,), **settings):
+        user = users().create_user("x")
+        Auth0Backend().configure_user(user, {"sub": "ada", **claims})
+    user.refresh_from_db()
+    assert expected == (user.first_name, user.last_name)
+
+
+def test_usernames_can_be_read_where_the_key_has_its_own_field(tenant: LocalTenant) -> None:
+    """With key_field the username is the readable name: one that is taken gets a suffix, and none finds anybody."""
+    victim = users().create_user("Ada-Lovelace", password="password")
+    tenant.add_user("ada", name="Ada Lovelace")
+    tenant.add_user("eve", name="Ada Lovelace")
+    browser = Browser("wsgi")
+    with project(tenant, backends=("tests.integrations.test_django_users.KeyFieldBackend",)):
+        for name in ("ada", "eve", "ada"):
+            assert 302 == browser.post(f"/login/{name}").status_code
+            assert who(browser) == f"Ada-Lovelace-{key(tenant, name)[-8:]}"
+    assert 3 == users().count()
+    victim.refresh_from_db()
+    assert victim.has_usable_password()
+
+
+def test_an_existing_account_is_linked_by_its_key(tenant: LocalTenant, browser: Browser) -> None:
+    """An account that is given the key is its user's: without a password, or where a subclass says that it is."""
+    account = users().create_user("ada.l", password="password", is_staff=True)
+    account.username = key(tenant, "ada")
+    account.save()
+    assert 403 == browser.post("/login/ada").status_code
+    with project(tenant, backends=("tests.integrations.test_django_users.TrustingBackend",)):
+        assert 302 == browser.post("/login/ada").status_code
+        assert users().get().is_staff
+    account.set_unusable_password()
+    account.save()
+    assert 302 == browser.post("/login/ada").status_code
+    assert (key(tenant, "ada"), 1) == (who(browser), users().count())
+
+
+def test_a_subclass_decides_who_is_created(tenant: LocalTenant, browser: Browser) -> None:
+    """create_users of the class wins over the settings."""
+    with project(tenant, backends=("tests.integrations.test_django_users.StrictBackend",), create_users=True):
+        assert 403 == browser.post("/login/ada").status_code
+        users().create_user(key(tenant, "ada"))
+        assert 302 == browser.post("/login/ada").status_code
+
+
 def test_the_key_fits_and_tells_users_apart(tenant: LocalTenant) -> None:
     """Long, odd and alike subs of several issuers have keys of their own, which every username field takes."""
     from django.contrib.auth.validators import UnicodeUsernameValidator
@@ -342,6 +407,12 @@ def make_failing_backend() -> Any:
     return FailingBackend
 
 
+def make_backend(**attributes: Any) -> Any:
+    from auth0_cte.django.backends import Auth0Backend
+
+    return type("Backend", (Auth0Backend,), attributes)
+
+
 def make_staff_backend() -> Any:
     from auth0_cte.django.backends import Auth0Backend
 
@@ -355,10 +426,18 @@ def make_staff_backend() -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    makers = {"StaffBackend": make_staff_backend, "FailingBackend": make_failing_backend}
+    makers = {
+        "StaffBackend": make_staff_backend,
+        "FailingBackend": make_failing_backend,
+        # The user model of these tests has no other field for it.
+        "KeyFieldBackend": lambda: make_backend(key_field="last_name"),
+        "StrictBackend": lambda: make_backend(create_users=False),
+        "TrustingBackend": lambda: make_backend(is_own=lambda self, user: True),
+    }
     if name not in makers:
         raise AttributeError(name)
-    return globals().setdefault(name, makers[name]())
+    make: Any = makers[name]
+    return globals().setdefault(name, make())
 
 
 @pytest.mark.parametrize("middleware", [[OURS], [OURS, SESSIONS, AUTHENTICATION], [SESSIONS, OURS, AUTHENTICATION]])

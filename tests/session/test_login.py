@@ -383,7 +383,7 @@ def test_the_upstream_ceiling_holds(tenant: LocalTenant, clock: FakeClock, make_
         lambda: SessionSettings(inactivity_duration=-1),
         lambda: SessionSettings(identifier="a b"),
         lambda: SessionSettings(identifier="sitzung;ä"),
-        lambda: CookieSettings(same_site="none"),
+        lambda: CookieSettings(same_site="off"),
         lambda: CookieSettings(same_site="None", secure=False),
         lambda: CookieSettings(host_prefix=True, domain="example.com"),
         lambda: CookieSettings(host_prefix=True, path="/app"),
