@@ -8,6 +8,7 @@ import pytest
 import responses
 
 from auth0_cte import RetryPolicy, ServerClient
+from auth0_cte.testing import FakeClock, LocalTenant
 from tests.mirrored import BACKENDS, awaiting
 from tests.raw_server import RawServer
 from tests.services import PostgresServer, RedisServer, start_postgres, start_redis
@@ -74,6 +75,20 @@ def new_client(request: pytest.FixtureRequest) -> Iterator[type[ServerClient]]:
         return
     with awaiting(request.param) as mirrored:
         yield mirrored
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still until a test moves it."""
+    return FakeClock()
+
+
+@pytest.fixture
+def tenant(clock: FakeClock) -> LocalTenant:
+    """A tenant that takes any subject token, and exchanges it for one user."""
+    tenant = LocalTenant(clock=clock)
+    tenant.accept("urn:acme:mcp-token", "auth0|ada")
+    return tenant
 
 
 @pytest.fixture

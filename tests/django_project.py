@@ -17,6 +17,7 @@ from django.views import View
 from auth0_cte import MemoryStateStore, SessionError
 from auth0_cte.django import requires_session
 from auth0_cte.testing import LocalTenant
+from tests.exchanges import accept_user_ids
 from tests.integration.apps import configure_django
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
@@ -34,16 +35,7 @@ def options(user: str) -> dict[str, str]:
 
 def make_tenant() -> LocalTenant:
     """Return a tenant where a subject token is the id of the user it stands for."""
-    tenant = LocalTenant()
-
-    @tenant.action(TYPE)
-    def exchange(event: Any, api: Any) -> None:
-        user = event.transaction.subject_token
-        if user not in tenant.users:
-            tenant.add_user(user, name="x" * 1100 if "big" in user else "Ada")
-        api.authentication.set_user_by_id(user)
-
-    return tenant
+    return accept_user_ids(LocalTenant())
 
 
 def settings_of(tenant: LocalTenant, **more: Any) -> dict[str, Any]:

@@ -53,6 +53,22 @@ def make_tenant(users: int = 3, **settings: Any) -> LocalTenant:
     return tenant
 
 
+def accept_user_ids(tenant: LocalTenant, kind: str = TYPE) -> LocalTenant:
+    """Let a subject token be the id of the user it stands for, whom the tenant need not know; return the tenant.
+
+    A user with "big" in the id has a name that makes a large session.
+    """
+
+    @tenant.action(kind)
+    def exchange(event: Any, api: Any) -> None:
+        user = event.transaction.subject_token
+        if user not in tenant.users:
+            tenant.add_user(user, name="x" * 1100 if "big" in user else "Ada")
+        api.authentication.set_user_by_id(user)
+
+    return tenant
+
+
 def options(user: Any = "auth0|0", **more: Any) -> dict[str, Any]:
     return {"subject_token": user, "subject_token_type": TYPE, **more}
 

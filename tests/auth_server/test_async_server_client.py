@@ -43,13 +43,6 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-@pytest.fixture
-def tenant() -> LocalTenant:
-    tenant = LocalTenant()
-    tenant.accept("urn:acme:mcp-token", "auth0|ada")
-    return tenant
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_the_mirror_has_every_method(name: str) -> None:
     """Names, signatures and docstrings are the same; all but the one that sends nothing are coroutine functions."""

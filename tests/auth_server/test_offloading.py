@@ -48,18 +48,6 @@ class Gate:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def tenant(clock: FakeClock) -> LocalTenant:
-    tenant = LocalTenant(clock=clock)
-    tenant.accept("urn:acme:mcp-token", "auth0|ada")
-    return tenant
-
-
-@pytest.fixture
 def gate(tenant: LocalTenant) -> Gate:
     return Gate(tenant)
 

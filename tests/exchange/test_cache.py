@@ -61,11 +61,6 @@ KEY = b"k" * 32
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
     return make_tenant(clock=clock)
 

@@ -23,11 +23,6 @@ AGENT: Any = {"sub": "agent|7", "role": "support", "act": {"sub": "orchestrator"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
     """A tenant where the last profile names an actor, and the first does not."""
     made = LocalTenant(clock=clock)

@@ -82,11 +82,6 @@ def cache(open_another: Callable[..., RedisExchangeCache]) -> RedisExchangeCache
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
     return make_tenant(clock=clock)
 

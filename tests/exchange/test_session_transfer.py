@@ -36,11 +36,6 @@ GOOD: dict[str, Any] = {"subject_token": "ticket-4711", "subject_token_type": TY
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
     """A tenant where agents act for customers."""
     return make_tenant(clock)

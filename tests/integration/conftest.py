@@ -29,11 +29,6 @@ class Site:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
     """A tenant where a subject token is the id of the user it stands for."""
     tenant = LocalTenant(clock=clock, default_audience=API)

@@ -10,22 +10,14 @@ from flask import Flask, Response, make_response, redirect, stream_with_context
 from auth0_cte import ConfigurationError, MemoryStateStore
 from auth0_cte.flask import Auth0CTE, current_session, current_user, requires_session
 from auth0_cte.testing import LocalTenant
+from tests.exchanges import accept_user_ids
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
 
 
 @pytest.fixture
 def tenant() -> LocalTenant:
-    tenant = LocalTenant()
-
-    @tenant.action("urn:acme:mcp-token")
-    def exchange(event: Any, api: Any) -> None:
-        user = event.transaction.subject_token
-        if user not in tenant.users:
-            tenant.add_user(user, name="x" * 1100 if "big" in user else "Ada")
-        api.authentication.set_user_by_id(user)
-
-    return tenant
+    return accept_user_ids(LocalTenant())
 
 
 def make_app(tenant: LocalTenant, **config: Any) -> Flask:

@@ -34,11 +34,6 @@ REFUSED = send(reply("{}", "401 Unauthorized", ['WWW-Authenticate: Bearer error=
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
     return make_tenant(clock=clock)
 

@@ -19,6 +19,7 @@ from auth0_cte.starlette import (
     store_options,
 )
 from auth0_cte.testing import LocalTenant
+from tests.exchanges import accept_user_ids
 from tests.integration.apps import serve_asgi
 
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
@@ -27,16 +28,7 @@ TYPE = "urn:acme:mcp-token"
 
 @pytest.fixture
 def tenant() -> LocalTenant:
-    tenant = LocalTenant()
-
-    @tenant.action(TYPE)
-    def exchange(event: Any, api: Any) -> None:
-        user = event.transaction.subject_token
-        if user not in tenant.users:
-            tenant.add_user(user, name="x" * 1100 if "big" in user else "Ada")
-        api.authentication.set_user_by_id(user)
-
-    return tenant
+    return accept_user_ids(LocalTenant())
 
 
 def make_app(client: Any) -> FastAPI:

@@ -27,11 +27,6 @@ OTP = "http://auth0.com/oauth/grant-type/mfa-otp"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> Iterator[LocalTenant]:
     with LocalTenant(clock=clock) as tenant:
         tenant.add_user("auth0|eve", name="Eve", email="eve@example.com")

@@ -86,11 +86,6 @@ def kms(alg: str) -> Any:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> Iterator[LocalTenant]:
     with LocalTenant(clock=clock) as tenant:
         tenant.accept(TYPE, "auth0|jane")

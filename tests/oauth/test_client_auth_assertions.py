@@ -7,9 +7,7 @@ import json
 import os
 import pickle
 import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,14 +22,12 @@ from auth0_cte import (
     MfaRequiredError,
     PrivateKeyJwt,
     PublicClient,
-    RetryPolicy,
     ServerClient,
-    SessionSettings,
 )
 from auth0_cte.testing import FakeClock, LocalTenant, TenantServer
 from tests.conftest import TOKEN_ENDPOINT
 from tests.exchanges import shown_by
-from tests.mirrored import mirrored
+from tests.oauth.conftest import NewClient
 from tests.oauth.test_client_auth import (
     EC_KEY,
     OPTIONS,
@@ -51,12 +47,6 @@ from tests.oauth.test_client_auth import (
 APP = "the-app"
 PEM = private_pem(RSA_KEY)
 SECRET = "a secret of thirty-two bytes or more, for tests alone"
-NewClient = Callable[..., ServerClient]
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(time.time())
 
 
 @pytest.fixture
@@ -69,25 +59,8 @@ def tenant(clock: FakeClock) -> LocalTenant:
 
 
 @pytest.fixture
-def server(tenant: LocalTenant) -> Iterator[TenantServer]:
-    with tenant.serve(tls=True) as server:
-        yield server
-
-
-@pytest.fixture
-def connect(server: TenantServer, new_client: type[ServerClient]) -> Iterator[NewClient]:
-    """Make clients of the application over TLS, and close them."""
-    made: list[ServerClient] = []
-
-    def connect(**more: Any) -> ServerClient:
-        patient = {"session_settings": SessionSettings(inactivity_duration=200_000)}
-        settings = {"client_id": APP, "secret": SECRET, "retry": RetryPolicy(sleep=lambda _: None), **patient, **more}
-        made.append(server.client(**settings))
-        return mirrored(new_client, made[-1])
-
-    yield connect
-    for client in made:
-        client.close()
+def client_id() -> str:
+    return APP
 
 
 def exchanged(client: ServerClient) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +22,22 @@ from auth0_cte import (
     MutualTls,
     PrivateKeyJwt,
     PublicClient,
-    RetryPolicy,
     ServerClient,
-    SessionSettings,
     TransportError,
 )
 from auth0_cte.testing import FakeClock, LocalTenant, TenantServer
 from tests.exchanges import shown_by
-from tests.mirrored import mirrored
+from tests.oauth.conftest import NewClient
 from tests.oauth.test_client_auth import OPTIONS, RSA_KEY, TYPE, private_pem, public_pem, refused, self_signed
 
 APP = "the-app"
 SECRET = "a secret of thirty-two bytes or more, for tests alone"
-NewClient = Callable[..., ServerClient]
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A self-signed certificate and its key, in one file."""
     return self_signed(tmp_path, "the-app")
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
 
 
 @pytest.fixture
@@ -63,19 +55,8 @@ def server(tenant: LocalTenant) -> Iterator[TenantServer]:
 
 
 @pytest.fixture
-def connect(server: TenantServer, new_client: type[ServerClient]) -> Iterator[NewClient]:
-    """Make clients of the application, and close them."""
-    made: list[ServerClient] = []
-
-    def connect(**more: Any) -> ServerClient:
-        patient = {"session_settings": SessionSettings(inactivity_duration=200_000)}
-        settings = {"client_id": APP, "secret": SECRET, "retry": RetryPolicy(sleep=lambda _: None), **patient, **more}
-        made.append(server.client(**settings))
-        return mirrored(new_client, made[-1])
-
-    yield connect
-    for client in made:
-        client.close()
+def client_id() -> str:
+    return APP
 
 
 def exchanged(client: ServerClient) -> str:

@@ -188,11 +188,6 @@ def at(host: str, jar: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenants(clock: FakeClock) -> dict[str, LocalTenant]:
     """Two tenants side by side, with the same application."""
     made = {}

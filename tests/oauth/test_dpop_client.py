@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -28,7 +26,7 @@ from auth0_cte import (
 )
 from auth0_cte.testing import FakeClock, LocalTenant, TenantServer
 from tests.conftest import DOMAIN, ISSUER, TOKEN_ENDPOINT
-from tests.mirrored import mirrored
+from tests.oauth.conftest import NewClient
 from tests.proofs import claims_of, read, sent_to
 from tests.raw_server import TOKENS, RawServer, reply, send
 
@@ -42,12 +40,6 @@ OPTIONS: dict[str, Any] = {
 }
 BOUND = json.dumps({"access_token": "issued", "token_type": "DPoP", "expires_in": 60})
 NEEDS_NONCE = reply('{"error":"use_dpop_nonce"}', "400 Bad Request", ["DPoP-Nonce: n1"])
-NewClient = Callable[..., ServerClient]
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(time.time())
 
 
 @pytest.fixture
@@ -59,24 +51,8 @@ def tenant(clock: FakeClock) -> LocalTenant:
 
 
 @pytest.fixture
-def server(tenant: LocalTenant) -> Iterator[TenantServer]:
-    with tenant.serve(tls=True) as server:
-        yield server
-
-
-@pytest.fixture
-def connect(server: TenantServer, new_client: type[ServerClient]) -> Iterator[NewClient]:
-    """Make clients of the tenant over TLS, and close them; by default that of the public application."""
-    made: list[ServerClient] = []
-
-    def connect(dpop: Any = None, **more: Any) -> ServerClient:
-        settings = {"client_id": "public", "secret": "s" * 40, "retry": RetryPolicy(sleep=lambda _: None), **more}
-        made.append(server.client(dpop=dpop, **settings))
-        return mirrored(new_client, made[-1])
-
-    yield connect
-    for client in made:
-        client.close()
+def client_id() -> str:
+    return "public"
 
 
 @pytest.mark.parametrize("nonces", [False, True], ids=["no nonces", "nonces"])
@@ -87,7 +63,7 @@ def test_exchange_login_and_refresh(
     """Each carries a fresh proof without ``ath``, and its access token is bound to the key; one nonce serves all."""
     tenant.dpop.nonce_required = nonces
     key, store, jar = DPoPKey.generate(alg), MemoryStateStore(), {"cookies": dict[str, str]()}
-    client = connect(key, state_store=store)
+    client = connect(dpop=key, state_store=store)
     exchanged = client.custom_token_exchange(OPTIONS)
     session = client.login_with_custom_token_exchange(OPTIONS, jar).session
     clock.advance(86_400)
@@ -119,7 +95,7 @@ def test_the_subject_token_is_sent_twice_for_a_nonce_alone(tenant: LocalTenant, 
         seen.append(event.transaction.subject_token)
         api.authentication.set_user_by_id("auth0|ada")
 
-    client = connect(DPoPKey.generate())
+    client = connect(dpop=DPoPKey.generate())
     client.custom_token_exchange(OPTIONS)
     client.custom_token_exchange({**OPTIONS, "subject_token": "another"})
 
@@ -131,7 +107,7 @@ def test_the_subject_token_is_sent_twice_for_a_nonce_alone(tenant: LocalTenant, 
 def test_rotated_nonces_cost_one_more_request(tenant: LocalTenant, connect: NewClient) -> None:
     """A nonce that a success brought is used next; one that the tenant has replaced is asked for once."""
     tenant.dpop.nonce_required = True
-    client = connect(DPoPKey.generate())
+    client = connect(dpop=DPoPKey.generate())
     client.custom_token_exchange(OPTIONS)
     tenant.dpop.rotate_nonce(keep_old=True)
     client.custom_token_exchange(OPTIONS)
@@ -273,7 +249,7 @@ def test_what_is_not_bound_is_reported(
 def test_an_api_that_does_not_constrain_its_tokens(tenant: LocalTenant, connect: NewClient) -> None:
     """As at Auth0, a proof for such an API is checked and leaves a bearer token; a login is told of it, too."""
     tenant.add_api(API, proof_of_possession="none")
-    client = connect(DPoPKey.generate(), state_store=MemoryStateStore())
+    client = connect(dpop=DPoPKey.generate(), state_store=MemoryStateStore())
     assert ("Bearer", False) == (
         (response := client.custom_token_exchange(OPTIONS)).token_type,
         response.dpop_bound,
@@ -305,14 +281,14 @@ def test_a_proof_that_must_fail_costs_no_token(tenant: LocalTenant, connect: New
     """A key whose algorithm the server does not take is refused before anything is sent."""
     tenant.dpop.algorithms = ["ES256"]
     with pytest.raises(ConfigurationError, match="takes DPoP proofs by ES256, and the key is for RS256"):
-        connect(DPoPKey.generate("RS256")).custom_token_exchange(OPTIONS)
+        connect(dpop=DPoPKey.generate("RS256")).custom_token_exchange(OPTIONS)
     assert [] == tenant.token_requests
 
 
 def test_a_wrong_clock_is_told(tenant: LocalTenant, clock: FakeClock, connect: NewClient) -> None:
     """A proof that is too old, or of the future, is refused, and the hint names the clock."""
     for skew in (-3600, 3600):
-        client = connect(DPoPKey.generate(clock=lambda skew=skew: clock() + skew))  # type: ignore[misc]
+        client = connect(dpop=DPoPKey.generate(clock=lambda skew=skew: clock() + skew))  # type: ignore[misc]
         with pytest.raises(CustomTokenExchangeError, match="iat is too old, or in the future") as caught:
             client.custom_token_exchange(OPTIONS)
         assert ("invalid_dpop_proof", 400) == (caught.value.code, caught.value.status_code)
@@ -329,7 +305,7 @@ def test_a_missing_proof_is_told(tenant: LocalTenant, connect: NewClient) -> Non
             connect(client_id=client_id).custom_token_exchange({**OPTIONS, "audience": audience})
         assert "invalid_dpop_proof" == caught.value.code
         assert (
-            connect(DPoPKey.generate(), client_id=client_id)
+            connect(dpop=DPoPKey.generate(), client_id=client_id)
             .custom_token_exchange({**OPTIONS, "audience": audience})
             .dpop_bound
         )
@@ -341,7 +317,7 @@ def test_the_wrong_key_does_not_end_a_session(
 ) -> None:
     """The refusal is the server's, says that the key differs, and leaves the session to whoever has the right one."""
     key, store, jar = DPoPKey.generate(), MemoryStateStore(), {"cookies": dict[str, str]()}
-    right, wrong = connect(key, state_store=store), connect(other, state_store=store)
+    right, wrong = connect(dpop=key, state_store=store), connect(dpop=other, state_store=store)
     right.login_with_custom_token_exchange(OPTIONS, jar)
     clock.advance(86_400)
     with pytest.raises(AccessTokenError) as caught:
@@ -355,7 +331,7 @@ def test_the_wrong_key_does_not_end_a_session(
 
 def test_a_revoked_token_ends_the_session_as_ever(tenant: LocalTenant, clock: FakeClock, connect: NewClient) -> None:
     """With the right key, ``invalid_grant`` means what it says."""
-    client, jar = connect(DPoPKey.generate(), state_store=MemoryStateStore()), {"cookies": dict[str, str]()}
+    client, jar = connect(dpop=DPoPKey.generate(), state_store=MemoryStateStore()), {"cookies": dict[str, str]()}
     client.login_with_custom_token_exchange(OPTIONS, jar)
     tenant.revoke_refresh_tokens()
     clock.advance(86_400)
@@ -369,7 +345,7 @@ def test_the_same_key_in_another_process(tenant: LocalTenant, clock: FakeClock, 
     """Two clients that parsed the same PEM are one to the tenant; the session in cookies keeps what it is bound to."""
     private = ec.generate_private_key(ec.SECP256R1())
     text = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    one, other, jar = connect(text), connect(DPoPKey(text)), {"cookies": dict[str, str]()}
+    one, other, jar = connect(dpop=text), connect(dpop=DPoPKey(text)), {"cookies": dict[str, str]()}
     one.login_with_custom_token_exchange(OPTIONS, jar)
     clock.advance(86_399)
     refreshed = other.get_access_token(jar)
@@ -384,8 +360,8 @@ def test_a_confidential_application_may_change_its_key(
 ) -> None:
     """Its refresh tokens are bound to its credentials (RFC 9449 section 5); the new token is bound to the new key."""
     store, jar, fresh = MemoryStateStore(), {"cookies": dict[str, str]()}, DPoPKey.generate()
-    old = connect(DPoPKey.generate(), client_id=tenant.client_id, state_store=store)
-    new = connect(fresh, client_id=tenant.client_id, state_store=store)
+    old = connect(dpop=DPoPKey.generate(), client_id=tenant.client_id, state_store=store)
+    new = connect(dpop=fresh, client_id=tenant.client_id, state_store=store)
     old.login_with_custom_token_exchange(OPTIONS, jar)
     clock.advance(86_400)
     assert {"jkt": fresh.thumbprint} == claims_of(new.get_access_token(jar))["cnf"]
@@ -398,7 +374,7 @@ def test_second_factors_are_proved_too(tenant: LocalTenant, connect: NewClient) 
     """What finishes an interrupted exchange has a proof, and its token is bound."""
     tenant.add_user("auth0|ada")
     factor = tenant.enroll_factor("auth0|ada", "otp")
-    client = connect(DPoPKey.generate())
+    client = connect(dpop=DPoPKey.generate())
     with pytest.raises(CustomTokenExchangeError) as caught:
         client.custom_token_exchange(OPTIONS)
     response = client.complete_mfa(caught.value.mfa_token, otp=factor.code())  # type: ignore[attr-defined]

@@ -56,13 +56,6 @@ def now() -> Now:
     return Now()
 
 
-@pytest.fixture
-def tenant() -> LocalTenant:
-    tenant = LocalTenant()
-    tenant.accept("urn:acme:mcp-token", "auth0|ada")
-    return tenant
-
-
 def limit(now: Now, rate: str = "4/s", **more: Any) -> RateLimit:
     return RateLimit(rate, monotonic=now, sleep=now.sleep, **{"headroom": 0.0, **more})
 

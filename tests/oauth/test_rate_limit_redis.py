@@ -46,13 +46,6 @@ def bucket(client: redis.Redis, request: pytest.FixtureRequest) -> RedisBucket:
     return RedisBucket(client, PACE, request.node.name)
 
 
-@pytest.fixture
-def tenant() -> LocalTenant:
-    tenant = LocalTenant()
-    tenant.accept("urn:acme:mcp-token", "auth0|ada")
-    return tenant
-
-
 def _near(seconds: float) -> Any:
     return pytest.approx(seconds, abs=4)
 
@@ -211,9 +204,11 @@ def test_processes_leave_no_turn_unused(
     assert [10e6] * 29 == [after - before for before, after in pairwise(slots)]
 
 
-def test_three_processes_drive_a_tenant_at_its_limit(redis_server: RedisServer, tenant: LocalTenant) -> None:
+def test_three_processes_drive_a_tenant_at_its_limit(redis_server: RedisServer) -> None:
     """In real time, too, they stay below the limit together: no 429 reaches any of them, and all get turns."""
     seconds, rate, processes = 3.0, 8, 3
+    tenant = LocalTenant()  # in real time
+    tenant.accept("urn:acme:mcp-token", "auth0|ada")
     tenant.limit_exchanges(per_second=rate)
     with tenant.serve() as server:
         arguments = [server.url, tenant.client_secret, redis_server.url, f"{rate}/s", str(seconds)]

@@ -9,6 +9,7 @@ import pytest
 from auth0_cte import ServerClient
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import accept_user_ids
 from tests.mirrored import mirrored
 from tests.session.clients import SECRET, MakeClient
 from tests.session.stores import NAMES, SERVER_SIDE, make_store
@@ -39,20 +40,6 @@ def make_client(new_client: type[ServerClient]) -> MakeClient:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
     """A tenant where a subject token is the id of the user it stands for."""
-    tenant = LocalTenant(clock=clock)
-
-    @tenant.action("urn:acme:mcp-token")
-    def exchange(event: object, api: object) -> None:
-        user = event.transaction.subject_token  # type: ignore[attr-defined]
-        if user not in tenant.users:
-            tenant.add_user(user)
-        api.authentication.set_user_by_id(user)  # type: ignore[attr-defined]
-
-    return tenant
+    return accept_user_ids(LocalTenant(clock=clock))

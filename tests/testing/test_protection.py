@@ -19,11 +19,6 @@ BLOCKED = {
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
     made = LocalTenant(clock=clock)
     made.add_user("auth0|jane")

@@ -17,11 +17,6 @@ API = "https://api.acme.example"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
     made = LocalTenant(clock=clock)
     made.add_user("auth0|jane", name="Jane", email="jane@acme.example", department="R&D")
