@@ -15,6 +15,7 @@ import auth0_cte
 from auth0_cte import CustomTokenExchangeOptions, ExchangeRequest, ServerClient
 from auth0_cte.exchange.cache_key import credentials_of
 from auth0_cte.exchange.request import to_form
+from auth0_cte.jose import Jws, KeySet
 from auth0_cte.testing import FakeClock, LocalTenant
 
 TYPE = "urn:acme:mcp-token"
@@ -106,8 +107,16 @@ def sub_of(access_token: str) -> str:
     return str(json.loads(base64.urlsafe_b64decode(payload + "=="))["sub"])
 
 
-def at_once(*work: Callable[[], T]) -> list[T | BaseException]:
-    """Do all of the work at the same time, each in a thread, and return results and errors."""
+def claims_of(tenant: LocalTenant, token: str) -> dict[str, Any]:
+    """Verify a token with the keys that a tenant publishes, and return its claims."""
+    with tenant.session() as session:
+        keys = KeySet.from_jwks(session.get(f"{tenant.issuer}.well-known/jwks.json").json())
+    jws = Jws.parse(token)
+    return jws.verify(keys.select(jws.header))
+
+
+def at_once(*work: Callable[[], T]) -> list[T]:
+    """Do all of the work at the same time, each in a thread, and return the results; the first error is raised."""
     barrier = threading.Barrier(len(work))
 
     def do(each: Callable[[], T]) -> T:
@@ -116,4 +125,4 @@ def at_once(*work: Callable[[], T]) -> list[T | BaseException]:
 
     with ThreadPoolExecutor(len(work)) as pool:
         futures = [pool.submit(do, each) for each in work]
-        return [future.exception(DEADLINE) or future.result() for future in futures]
+        return [future.result(DEADLINE) for future in futures]

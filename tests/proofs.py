@@ -30,7 +30,7 @@ def sent_to(tenant: LocalTenant) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     return [read(request.headers["dpop"]) for request in tenant.token_requests]
 
 
-def claims_of(token: str) -> dict[str, Any]:
+def unverified_claims(token: str) -> dict[str, Any]:
     """Return the claims of a JWT, unverified."""
     segment = token.split(".")[1]
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))

@@ -7,14 +7,12 @@ import json
 import socket
 import ssl
 import termios
-import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 from attrs import define, field
+
+from tests.listener import Listener
 
 Script = Callable[["Arrived", socket.socket], None]
 
@@ -61,13 +59,13 @@ TOKENS = json.dumps({"access_token": "issued", "token_type": "Bearer", "expires_
 
 
 @define
-class RawServer:
+class RawServer(Listener):
     """Answers discovery by itself, and everything else with the scripts in ``scripts``, the last one repeated.
 
     With ``tls`` it is ``https://localhost``. ``greet`` is given the number of each new connection and its socket, and
     returns the socket to serve, or None when it has done with it. ``on_discovery`` is called before the reply, whose
     ``discovery_headers`` may end the connection. ``arrived`` holds the requests to the token endpoint, ``everything``
-    all of them, ``opened`` counts connections.
+    all of them.
     """
 
     scripts: list[Script] = field(factory=lambda: [send(reply(TOKENS))])
@@ -77,73 +75,25 @@ class RawServer:
     on_discovery: Callable[[], None] = lambda: None
     discovery_headers: list[str] = field(factory=list)
     everything: list[Arrived] = field(factory=list)
-    opened: int = 0
-    port: int = 0
-    _listener: socket.socket = field(init=False)
-    _threads: list[threading.Thread] = field(init=False, factory=list)
-    _connections: list[socket.socket] = field(init=False, factory=list)
-
-    def __attrs_post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
 
     @property
     def url(self) -> str:
         place = "http://127.0.0.1" if self.tls is None else "https://localhost"
-        return f"{place}:{self._listener.getsockname()[1]}"
+        return f"{place}:{self.port}"
 
     @property
     def arrived(self) -> list[Arrived]:
         return [request for request in self.everything if request.path == "/oauth/token"]
 
-    def __enter__(self) -> Self:
-        self._start(self._accept)
-        return self
-
-    def wait_for_close(self) -> None:
-        """Wait until the newest connection has ended: its FIN or RST is at the peer by then."""
-        self._threads[-1].join(10)
-
-    def stop_listening(self) -> None:
-        """Refuse connections from now on."""
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop_listening()
-        for connection in self._connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in list(self._threads):
-            thread.join(10)
-        for connection in self._connections:
-            connection.close()
-
-    def _start(self, target: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=target, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.opened += 1
-                self._connections.append(connection)
-                self._start(self._serve, connection, self.opened)
-
-    def _serve(self, connection: socket.socket, number: int) -> None:
-        with suppress(OSError, ValueError):
-            greeted = self.greet(number, connection)
-            if greeted is None:
-                return
-            if self.tls is None:
-                self._converse(greeted, number)
-                return
-            with self.tls.wrap_socket(greeted, server_side=True) as secured:
-                self._converse(secured, number)
+    def serve(self, connection: socket.socket, number: int) -> None:
+        greeted = self.greet(number, connection)
+        if greeted is None:
+            return
+        if self.tls is None:
+            self._converse(greeted, number)
+            return
+        with self.tls.wrap_socket(greeted, server_side=True) as secured:
+            self._converse(secured, number)
 
     def _converse(self, connection: socket.socket, number: int) -> None:
         with connection.makefile("rb") as stream:

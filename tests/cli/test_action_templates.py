@@ -18,8 +18,9 @@ import pytest
 from auth0_cte.jose import SigningKey, b64url_encode
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.cli.users import run
+from tests.exchanges import claims_of
 from tests.testing.node import ACTIONS, NODES, install_packages
-from tests.testing.test_exchange import ID_TOKEN, TYPE, ask, claims_of
+from tests.testing.test_exchange import ID_TOKEN, TYPE, ask
 
 NOW = 1_900_000_000
 SECRET = "a-secret-of-the-legacy-system-of-32-characters"

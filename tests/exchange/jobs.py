@@ -19,7 +19,7 @@ def exchange(order: dict[str, Any]) -> Iterator[Any]:
             work = [
                 lambda user=user: client.custom_token_exchange(options(user)).access_token for user in order["users"]
             ]
-            tokens = [str(each) for each in at_once(*work)]
+            tokens = at_once(*work)
     finally:
         cache.close()
     yield tokens

@@ -15,7 +15,7 @@ from auth0_cte import AccessTokenError, Actor, CustomTokenExchangeError, IdToken
 from auth0_cte.jose import SigningKey, b64url_encode
 from auth0_cte.testing import FakeClock, LocalTenant
 from auth0_cte.token_types import ID_TOKEN
-from tests.proofs import claims_of
+from tests.proofs import unverified_claims
 
 TYPE = "urn:acme:mcp-token"
 SECRET = "a-secret-of-more-than-thirty-two-bytes"
@@ -150,7 +150,7 @@ def actors_token(tenant: LocalTenant, **more: Any) -> str:
 def resigned(tenant: LocalTenant, alg: str = "RS256", typ: str = "JWT") -> str:
     """Sign a good actor's claims as a tenant would whose keys are of another algorithm."""
     key = SigningKey(JWK(kty="oct", k=b64url_encode(SECRET.encode())), alg) if alg == "HS256" else make_key(alg)
-    return key.sign(claims_of(actors_token(tenant)), header={"typ": typ})
+    return key.sign(unverified_claims(actors_token(tenant)), header={"typ": typ})
 
 
 make_key = cache(SigningKey.generate)
@@ -175,8 +175,8 @@ FAULTY: dict[str, Callable[[LocalTenant], str]] = {
     "number-sub": lambda tenant: actors_token(tenant, sub=7),
     "list-iss": lambda tenant: actors_token(tenant, iss=[tenant.issuer]),
     **{f"{alg} alone": partial(resigned, alg=alg) for alg in ("ES256", "EdDSA", "RS384", "HS256")},
-    "none alone": lambda tenant: unsigned({"alg": "none", "typ": "JWT"}, claims_of(actors_token(tenant))),
-    "no alg alone": lambda tenant: unsigned({"typ": "JWT"}, claims_of(actors_token(tenant))),
+    "none alone": lambda tenant: unsigned({"alg": "none", "typ": "JWT"}, unverified_claims(actors_token(tenant))),
+    "no alg alone": lambda tenant: unsigned({"typ": "JWT"}, unverified_claims(actors_token(tenant))),
     "at+jwt alone": partial(resigned, typ="at+jwt"),
     "logout+jwt alone": partial(resigned, typ="logout+jwt"),
     "other-tenant": lambda tenant: actors_token_of_another_tenant(tenant),

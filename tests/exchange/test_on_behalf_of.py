@@ -9,9 +9,9 @@ import anyio
 import pytest
 
 from auth0_cte import AsyncServerClient, ConfigurationError, CustomTokenExchangeError, PublicClient, ServerClient
-from auth0_cte.jose import Jws
 from auth0_cte.testing import FakeClock, LocalTenant
 from auth0_cte.token_types import ACCESS_TOKEN, SESSION_TRANSFER_TOKEN
+from tests.exchanges import claims_of
 
 MCP = "https://mcp.example.com"
 API = "https://api.example.com"
@@ -35,11 +35,6 @@ def tenant() -> LocalTenant:
 def users_token(tenant: LocalTenant, audience: str = MCP, scope: str | None = None) -> str:
     options = {"subject_token": "x", "subject_token_type": LOGIN, "audience": audience, "scope": scope}
     return tenant.client().custom_token_exchange(options).access_token
-
-
-def claims_of(tenant: LocalTenant, token: str) -> dict[str, Any]:
-    jws = Jws.parse(token)
-    return jws.verify(tenant.state.keys.verification_keys().select(jws.header))
 
 
 @pytest.fixture

@@ -570,4 +570,4 @@ def test_threads_of_two_processes_race_for_many_users(
         return seen
 
     results = at_once(*[lambda number=number: use(number) for number in range(12)])
-    assert {("auth0|0",) * 2, ("auth0|1",) * 2, ("auth0|2",) * 2} == set().union(*results)  # type: ignore[arg-type]
+    assert {("auth0|0",) * 2, ("auth0|1",) * 2, ("auth0|2",) * 2} == set().union(*results)

@@ -403,7 +403,13 @@ def test_fifty_threads_share_one_token(tenant: LocalTenant, api: RawServer, cloc
 def test_threads_share_a_failure(tenant: LocalTenant, api: RawServer) -> None:
     """When the exchange fails, whoever waited gets the error, and the fixed token is not sent again by any."""
     auth = make_auth(tenant, api, options("bad"))
-    errors = at_once(*[lambda: requests.get(api.url, auth=auth, timeout=30)] * 20)
+
+    def fail() -> CustomTokenExchangeError:
+        with pytest.raises(CustomTokenExchangeError) as caught:
+            requests.get(api.url, auth=auth, timeout=30)
+        return caught.value
+
+    errors = at_once(*[fail] * 20)
     assert {CustomTokenExchangeError} == {type(error) for error in errors}
     assert 20 == len({id(error) for error in errors})
     assert 1 == exchanges(tenant)

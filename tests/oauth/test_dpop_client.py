@@ -27,7 +27,7 @@ from auth0_cte import (
 from auth0_cte.testing import FakeClock, LocalTenant, TenantServer
 from tests.conftest import DOMAIN, ISSUER, TOKEN_ENDPOINT
 from tests.oauth.conftest import NewClient
-from tests.proofs import claims_of, read, sent_to
+from tests.proofs import read, sent_to, unverified_claims
 from tests.raw_server import TOKENS, RawServer, reply, send
 
 TYPE = "urn:acme:mcp-token"
@@ -73,7 +73,7 @@ def test_exchange_login_and_refresh(
     assert ("DPoP", True, key.thumbprint) == (exchanged.token_type, exchanged.dpop_bound, exchanged.dpop_thumbprint)
     assert key.thumbprint == client.dpop_thumbprint == session.dpop_thumbprint == session.token_sets[0].dpop_thumbprint
     for token in (exchanged.access_token, session.token_sets[0].access_token, refreshed):
-        assert {"jkt": key.thumbprint} == claims_of(token)["cnf"]
+        assert {"jkt": key.thumbprint} == unverified_claims(token)["cnf"]
     assert exchanged.claims is not None
     proofs = sent_to(tenant)
     assert 3 + nonces == len(proofs)
@@ -326,7 +326,7 @@ def test_the_wrong_key_does_not_end_a_session(
     assert expected == (caught.value.code, caught.value.status_code)
     assert caught.value.dpop_key_mismatch
     assert "another DPoP key" in caught.value.hint
-    assert {"jkt": key.thumbprint} == claims_of(right.get_access_token(jar))["cnf"]
+    assert {"jkt": key.thumbprint} == unverified_claims(right.get_access_token(jar))["cnf"]
 
 
 def test_a_revoked_token_ends_the_session_as_ever(tenant: LocalTenant, clock: FakeClock, connect: NewClient) -> None:
@@ -364,7 +364,7 @@ def test_a_confidential_application_may_change_its_key(
     new = connect(dpop=fresh, client_id=tenant.client_id, state_store=store)
     old.login_with_custom_token_exchange(OPTIONS, jar)
     clock.advance(86_400)
-    assert {"jkt": fresh.thumbprint} == claims_of(new.get_access_token(jar))["cnf"]
+    assert {"jkt": fresh.thumbprint} == unverified_claims(new.get_access_token(jar))["cnf"]
     session = new.get_session(jar)
     assert session is not None
     assert fresh.thumbprint == session.dpop_thumbprint
@@ -378,7 +378,7 @@ def test_second_factors_are_proved_too(tenant: LocalTenant, connect: NewClient) 
     with pytest.raises(CustomTokenExchangeError) as caught:
         client.custom_token_exchange(OPTIONS)
     response = client.complete_mfa(caught.value.mfa_token, otp=factor.code())  # type: ignore[attr-defined]
-    assert {"jkt": client.dpop_thumbprint} == claims_of(response.access_token)["cnf"]
+    assert {"jkt": client.dpop_thumbprint} == unverified_claims(response.access_token)["cnf"]
     assert response.dpop_bound
 
 

@@ -15,3 +15,8 @@ class MakeClient(Protocol):
     """Makes a client of a tenant; further arguments are the client's own."""
 
     def __call__(self, tenant: LocalTenant, store: StateStore | None = None, **more: Any) -> ServerClient: ...
+
+
+def refreshes(tenant: LocalTenant) -> int:
+    """Count the refreshes that arrived at the tenant."""
+    return sum("refresh_token" == request.form["grant_type"] for request in tenant.token_requests)

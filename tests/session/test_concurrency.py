@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -17,7 +17,8 @@ import pytest
 from auth0_cte import AccessTokenError, ServerClient, SessionError
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import SECRET, MakeClient
+from tests.exchanges import Gate, at_once, sub_of
+from tests.session.clients import SECRET, MakeClient, refreshes
 from tests.session.jobs import THREADS as THREADS_OF_A_PROCESS
 from tests.session.jobs import open_store
 from tests.session.stores import redis_cache_store, redis_store, sql_store
@@ -53,31 +54,10 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     return request.getfixturevalue(SERVERS[request.param]).url, name
 
 
-def refreshes(tenant: LocalTenant) -> int:
-    return sum("refresh_token" == request.form["grant_type"] for request in tenant.token_requests)
-
-
 def log_in(client: ServerClient, user: str = "auth0|ada", **more: Any) -> dict[str, str]:
     jar = new_jar()
     client.login_with_custom_token_exchange(options(user, scope="offline_access", **more), {"cookies": jar})
     return jar
-
-
-def sub_of(access_token: str) -> str:
-    payload = access_token.split(".")[1]
-    return str(json.loads(base64.urlsafe_b64decode(payload + "=="))["sub"])
-
-
-def at_once(*work: Callable[[], T]) -> list[T]:
-    """Do all of the work at the same time, each in a thread, and return the results."""
-    barrier = threading.Barrier(len(work))
-
-    def do(each: Callable[[], T]) -> T:
-        barrier.wait(DEADLINE)
-        return each()
-
-    with ThreadPoolExecutor(len(work)) as pool:
-        return list(pool.map(do, work))
 
 
 @pytest.mark.parametrize("kind", ["redis", "sqlite", "postgresql", "django-redis"])
@@ -189,17 +169,6 @@ def test_four_processes_make_one_refresh(
     assert 4 * THREADS_OF_A_PROCESS == len(tokens)
     assert 1 == len(set(tokens))
     assert 1 == refreshes(short_lived)
-
-
-class Gate:
-    """Stands in for the time that the tenant's reply takes: holds it back until it is opened."""
-
-    def __init__(self) -> None:
-        self.reached, self.opened = threading.Event(), threading.Event()
-
-    def __call__(self, _seconds: float) -> None:
-        self.reached.set()
-        assert self.opened.wait(DEADLINE)
 
 
 @pytest.mark.parametrize("how", ["logout", "back-channel logout", "login as another"])

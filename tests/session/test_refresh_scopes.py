@@ -7,7 +7,7 @@ import pytest
 from auth0_cte import AccessTokenError
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import MakeClient
+from tests.session.clients import MakeClient, refreshes
 from tests.session.test_login import new_jar, options
 
 API = "https://api.example.com"
@@ -19,10 +19,6 @@ def api(tenant: LocalTenant) -> LocalTenant:
     """The tenant, with an API of two scopes whose tokens live ten minutes."""
     tenant.add_api(API, ["read:data", "write:data"], token_lifetime=600)
     return tenant
-
-
-def refreshes(tenant: LocalTenant) -> int:
-    return sum("refresh_token" == request.form["grant_type"] for request in tenant.token_requests)
 
 
 def test_a_refresh_keeps_the_scopes_of_the_login(

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import claims_of
 from tests.testing.node import NODES
-from tests.testing.test_exchange import ask, claims_of
+from tests.testing.test_exchange import ask
 
 PYTHON, JAVASCRIPT = "urn:acme:python", "urn:acme:javascript"
 

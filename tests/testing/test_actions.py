@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from auth0_cte.testing import ActionLimitError, ApiCall, FakeClock, LocalTenant, Record
-from tests.testing.test_exchange import ACCESS_TOKEN, TYPE, ask, claims_of
+from tests.exchanges import claims_of
+from tests.testing.test_exchange import ACCESS_TOKEN, TYPE, ask
 
 CREATE = {"creationBehavior": "create_if_not_exists", "updateBehavior": "none"}
 REPLACE = {"creation_behavior": "none", "update_behavior": "replace"}

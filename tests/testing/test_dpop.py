@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey, OctKey
 
 from auth0_cte import DPoPKey
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.proofs import claims_of
+from tests.proofs import unverified_claims
 
 TYPE = "urn:acme:mcp-token"
 URL = "https://acme.auth0.local/oauth/token"
@@ -62,15 +62,15 @@ def test_a_good_proof_binds_the_token(dialect: Any, tenant: LocalTenant) -> None
     tenant.add_api("https://api.example.com", token_dialect=dialect)
     body = ask(tenant, proof(tenant)).json()
 
-    assert ("DPoP", {"jkt": KEY.thumbprint()}) == (body["token_type"], claims_of(body["access_token"])["cnf"])
-    assert "cnf" not in claims_of(body["id_token"])
+    assert ("DPoP", {"jkt": KEY.thumbprint()}) == (body["token_type"], unverified_claims(body["access_token"])["cnf"])
+    assert "cnf" not in unverified_claims(body["id_token"])
 
 
 def test_no_proof_leaves_a_bearer_token(tenant: LocalTenant) -> None:
     """Nobody is made to prove anything, unless the application or the API says so."""
     reply = ask(tenant)
 
-    assert ("Bearer", False) == (reply.json()["token_type"], "cnf" in claims_of(reply.json()["access_token"]))
+    assert ("Bearer", False) == (reply.json()["token_type"], "cnf" in unverified_claims(reply.json()["access_token"]))
     assert "dpop-nonce" not in reply.headers
 
 

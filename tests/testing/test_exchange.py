@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from auth0_cte.jose import Jws, KeySet
+from auth0_cte.jose import Jws
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import claims_of
 
 if TYPE_CHECKING:
     import requests
@@ -31,14 +32,6 @@ def ask(tenant: LocalTenant, *, session: Any = None, headers: Any = None, **form
     data = {name: value for name, value in {**usual, **form}.items() if value is not None}
     with session or tenant.session() as used:
         return used.post(f"{tenant.issuer}oauth/token", data=data, headers=headers)
-
-
-def claims_of(tenant: LocalTenant, token: str) -> dict[str, Any]:
-    """Verify a token with the published keys and return its claims."""
-    with tenant.session() as session:
-        keys = KeySet.from_jwks(session.get(f"{tenant.issuer}.well-known/jwks.json").json())
-    jws = Jws.parse(token)
-    return jws.verify(keys.select(jws.header))
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ import anyio
 import pytest
 
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import claims_of
 from tests.raw_server import RawServer, reply, send
-from tests.testing.test_exchange import ACCESS_TOKEN, GRANT, ID_TOKEN, TYPE, ask, claims_of
+from tests.testing.test_exchange import ACCESS_TOKEN, GRANT, ID_TOKEN, TYPE, ask
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # its models are written in pydantic's old way

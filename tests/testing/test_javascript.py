@@ -21,8 +21,9 @@ import pytest
 
 from auth0_cte import ConfigurationError
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import claims_of
 from tests.testing.node import NODES
-from tests.testing.test_exchange import TYPE, ask, claims_of
+from tests.testing.test_exchange import TYPE, ask
 
 Write = Callable[[str], Path]
 

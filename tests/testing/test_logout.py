@@ -9,9 +9,10 @@ import pytest
 
 from auth0_cte.jose import Jws, VerificationKey
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import claims_of
 from tests.raw_server import reply as raw_reply
 from tests.raw_server import send
-from tests.testing.test_exchange import TYPE, ask, claims_of
+from tests.testing.test_exchange import TYPE, ask
 
 if TYPE_CHECKING:
     import requests

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.testing.test_exchange import TYPE, ask, claims_of
+from tests.exchanges import claims_of
+from tests.testing.test_exchange import TYPE, ask
 
 OTP = "http://auth0.com/oauth/grant-type/mfa-otp"
 OOB = "http://auth0.com/oauth/grant-type/mfa-oob"

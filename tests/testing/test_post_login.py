@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import claims_of
 from tests.testing.node import NODES
-from tests.testing.test_exchange import ACCESS_TOKEN, TYPE, ask, claims_of
+from tests.testing.test_exchange import ACCESS_TOKEN, TYPE, ask
 
 API = "https://api.acme.example"
 

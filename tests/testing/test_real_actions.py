@@ -16,8 +16,9 @@ import pytest
 
 from auth0_cte.jose import SigningKey, b64url_encode
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import claims_of
 from tests.testing.node import ACTIONS, NODES, install_packages
-from tests.testing.test_exchange import TYPE, ask, claims_of
+from tests.testing.test_exchange import TYPE, ask
 
 NOW = 1_900_000_000
 KEY = "a-session-key-of-the-legacy-application"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.testing.test_exchange import TYPE, ask, claims_of
+from tests.exchanges import claims_of
+from tests.testing.test_exchange import TYPE, ask
 
 if TYPE_CHECKING:
     import requests

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from auth0_cte.testing import LocalTenant
-from tests.testing.test_exchange import TYPE, ask, claims_of
+from tests.exchanges import claims_of
+from tests.testing.test_exchange import TYPE, ask
 
 API = "https://api.acme.example"
 

@@ -11,7 +11,8 @@ import pytest
 import auth0_cte.testing
 from auth0_cte.jose import Jws, KeySet, NoKeyError
 from auth0_cte.testing import FakeClock, Journal, LocalTenant, TenantRequest
-from tests.testing.test_exchange import TYPE, ask, claims_of
+from tests.exchanges import claims_of
+from tests.testing.test_exchange import TYPE, ask
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from auth0_cte.testing import Application, FakeClock, LocalTenant
-from tests.testing.test_exchange import TYPE, ask, claims_of
+from tests.exchanges import claims_of
+from tests.testing.test_exchange import TYPE, ask
 from tests.testing.test_refresh import refresh
 
 if TYPE_CHECKING:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 from attrs import define, field
 
+from tests.listener import Listener
+
 
 @define
-class Tunnel:
+class Tunnel(Listener):
     """A proxy that leads every connection to one port of this machine, whatever host was asked for.
 
     Args:
@@ -29,55 +28,20 @@ class Tunnel:
     tls: ssl.SSLContext | None = None
     refusal: Callable[[int], bytes | None] = lambda _number: None
     asked: list[tuple[str, list[str]]] = field(factory=list)
-    opened: int = 0
-    _listener: socket.socket = field(init=False)
-    _sockets: list[socket.socket] = field(init=False, factory=list)
-    _threads: list[threading.Thread] = field(init=False, factory=list)
 
     scheme = "http"
 
     @property
     def url(self) -> str:
-        return f"{self.scheme if self.tls is None else 'https'}://localhost:{self._listener.getsockname()[1]}"
+        return f"{self.scheme if self.tls is None else 'https'}://localhost:{self.port}"
 
-    def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self._start(self._accept)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for each in [self._listener, *self._sockets]:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(10)
-        for each in [self._listener, *self._sockets]:
-            each.close()
-
-    def _start(self, work: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.opened += 1
-                self._sockets.append(connection)
-                self._start(self._serve, connection, self.opened)
-
-    def _serve(self, connection: socket.socket, number: int) -> None:
-        with suppress(OSError):
-            client = connection if self.tls is None else self.tls.wrap_socket(connection, server_side=True)
-            self._sockets.append(client)
-            if self._greet(client, number):
-                server = socket.create_connection(("127.0.0.1", self.target))
-                self._sockets.append(server)
-                self._start(_pump, client, server)
-                _pump(server, client)
+    def serve(self, connection: socket.socket, number: int) -> None:
+        client = connection if self.tls is None else self.tls.wrap_socket(connection, server_side=True)
+        self.close_later(client)
+        if self._greet(client, number):
+            server = self.close_later(socket.create_connection(("127.0.0.1", self.target)))
+            self.start(_pump, client, server)
+            _pump(server, client)
 
     def _greet(self, client: socket.socket, number: int) -> bool:
         head = b""

@@ -498,9 +498,9 @@ def test_an_untrusted_certificate_is_refused(tmp_path: Path, new_client: type[Se
 
 
 class _PlainServer(RawServer):
-    def _serve(self, connection: socket.socket, number: int) -> None:
+    def serve(self, connection: socket.socket, number: int) -> None:
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        super()._serve(connection, number)
+        super().serve(connection, number)
 
 
 class _TLSServer(RawServer):
@@ -512,10 +512,10 @@ class _TLSServer(RawServer):
         authority.issue_cert("localhost").configure_cert(context)
         self._context = context
 
-    def _serve(self, connection: socket.socket, number: int) -> None:
+    def serve(self, connection: socket.socket, number: int) -> None:
         try:
             with self._context.wrap_socket(connection, server_side=True) as secured:
-                super()._serve(secured, number)
+                super().serve(secured, number)
         except OSError:
             return
 
