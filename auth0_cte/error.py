@@ -46,7 +46,7 @@ class CustomTokenExchangeErrorCode:
     """
 
     INVALID_TOKEN_FORMAT = "INVALID_TOKEN_FORMAT"
-    """A token or a token type is no string, empty, blank, padded, has control characters or a Bearer prefix."""
+    """A token or a token type is not a string, empty, blank, padded, has control characters or a Bearer prefix."""
     MISSING_ACTOR_TOKEN_TYPE = "MISSING_ACTOR_TOKEN_TYPE"
     """``actor_token`` came without ``actor_token_type``."""
     MISSING_ACTOR_TOKEN = "MISSING_ACTOR_TOKEN"
@@ -174,7 +174,7 @@ class SessionError(Auth0CTEError):
     """A session cannot be read, written or ended."""
 
     code = "SESSION_ERROR"
-    _fallback_hint = "Nothing was lost: mend what the message names, and try again."
+    _fallback_hint = "Nothing was lost. Fix the reported problem and try again."
 
 
 class AccessTokenError(Auth0CTEError):
@@ -233,8 +233,8 @@ class MfaRequiredError(CustomTokenExchangeError):
         mfa_token: The token that continues the authentication; a secret. None when the server gave none.
         mfa_requirements: What Auth0 asks for (``challenge``, ``enroll``), or None.
         domain: The Auth0 domain that asks.
-        pending_login: The login that was interrupted, sealed, for `resume_login`; it may be kept by the browser, in a
-            form, say. None when no login was.
+        pending_login: The login that was interrupted, sealed, for `resume_login`; it may be kept by the browser,
+            e.g. in a form. None when no login was.
     """
 
     code = "mfa_required"

@@ -68,7 +68,7 @@ class ExchangeAuth(AuthBase):
         store_options: ``{"request": …}``, for a ``domain`` that is a function.
         skew: How many seconds before it expires a token is replaced.
         subject_token_reusable: Whether a ``subject_token`` that is a string may be exchanged more than once. If not,
-            and there is no refresh token, the token is used until it expires, a 401 is returned as it is, and then
+            and without a refresh token, the token is used until it expires, a 401 is returned as it is, and then
             requests fail with ``SUBJECT_TOKEN_SPENT``.
         allow_http: Whether the token may go over plain http to hosts other than loopback.
 

@@ -50,7 +50,7 @@ def lint_token_type(token_type: str) -> str | None:
         A sentence for a log, or None.
     """
     if not re.fullmatch(_ABSOLUTE_URI, token_type):
-        return f"{token_type!r} is no absolute URI; Auth0 maps only URIs to Custom Token Exchange profiles."
+        return f"{token_type!r} is not an absolute URI; Auth0 maps only URIs to Custom Token Exchange profiles."
     if token_type == ACCESS_TOKEN:
         return f"{token_type!r} is Auth0's On-Behalf-Of type, which no profile of yours can have."
     if re.match(_RESERVED, token_type):

@@ -316,10 +316,10 @@ class ServerClient:
             store_options: ``{"request": …, "response": …}`` of Flask, Django or Starlette.
 
         Raises:
-            SessionError: There is no ``secret``, no response to set cookies on, the store cannot be reached, the
+            SessionError: ``secret`` or the response to set cookies on is missing, the store cannot be reached, the
                 session is too large for cookies, or the upstream session has ended.
             CustomTokenExchangeError: The exchange failed.
-            IdTokenError: There is no ID token, or it failed verification.
+            IdTokenError: The ID token is missing, or it failed verification.
             OrganizationError: The user does not belong to the organization that was asked for.
             MfaRequiredError: Auth0 wants a second factor first; its ``pending_login`` is for `resume_login`.
         """
@@ -356,7 +356,7 @@ class ServerClient:
             CustomTokenExchangeError: As for `complete_mfa`; ``INVALID_PENDING_LOGIN`` when the login was not begun
                 here, or more than ten minutes ago.
             SessionError: As for a login; ``DOMAIN_MISMATCH`` when the request belongs to another domain.
-            IdTokenError: There is no ID token, or it failed verification.
+            IdTokenError: The ID token is missing, or it failed verification.
             OrganizationError: The user does not belong to the organization that was asked for.
         """
         proof = {"otp": otp, "oob_code": oob_code, "binding_code": binding_code, "recovery_code": recovery_code}
@@ -370,7 +370,7 @@ class ServerClient:
             store_options: ``{"request": …}``, with ``"response"`` where the session may be renewed by being used.
 
         Raises:
-            SessionError: There is no ``secret`` or no request, or the store cannot be reached.
+            SessionError: ``secret`` or the request is missing, or the store cannot be reached.
         """
         return self.sessions.get(store_options)
 
@@ -408,8 +408,8 @@ class ServerClient:
             forwarded_for: The user's IP address for a refresh; True for that of the request.
 
         Raises:
-            AccessTokenError: There is no session, no refresh token, or it was refused (``invalid_grant`` ends the
-                session).
+            AccessTokenError: Nobody is logged in, the refresh token is missing, or it was refused
+                (``invalid_grant`` ends the session).
             MfaRequiredError: Auth0 wants a second factor first.
             RateLimitError: Auth0 answered 429.
             TransportError: Auth0 could not be reached; the session is as it was.
@@ -429,9 +429,9 @@ class ServerClient:
             The URL of Auth0's ``/v2/logout``, to redirect the browser to.
 
         Raises:
-            SessionError: There is no response to delete the cookies on, or the store cannot be reached: the user is
+            SessionError: The response to delete the cookies on is missing, or the store cannot be reached: the user is
                 still logged in.
-            ConfigurationError: ``return_to`` is no absolute http or https URL.
+            ConfigurationError: ``return_to`` is not an absolute http or https URL.
         """
         return self.sessions.log_out(store_options, return_to)
 
@@ -461,7 +461,7 @@ class ServerClient:
             store_options: ``{"request": …}``, for a ``domain`` that is a function.
 
         Raises:
-            CustomTokenExchangeError: Auth0 refused: ``expired_token``, say; or it could not be reached.
+            CustomTokenExchangeError: Auth0 refused (e.g. ``expired_token``), or could not be reached.
         """
         return self.mfa.list_authenticators({"mfa_token": mfa_token}, store_options)
 
@@ -679,7 +679,7 @@ class ServerClient:
 
     @guarded(exchange_failure)
     def forget_exchanged_token(self, access_token: str) -> bool:
-        """Have the ``exchange_cache`` forget the response with an access token, because an API refused it, say.
+        """Have the ``exchange_cache`` forget the response with an access token, e.g. because an API refused it.
 
         The next exchange for the same is made; other users' tokens, and newer ones of this user, stay.
 

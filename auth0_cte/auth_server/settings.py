@@ -151,7 +151,7 @@ def check_client_auth(
     elif isinstance(client_auth, PublicClient) and assertion != (None, None):
         raise ConfigurationError("client_assertion_signing_key or _alg is given, but PublicClient() signs nothing")
     elif not callable(getattr(client_auth, "apply", None)) or isinstance(client_auth, type):
-        raise ConfigurationError("client_auth is no method of client authentication: give PrivateKeyJwt(...), say")
+        raise ConfigurationError("client_auth must be a client authentication method such as PrivateKeyJwt(...)")
     return client_auth.with_clock(clock) if isinstance(client_auth, PrivateKeyJwt) else client_auth
 
 
@@ -203,7 +203,7 @@ def check_rate_limit(limit: RateLimit | str | None) -> RateLimit | None:
     if isinstance(limit, str):
         return RateLimit(limit)
     if not isinstance(limit, RateLimit):
-        raise ConfigurationError('rate_limit is "4/s", say, or a RateLimit')
+        raise ConfigurationError('rate_limit must be a RateLimit or a string such as "4/s"')
     return limit
 
 
@@ -219,12 +219,12 @@ def check_dpop(dpop: DPoPKey | str | Mapping[str, Any] | None, clock: Callable[[
 
 
 def check_exchange_cache(cache: ExchangeCacheBackend | None) -> ExchangeCacheBackend | None:
-    """Refuse what lacks the methods of a cache: its class instead of an instance, say."""
+    """Refuse what lacks the methods of a cache, e.g. its class instead of an instance."""
     usable = not isinstance(cache, type) and all(
         callable(getattr(cache, name, None)) for name in ("fetch", "forget", "clear")
     )
     if cache is not None and not usable:
-        raise ConfigurationError("exchange_cache is no cache: give ExchangeCache() or RedisExchangeCache(...)")
+        raise ConfigurationError("exchange_cache must be a cache such as ExchangeCache() or RedisExchangeCache(...)")
     return cache
 
 
@@ -247,7 +247,7 @@ def check_defaults(organization: str | None, params: Mapping[str, Any] | None) -
     try:
         validate(trial, CustomTokenExchangeOptions, defaults)
     except CustomTokenExchangeError as error:
-        raise ConfigurationError(f"a default does not serve: {error.message}") from None
+        raise ConfigurationError(f"a default is not valid: {error.message}") from None
     return defaults
 
 

@@ -34,15 +34,15 @@ class Actor(Mapping[str, Any]):
 
     @classmethod
     def from_claim(cls, claim: object) -> Actor | None:
-        """Read the value of an ``act`` claim; None, for no claim, is no actor.
+        """Read the value of an ``act`` claim; None, for no claim, gives None.
 
         Raises:
-            ValueError: A level is no object or has no ``sub``, or there are more than Auth0's five levels.
+            ValueError: A level is not an object or has no ``sub``, or there are more than Auth0's five levels.
         """
         levels: list[Mapping[str, Any]] = []
         while claim is not None:
             if not isinstance(claim, dict) or len(levels) == MAX_ACTORS:
-                raise ValueError("is no chain of at most five actors")
+                raise ValueError("must be a chain of at most five actors")
             if not isinstance(claim.get("sub"), str) or not claim["sub"].strip():
                 raise ValueError("has a level without sub")
             levels.append(claim)

@@ -56,7 +56,7 @@ class CustomTokenExchangeOptions:
         forwarded_for: The end user's IP address, sent as ``auth0-forwarded-for``, so that Auth0's attack
             protection counts the user and not the server. The application must trust that header. True means the
             address of the request in ``store_options``: its peer's, or with the client's ``trusted_proxies`` the
-            nearest one that is no proxy.
+            nearest one that is not a proxy.
         authorization_params: Further parameters, which the Action sees in ``event.request.body``.
     """
 
@@ -96,7 +96,7 @@ class TokenExchangeResponse:
         refresh_token_withheld: Whether ``offline_access`` was asked for and no refresh token came. Auth0 issues none
             when an actor takes part.
         dpop_bound: With a DPoP key: True when the access token is bound to it (``token_type`` is ``DPoP``), False when
-            it is a bearer token although a proof was sent. None without a key, and when there is no access token.
+            it is a bearer token although a proof was sent. None without a key, and without an access token.
         dpop_thumbprint: The thumbprint of the key that the access token is bound to (RFC 9449 section 6), or None.
         from_cache: Whether the client's ``exchange_cache`` had the response, or another call's exchange brought it at
             the same time. ``expires_in`` is what is left of the lifetime then; ``expires_at`` is as it was.

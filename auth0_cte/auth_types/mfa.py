@@ -21,7 +21,7 @@ class MfaAuthenticator:
         authenticator_type: ``otp``, ``oob`` or ``recovery-code``.
         active: Whether it can be used.
         oob_channel: How codes are sent: ``sms``, ``voice``, ``email`` or ``auth0`` (push); None for other types.
-        name: What to show the user: a masked telephone number, say; or None.
+        name: What to show the user, e.g. a masked telephone number; or None.
     """
 
     id: str

@@ -18,7 +18,7 @@ class SessionTransferTokenResult:
         issued_token_type: ``urn:auth0:params:oauth:token-type:session_transfer_token``, always.
         expires_in: Its lifetime in seconds, or None when not told.
         expires_at: When it expires, in Unix seconds by the client's clock, or None.
-        token_type: ``N_A``, because it is no access token, or None when not told.
+        token_type: ``N_A``, because it is not an access token, or None when not told.
         scope: The granted scopes, or None when not told.
         organization: The organization that was asked for, which the redirect hands on; or None.
     """

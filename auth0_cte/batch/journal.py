@@ -69,7 +69,7 @@ class Journal:
         if not resume and path.exists():
             raise ConfigurationError(f"{path} exists; --resume that run, or name another --journal")
         if resume and not path.exists():
-            raise ConfigurationError(f"there is no journal {path} to resume")
+            raise ConfigurationError(f"found no journal {path} to resume")
         self._output = output
         self._queue: list[_Entry] = []
         self._queue_lock, self._commit_lock = threading.Lock(), threading.Lock()

@@ -90,7 +90,7 @@ class RowFile:
         """Read the rows in order.
 
         Raises:
-            ConfigurationError: The file is no such table, or lacks a column.
+            ConfigurationError: The file is not such a table, or lacks a column.
             OSError: It cannot be read.
         """
         kind = self.format or SUFFIXES[self.path.suffix.lower()]

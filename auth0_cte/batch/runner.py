@@ -111,7 +111,7 @@ class Batch:
 
         Raises:
             OSError: The journal or the output file cannot be written, or the rows cannot be read.
-            ConfigurationError: The rows are no table.
+            ConfigurationError: The rows are not a table.
         """
         rows = self._sendable()
         with ThreadPoolExecutor(self.workers, thread_name_prefix="auth0-cte-batch") as pool:

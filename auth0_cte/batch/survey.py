@@ -57,7 +57,7 @@ def survey(rows: Iterable[Row | BadRow], options: Callable[[Row], CustomTokenExc
         options: Makes the options of a row.
 
     Raises:
-        ConfigurationError: The rows are no table.
+        ConfigurationError: The rows are not a table.
         OSError: They cannot be read.
     """
     found = Survey()

@@ -35,7 +35,7 @@ _MARKS: Final = {
 }
 _EXIT: Final = {"configuration": ExitCode.CONFIGURATION, "limit": ExitCode.LIMIT, "network": ExitCode.NETWORK}
 _SHOWN: Final = ("AUTH0_DOMAIN", "AUTH0_CLIENT_ID", "AUTH0_ORGANIZATION", "AUTH0_AUDIENCE", "AUTH0_SCOPE")
-"""Whose values are no secrets; of all others it is told that they are set."""
+"""Settings whose values are not secret; of all others only their presence is shown."""
 _NETWORK: Final = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 

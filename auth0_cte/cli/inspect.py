@@ -55,7 +55,7 @@ def command(file: str | None, token_env: str | None, as_json: bool, **given: Any
     A JSON Web Token is verified with the keys of its issuer, and everything
     that this library would refuse is told. A session cookie, in however many
     chunks, is unsealed with AUTH0_SECRET, and its parts are measured; tokens
-    in it are not shown. What is no good ends with status 3.
+    in it are not shown. A token that is not valid ends with status 3.
     """
     out = Output(as_json=as_json)
     text = _read(out, file, token_env)
@@ -83,7 +83,7 @@ def _token(out: Output, token: str, given: Mapping[str, Any]) -> ExitCode:
             offline=given["offline"],
         )
     except (JoseError, ValueError) as error:
-        message = f"it is no JSON Web Token ({error}): an opaque token, which only its issuer can read?"
+        message = f"not a JSON Web Token ({error}): an opaque token, which only its issuer can read?"
         out.say(message, "red")
         if out.as_json:
             out.data({"kind": "opaque", "fault": message})

@@ -1,4 +1,4 @@
-"""The door for Django: ``request.auth0`` in every view, with or without ``async``, and no response to pass.
+"""The integration of Django: ``request.auth0`` in every view, with or without ``async``, and no response to pass.
 
 INSTALLED_APPS = [..., "auth0_cte.django"]
 MIDDLEWARE = [..., "auth0_cte.django.middleware.Auth0CTEMiddleware"]

@@ -1,4 +1,4 @@
-"""`Auth0Backend`: whoever has a session is a user of Django, too."""
+"""`Auth0Backend`: users who have a session are users of Django, too."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def client_options() -> dict[str, Any]:
 
 def _unknown(given: Mapping[str, Any]) -> list[str]:
     unknown = sorted(str(name) for name in given if name not in _ARGUMENTS | OWN_KEYS)
-    return [f"AUTH0_CTE has keys that are no arguments of ServerClient: {', '.join(unknown)}"] if unknown else []
+    return [f"AUTH0_CTE has keys that are not arguments of ServerClient: {', '.join(unknown)}"] if unknown else []
 
 
 def _key(name: str) -> str:

@@ -108,7 +108,7 @@ class DjangoCacheStateStore:
     Redis, Memcached        all processes and machines             yes, if it does not evict for want of memory
     database                all processes and machines             yes; set ``MAX_ENTRIES``
     local memory            the threads of one process             development, with one process; set ``MAX_ENTRIES``
-    files                   the processes of one machine           no: its ``add`` is no single step, so that two
+    files                   the processes of one machine           no: its ``add`` is not one step, so that two
                                                                    refreshes may be made at once
     dummy                   nobody                                 no: logins are refused
     ======================= ====================================== =====================================================

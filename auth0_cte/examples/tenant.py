@@ -74,8 +74,8 @@ def provided() -> Iterator[None]:
 def state_store() -> StateStore | None:
     """Return the store of sessions: Redis if ``REDIS_URL`` names one, and cookies if not.
 
-    Several processes with sessions in cookies share rotations in the SQL database that ``ROTATIONS_URL`` names: whoever
-    comes with the cookie from before a refresh finds what the refresh brought.
+    Several processes with sessions in cookies share rotations in the SQL database that ``ROTATIONS_URL`` names: a
+    browser that comes with the cookie from before a refresh finds what the refresh brought.
     """
     url = os.environ.get("REDIS_URL")
     if url:

@@ -65,11 +65,11 @@ class ActorRules:
         try:
             jws, claims = read_unverified(token)
         except (JoseError, ValueError):
-            return "is no JSON Web Token, but actor_token_type says that it is an ID token"
+            return "is not a JSON Web Token, but actor_token_type says that it is an ID token"
         if jws.header.get("alg") not in ALGORITHMS:
             return "is signed with neither RS256 nor PS256, which is all that Auth0 takes of an actor"
         if jws.header.get("typ", "JWT").upper() != "JWT":
-            return "is no ID token (typ)"
+            return "is not an ID token (typ)"
         return self._claims_fault(claims, now) or self._issuer_fault(jws, claims.get("iss"))
 
     def _claims_fault(self, claims: Mapping[str, Any], now: float) -> str | None:

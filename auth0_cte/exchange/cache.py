@@ -1,8 +1,8 @@
 """Reuse of exchanged tokens: the contract of all caches, and the one in memory.
 
-What is kept is bearer tokens, so a cache is never on by itself. Whoever turns it on gains speed and spares the tenant's
-rate limit; the price is that a user who was blocked, or whose permissions changed, keeps the tokens of before until
-they expire (``max_age`` shortens that), and that the Action does not see every request.
+What is kept is bearer tokens, so a cache is never on by itself. A program that turns it on gains speed and spares the
+tenant's rate limit; the price is that a user who was blocked, or whose permissions changed, keeps the tokens of before
+until they expire (``max_age`` shortens that), and that the Action does not see every request.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class ExchangeCacheBackend(Protocol):
         ...
 
     def forget(self, access_token: str) -> bool:
-        """Forget what has this access token, because an API refused it, say, and tell whether there was anything."""
+        """Forget what has this access token, e.g. because an API refused it, and tell whether there was anything."""
         ...
 
     def clear(self) -> None:

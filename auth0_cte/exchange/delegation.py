@@ -95,7 +95,7 @@ class Delegation:
             raise _unavailable(error.message) from error.with_traceback(None)
         loaded = self._sessions().load(store_options, domain)
         if loaded is None:
-            raise _unavailable("there is no session at this domain")
+            raise _unavailable("nobody is logged in at this domain")
         token = self._fresh_id_token(carrier, loaded)
         if token is None:
             raise _unavailable("the session has no ID token")
@@ -133,6 +133,7 @@ def _with_reason(params: AuthorizationParams | None, reason: str | None) -> Auth
         return {"reason": reason}
     if not isinstance(params, Mapping) or params.get("reason", reason) != reason:
         raise CustomTokenExchangeError(
-            "authorization_params is no dict, or contradicts reason", code=Code.INVALID_AUTHORIZATION_PARAMS
+            "authorization_params must be a dict that does not contradict reason",
+            code=Code.INVALID_AUTHORIZATION_PARAMS,
         )
     return {**params, "reason": reason}

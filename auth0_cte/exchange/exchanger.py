@@ -79,7 +79,7 @@ class Exchanger:
         """Return options with the address of the request for ``forwarded_for=True``.
 
         Raises:
-            ConfigurationError: There is no request, or its address cannot be told.
+            ConfigurationError: The request is missing, or its address cannot be told.
         """
         return evolve(options, forwarded_for=self.server.address_for(options.forwarded_for, store_options))
 

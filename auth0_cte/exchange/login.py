@@ -62,7 +62,7 @@ class Logins:
         """Begin the session of a response, after every check of a login.
 
         Raises:
-            IdTokenError: There is no ID token, it failed verification, or does not name the actor.
+            IdTokenError: The ID token is missing, failed verification, or does not name the actor.
             OrganizationError: The user does not belong to the organization that was asked for.
             SessionError: The session cannot be written, or the upstream session has ended.
         """

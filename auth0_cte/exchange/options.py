@@ -101,7 +101,7 @@ def _require(fault: str | None, name: str, code: str) -> None:
 
 
 def check_token(name: str, value: object) -> None:
-    """Refuse what is no bare token.
+    """Refuse a value that is not a bare token.
 
     Raises:
         CustomTokenExchangeError: ``INVALID_TOKEN_FORMAT``; the message names the argument and not its value.
@@ -110,7 +110,7 @@ def check_token(name: str, value: object) -> None:
 
 
 def check_text(name: str, value: object) -> None:
-    """Refuse what is no text, or blank.
+    """Refuse a value that is not a string, or blank.
 
     Raises:
         CustomTokenExchangeError: ``INVALID_OPTIONS``; the message names the argument and not its value.
@@ -196,11 +196,11 @@ def _texts_fault(value: object) -> str | None:
 
 
 def address_fault(value: object) -> str | None:
-    """Say why a value is no IP address; None when it is one."""
+    """Say why a value is not an IP address; None when it is one."""
     try:
         ip_address(value if isinstance(value, str) else "")
     except ValueError:
-        return "is no IP address"
+        return "must be an IP address"
     return None
 
 
@@ -271,7 +271,7 @@ def _scalar_fault(value: object) -> str | None:
 
 
 def with_openid(options: Options) -> Options:
-    """Add ``openid`` to the scope, without which there is no ID token and so no user."""
+    """Add ``openid`` to the scope, without which no ID token and so no user comes."""
     scopes = options.scope.split() if isinstance(options.scope, str) else list(options.scope or ())
     return evolve(options, scope=" ".join(scopes if "openid" in scopes else ["openid", *scopes]))
 

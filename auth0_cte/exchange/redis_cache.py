@@ -114,8 +114,8 @@ class RedisExchangeCache:
     it die, another one takes over when its lock has expired: no later than the deadline of the call that died, and a
     second. When its exchange fails, each of the others makes its own attempt, one after another.
 
-    Responses are sealed with a key of ``secret``, each under its own name, so that whoever writes to Redis can neither
-    read them nor pass one off as another: what does not open is no entry. Names are keyed hashes. Entries expire by
+    Responses are sealed with a key of ``secret``, each under its own name, so that others who write to Redis cannot
+    read them or pass one off as another: what does not open is not used. Names are keyed hashes. Entries expire by
     themselves. Redis should not evict what has not expired (``maxmemory-policy noeviction``) if tokens are single-use.
 
     Args:

@@ -76,7 +76,7 @@ def to_redirect(target: str, result: object, organization: str | None, allowed_h
         allowed_hosts: The hosts that the URL may have, or None for any.
 
     Raises:
-        ConfigurationError: The URL could leak the token, or it is no session transfer token.
+        ConfigurationError: The URL could leak the token, or it is not a session transfer token.
     """
     parts = _split(target)
     _check_query(parts.query)
@@ -141,7 +141,7 @@ def _token(result: object) -> str:
         # Of a bare string nobody can tell whether it is an access token, which must never get into a URL.
         _refuse("give the result of request_session_transfer_token, which tells the kind of its token")
     if kind != SESSION_TRANSFER_TOKEN:
-        _refuse("the result is no session transfer token (issued_token_type): another token must not get into a URL")
+        _refuse("the result is not a session transfer token (issued_token_type): another token must not get into a URL")
     if not isinstance(token, str) or not token.strip() or not token.isascii() or not token.isprintable():
         _refuse("the result has no token")
     return token
@@ -150,7 +150,7 @@ def _token(result: object) -> str:
 def _organization(result: object, given: str | None) -> str | None:
     asked = result.organization if isinstance(result, SessionTransferTokenResult) else None
     if given is not None and (not isinstance(given, str) or not given.strip() or not given.isprintable()):
-        _refuse("organization is no text, or blank; leave it out instead")
+        _refuse("organization must not be blank; omit it instead")
     if given is not None and asked is not None and given != asked:
         _refuse("organization is another than the one that the session transfer token was requested for")
     return given or asked

@@ -69,7 +69,7 @@ def check_secrets(secret: str | Sequence[str] | None) -> tuple[str, ...]:
     secrets = () if secret is None else (secret,) if isinstance(secret, str) else tuple(secret)
     for each in secrets:
         if not isinstance(each, str) or not each:
-            raise ConfigurationError("secret is no text, or empty; generate one with: openssl rand -hex 32")
+            raise ConfigurationError("secret must be text that is not empty; generate one with: openssl rand -hex 32")
         if len(each.encode()) < MIN_SECRET_BYTES:
             logger.warning("secret is shorter than %d bytes; generate one with: openssl rand -hex 32", MIN_SECRET_BYTES)
     return secrets

@@ -49,7 +49,7 @@ class RemoteSigner:
         """Sign claims as a compact JWS.
 
         Raises:
-            JoseError: What came back can be no signature of the algorithm.
+            JoseError: What came back cannot be a signature of the algorithm.
         """
         signing_input = make_signing_input(self.alg, self.kid, claims, header)
         signature: object = self.sign_bytes(signing_input)
@@ -59,7 +59,7 @@ class RemoteSigner:
             raise JoseError("an ES256 signature is the 64 bytes of R and S (RFC 7518 section 3.4); convert DER first")
         if self.alg != "ES256" and not MIN_RSA_BITS <= len(signature) * 8 <= MAX_RSA_BITS:
             raise JoseError(
-                f"the function that signs returned {len(signature)} bytes, which is no {self.alg} signature"
+                f"the function that signs returned {len(signature)} bytes, which is not a {self.alg} signature"
             )
         return f"{signing_input.decode('ascii')}.{b64url_encode(signature)}"
 
@@ -81,7 +81,7 @@ def load_signing_key(
         password: The password of an encrypted PEM.
 
     Raises:
-        JoseError: It is no such key; the message does not show it.
+        JoseError: It is not such a key; the message does not show it.
     """
     if isinstance(material, bytes):
         material = _decoded(material)
@@ -101,7 +101,7 @@ def load_public_key(material: str | bytes | Mapping[str, Any]) -> VerificationKe
     """Parse a public key: PEM, or a JWK as a mapping or as JSON text. One without a ``kid`` gets its thumbprint.
 
     Raises:
-        JoseError: It is no such key.
+        JoseError: It is not such a key.
     """
     text = _decoded(material) if isinstance(material, bytes) else material
     if isinstance(text, str) and not text.lstrip().startswith("{"):
@@ -113,7 +113,7 @@ def load_public_key(material: str | bytes | Mapping[str, Any]) -> VerificationKe
 
 def _from_public_pem(text: str) -> VerificationKey:
     if not text.lstrip().startswith("-----BEGIN PUBLIC KEY"):
-        raise JoseError("the key is no public one, as PEM (-----BEGIN PUBLIC KEY-----) or JWK")
+        raise JoseError("the key must be a public one, as PEM (-----BEGIN PUBLIC KEY-----) or JWK")
     try:
         public: Any = load_pem_public_key(text.strip().encode())
         jwk: Any = JWK.from_pyca(public)
@@ -135,7 +135,7 @@ def _from_json(text: str) -> dict[str, Any]:
     try:
         return loads_object(text.encode())
     except ValueError:
-        raise JoseError("the JWK is no JSON object") from None
+        raise JoseError("the JWK is not a JSON object") from None
 
 
 def _from_pem(text: str, password: str | None) -> Any:

@@ -89,7 +89,7 @@ def _read(plain: bytes) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise JoseError("the content is no JSON object")
+        raise JoseError("the content is not a JSON object")
     return content
 
 

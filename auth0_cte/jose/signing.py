@@ -57,7 +57,7 @@ def _parse_header(segment: str, key_allowed: bool) -> Mapping[str, Any]:
             raise JoseError(f"the header has {name!r}, which is refused", name)
     for name in ("alg", "kid", "typ"):
         if not isinstance(header.get(name, ""), str):
-            raise JoseError(f"{name!r} is no string", name)
+            raise JoseError(f"{name!r} is not a string", name)
     return MappingProxyType(header)
 
 
@@ -79,7 +79,7 @@ class Jws:
             key_allowed: Whether it may bring its own key (``jwk``), as a proof of possession does.
 
         Raises:
-            JoseError: It is no canonical compact JWS.
+            JoseError: It is not a canonical compact JWS.
         """
         if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH:
             raise JoseError("a token of at most 64 KiB is expected")
@@ -101,7 +101,7 @@ class Jws:
             key: The key, which `KeySet.select` found for this token's header.
 
         Raises:
-            JoseError: The signature is not the key's, or the payload is no JSON object.
+            JoseError: The signature is not the key's, or the payload is not a JSON object.
         """
         algorithm = self.header["alg"]
         misfit = key.misfit(algorithm)
@@ -153,7 +153,7 @@ class VerificationKey:
             raise JoseError("the key is not for signatures")
         kid, alg = member.get("kid"), member.get("alg")
         if not isinstance(kid, str | None) or not isinstance(alg, str | None):
-            raise JoseError("kid or alg is no string")
+            raise JoseError("kid or alg is not a string")
         key = cls(kty=kty, curve=member.get("crv"), jwk=_public_jwk(kty, member), kid=kid, alg=alg)
         misfit = None if alg is None else key.misfit(alg)
         if misfit is not None:
@@ -195,7 +195,7 @@ class KeySet:
         """Read a key set. Keys that are not usable are left out: one bad key must not hide the good ones.
 
         Raises:
-            JoseError: It is no key set at all.
+            JoseError: It is not a key set at all.
         """
         members = document.get("keys")
         if not isinstance(members, list):
@@ -257,7 +257,7 @@ class SigningKey:
 
         Args:
             claims: The payload.
-            header: Header parameters beside ``alg`` and ``kid``, which stand already; ``typ``, say.
+            header: Header parameters beside ``alg`` and ``kid``, which stand already; e.g. ``typ``.
         """
         signing_input = make_signing_input(self.alg, self.kid, claims, header)
         signature = _engine(self.alg).sign(self.jwk, signing_input)

@@ -87,7 +87,7 @@ class AuthorizationServer:
         """Return the address to tell Auth0: the one that is given, or for True that of the request.
 
         Raises:
-            ConfigurationError: There is no request, or its address cannot be told.
+            ConfigurationError: The request is missing, or its address cannot be told.
         """
         return peer_address(store_options, self.trusted_proxies) if forwarded_for is True else forwarded_for
 

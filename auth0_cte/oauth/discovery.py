@@ -1,4 +1,4 @@
-"""What a domain says about itself: OpenID configuration and keys, cached, fetched once by whoever asks first.
+"""What a domain says about itself: OpenID configuration and keys, cached, fetched once by the first caller.
 
 OpenID Connect Discovery 1.0, sections 3 and 4; RFC 8414; RFC 7517.
 """
@@ -74,7 +74,7 @@ class Issuer:
         """Return the server's alias of an endpoint for mutual TLS, or None (RFC 8705 section 5).
 
         Args:
-            name: As in the metadata: ``"token_endpoint"``, say.
+            name: As in the metadata, e.g. ``"token_endpoint"``.
 
         Raises:
             DiscoveryError: The alias sends requests elsewhere than to the issuer's host or a subdomain of it.

@@ -79,7 +79,7 @@ def _host_fault(host: str, port: str | None, *, plain: bool) -> str | None:
         return "uses http, which is for loopback hosts alone"
     if port is not None:
         return "has a port, which is for loopback hosts alone"
-    return None if re.match(_HOST, host) else "is no host name"
+    return None if re.match(_HOST, host) else "is not a host name"
 
 
 def domain_of(issuer_or_domain: str) -> str:

@@ -55,7 +55,7 @@ class DPoPKey:
         clock: The time in Unix seconds. When None, the clock of the client that the key is given to.
 
     Raises:
-        ConfigurationError: It is no private key of one of these kinds; the message does not show it.
+        ConfigurationError: It is not a private key of one of these kinds; the message does not show it.
     """
 
     __slots__ = ("_clock", "_key", "_name", "_public", "_thumbprint")
@@ -156,7 +156,7 @@ class DPoPKey:
 
         Args:
             algorithms: ``dpop_signing_alg_values_supported`` of the server's metadata (RFC 9449 section 5.1); what is
-                no list of names is taken for none at all, and says nothing.
+                not a list of names is taken for none at all, and says nothing.
 
         Raises:
             ConfigurationError: The server does not take the algorithm.
@@ -301,5 +301,5 @@ def _checked_nonce(nonce: str) -> str:
 
 def _hash_of(access_token: str) -> str:
     if not isinstance(access_token, str) or not _TOKEN(access_token):
-        raise ConfigurationError("the access token of a DPoP proof is no printable text")
+        raise ConfigurationError("the access token of a DPoP proof must be printable ASCII text")
     return b64url_encode(hashlib.sha256(access_token.encode("ascii")).digest())

@@ -28,7 +28,7 @@ MAX_CODE_LENGTH: Final = 1024
 """An Action may deny with a code of this length."""
 MAX_DESCRIPTION_LENGTH: Final = 512
 MIN_SECRET_LENGTH: Final = 6
-"""A shorter token is no secret, and to blank it out of every word would leave no message."""
+"""A shorter token is not a secret, and to blank it out of every word would leave no message."""
 
 MAX_WAIT: Final = 86_400.0
 """No limit lasts longer than a day; what says so is a mistake of the server's, or of this machine's clock."""

@@ -35,7 +35,7 @@ class ClientEvent:
         subject_token_type: The type of the subject token; None for other grants than a token exchange.
 
     Attributes:
-        name: What happened, ``"token_request.started"``, say: the same for all events of a class.
+        name: What happened, e.g. ``"token_request.started"``: the same for all events of a class.
     """
 
     name: ClassVar[str] = ""

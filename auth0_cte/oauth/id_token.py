@@ -198,7 +198,7 @@ def actor_chain(claims: Mapping[str, Any]) -> Actor | None:
         The current actor, with those before it behind; None without delegation.
 
     Raises:
-        IdTokenError: A level is no object, has no ``sub``, or there are more than Auth0's five levels.
+        IdTokenError: A level is not an object, has no ``sub``, or there are more than Auth0's five levels.
     """
     try:
         return Actor.from_claim(claims.get("act"))

@@ -20,7 +20,7 @@ def check_networks(networks: Iterable[str | IPv4Network | IPv6Network]) -> tuple
     """Return the networks of ``trusted_proxies``.
 
     Raises:
-        ConfigurationError: One is no network, or a text was given for a sequence of them.
+        ConfigurationError: One is not a network, or a text was given for a sequence of them.
     """
     if isinstance(networks, str):
         raise ConfigurationError('trusted_proxies must be a sequence such as ["10.0.0.0/8"], not a text')
@@ -44,7 +44,7 @@ def peer_address(
         trusted_proxies: The networks of the proxies.
 
     Raises:
-        ConfigurationError: There is no request, or its address cannot be told.
+        ConfigurationError: The request is missing, or its address cannot be told.
     """
     request = (store_options or {}).get("request")
     if request is None:

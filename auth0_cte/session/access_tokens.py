@@ -35,7 +35,7 @@ class Wanted:
         audience: The API; None for the one of the login.
         scope: The scopes that it must have at least, separated by spaces; None for any.
         id_token_margin: When it is the ID token that is wanted: for how many seconds it must be good still.
-        forwarded_for: The address of the user who asks, or None; whoever waits for the same refresh may have another.
+        forwarded_for: The address of the asking user, or None; others that wait for the same refresh may have another.
     """
 
     audience: str | None = None
@@ -91,7 +91,7 @@ class AccessTokens:
         """Return a valid access token, refreshing it first if need be.
 
         Raises:
-            AccessTokenError: There is no refresh token, or it was refused.
+            AccessTokenError: The refresh token is missing, or it was refused.
             SessionError: The refreshed session cannot be written.
             TransportError: The server could not be reached.
         """
@@ -207,5 +207,5 @@ def _require_refresh_token(session: Session) -> None:
         fault = "Auth0 issued no refresh token, although offline_access was asked for"
         hint = "Allow offline access on the API and the refresh token grant on the application, then log in again."
     else:
-        fault, hint = "there is no refresh token: log in with offline_access in the scope", ""
+        fault, hint = "the session has no refresh token: log in with offline_access in the scope", ""
     raise AccessTokenError(f"the access token has expired, and {fault}", code="MISSING_REFRESH_TOKEN", _hint=hint)

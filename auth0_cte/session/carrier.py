@@ -64,7 +64,7 @@ def require_writable(carrier: Carrier, settings: CookieSettings) -> None:
     """Refuse what has to set cookies, before anything is spent, where they could not be set.
 
     Raises:
-        SessionError: There is no response, or it has begun.
+        SessionError: The response is missing, or it has begun.
         ConfigurationError: The framework cannot set such cookies.
     """
     if getattr(carrier, "was_sent", False):

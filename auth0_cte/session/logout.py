@@ -29,7 +29,7 @@ def logout_url(issuer: str, client_id: str, return_to: str | None) -> str:
         return_to: Where the browser goes then, or None.
 
     Raises:
-        ConfigurationError: ``return_to`` is no absolute http or https URL.
+        ConfigurationError: ``return_to`` is not an absolute http or https URL.
     """
     query = {"client_id": client_id}
     if return_to is not None:

@@ -73,7 +73,7 @@ class SessionManager:
         """Return the carrier of a call.
 
         Raises:
-            SessionError: There is no request, and this is no script with a server-side store either.
+            SessionError: The request is missing, and this is not a script with a server-side store either.
         """
         if self._sealer is None:
             raise SessionError("sessions need secret; generate one with: openssl rand -hex 32", code="SECRET_MISSING")
@@ -94,7 +94,7 @@ class SessionManager:
         """Return the carrier of a call that will write a session, after making sure that it can be written.
 
         Raises:
-            SessionError: There is no secret, no response to set cookies on, or the store cannot be reached.
+            SessionError: The secret or the response to set cookies on is missing, or the store cannot be reached.
         """
         carrier = self.carrier(store_options)
         self.require_writable(carrier)

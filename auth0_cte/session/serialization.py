@@ -195,7 +195,7 @@ def from_state_data(data: Mapping[str, Any]) -> Session:
     """Read a session that was sealed here or by a sibling SDK.
 
     Raises:
-        SessionError: It is no session of a user.
+        SessionError: It is not the session of a user.
     """
     try:
         return _from_state_data(data)

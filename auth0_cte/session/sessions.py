@@ -80,7 +80,7 @@ class Sessions:
         carrier = self.manager.carrier(store_options)
         loaded = self.load(store_options)
         if loaded is None:
-            raise AccessTokenError("there is no session", code="MISSING_SESSION")
+            raise AccessTokenError("nobody is logged in", code="MISSING_SESSION")
         address = self._server.address_for(forwarded_for, store_options)
         return self._access_tokens.get(carrier, loaded, Wanted(audience, scope, forwarded_for=address))
 

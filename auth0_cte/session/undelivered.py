@@ -58,7 +58,7 @@ class _WatchedResponse(Response):
 
 
 class _WatchedHeaders(MutableHeaders):
-    """Whoever copies all headers asks for ``raw``; views that set or read one do not."""
+    """Code that copies all headers asks for ``raw``; views that set or read one do not."""
 
     def __init__(self, response: _WatchedResponse) -> None:
         super().__init__(raw=response.raw_headers)

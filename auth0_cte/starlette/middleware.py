@@ -35,7 +35,7 @@ class State:
 
 
 class Auth0CTEMiddleware:
-    """ASGI middleware that sets the session's cookies on the response, whoever made it.
+    """ASGI middleware that sets the session's cookies on every response.
 
     That holds for ``{"request": …, "response": …}``, too: the response is then not needed, and nothing is lost when
     FastAPI drops the one that it injected. The cookies of a websocket go with its ``accept``. Add it last, so that the

@@ -146,7 +146,7 @@ def test_a_requested_type_is_sent_only_when_given(sent: Any) -> None:
         ("urn:ietf:params:oauth:token-type:jwt", "reserves"),
         ("urn:ietf:params:oauth:token-type:access_token", "On-Behalf-Of"),
         ("https://auth0.com/x", "reserves"),
-        ("no-uri", "no absolute URI"),
+        ("no-uri", "not an absolute URI"),
         ("urn:a:b", "characters"),
         ("urn:" + "x" * 100, "characters"),
     ],

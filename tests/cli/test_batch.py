@@ -262,7 +262,7 @@ class TestStops:
         ("arguments", "status", "message"),
         [
             (["--retry-unknown"], 2, "--retry-unknown requires --resume"),
-            (["--resume"], 4, "there is no journal"),
+            (["--resume"], 4, "found no journal"),
             (["--rate", "fast"], 4, "4/s"),
             (["--id-column", "nothing"], 4, "the header line has no column nothing"),
             (["--id-column", "subject_token"], 4, "must be different"),

@@ -105,7 +105,7 @@ class TestTokens:
         """An opaque or broken token is told, with status 3."""
         result = run("inspect", stdin=token)
         assert 3 == result.exit_code
-        assert "no JSON Web Token" in result.stderr
+        assert "not a JSON Web Token" in result.stderr
 
     def test_from_a_file_or_the_environment(self, id_token: str, tmp_path: Path) -> None:
         """A file and a variable do as well, one of them."""

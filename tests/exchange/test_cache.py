@@ -664,7 +664,7 @@ def test_bad_arguments_are_refused(arguments: dict[str, Any]) -> None:
 @pytest.mark.parametrize("cache", [ExchangeCache, object(), "redis://localhost"])
 def test_what_is_no_cache_is_refused(cache: Any, tenant: LocalTenant) -> None:
     """A client takes an instance with the methods of a cache."""
-    with pytest.raises(ConfigurationError, match="exchange_cache is no cache"):
+    with pytest.raises(ConfigurationError, match="exchange_cache must be a cache"):
         tenant.client(exchange_cache=cache)
 
 

@@ -103,7 +103,7 @@ def test_all_faults_of_the_settings_are_listed(tenant: LocalTenant) -> None:
     with project(tenant, timeout=-1, retires=3), override_settings(MIDDLEWARE=[]):
         told = faults()
     assert told.startswith("3 fault(s):\n- ")
-    assert "no arguments of ServerClient: retires" in told
+    assert "not arguments of ServerClient: retires" in told
     assert "timeout" in told
     assert 'Auth0CTEMiddleware is not installed. Add "auth0_cte.django.middleware.Auth0CTEMiddleware" to' in told
     assert 0 == len(tenant.requests)

@@ -413,9 +413,9 @@ def test_public_clients_sign_nothing() -> None:
     ("arguments", "fault"),
     [
         ({"auth_method": "private_key_jwt"}, "needs public_keys"),
-        ({"auth_method": "private_key_jwt", "public_keys": [PEM]}, "public_keys: the key is no public one"),
+        ({"auth_method": "private_key_jwt", "public_keys": [PEM]}, "public_keys: the key must be a public one"),
         ({"auth_method": "private_key_jwt", "public_keys": [jwk(RSA_KEY)]}, "public_keys: a private"),
-        ({"auth_method": "private_key_jwt", "public_keys": ["{"]}, "public_keys: the JWK is no JSON"),
+        ({"auth_method": "private_key_jwt", "public_keys": ["{"]}, "public_keys: the JWK is not a JSON"),
         ({"public_keys": [public_pem(RSA_KEY)]}, "does not go with public_keys"),
         ({"auth_method": "self_signed_tls_client_auth"}, "needs certificates"),
         ({"auth_method": "tls_client_auth", "tls_subject": "CN=x"}, "needs certificate_authority"),

@@ -158,7 +158,7 @@ def _check_options(node: Node) -> Iterator[Finding]:
         elif text is not None and text not in allowed:
             yield _error(members[name], f"the option {name} must be {' or '.join(sorted(allowed))}")
     for name in members.keys() - _OPTIONS.keys():
-        yield _error(members[name], f"there is no option {name}")
+        yield _error(members[name], f"unknown option {name}")
 
 
 def _check_actor(call: Node, given: list[Node], level: int = 1) -> Iterator[Finding]:

@@ -140,7 +140,7 @@ class Script:
         return self.functions.get(text_of(value))
 
     def parameter(self, function: Node, index: int) -> str | None:
-        """Return the name of a function's parameter, or None when there is no plain one."""
+        """Return the name of a function's parameter, or None without a plain one."""
         parameters = function.child_by_field_name("parameters")
         single = function.child_by_field_name("parameter")
         nodes = [single] if single is not None else [] if parameters is None else parameters.named_children

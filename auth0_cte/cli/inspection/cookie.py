@@ -63,7 +63,7 @@ def inspect_cookies(cookies: Mapping[str, str], name: str, secrets: Sequence[str
     sizes = {each: len(each) + 1 + len(value) for each, value in chunks.items()}
     if not chunks:
         seen = ", ".join(sorted(cookies)[:10]) or "none"
-        return CookieReport(chunks={}, fault=f"there is no cookie {name}_0; the cookies are: {seen}")
+        return CookieReport(chunks={}, fault=f"cookie {name}_0 is missing; the cookies are: {seen}")
     try:
         state = Sealer(secrets, name).unseal("".join(chunks.values()))
     except (JoseError, Auth0CTEError) as error:

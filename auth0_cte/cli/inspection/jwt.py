@@ -80,8 +80,8 @@ def inspect_jwt(
         offline: Whether to fetch no keys.
 
     Raises:
-        JoseError: It is no JSON Web Token.
-        ValueError: Its payload is no JSON object.
+        JoseError: It is not a JSON Web Token.
+        ValueError: Its payload is not a JSON object.
     """
     jws, claims = read_unverified(token)
     kind = _kind(jws, claims)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["progress"]
 
 EVERY: Final = 10.0
-"""Seconds between two lines where there is no terminal."""
+"""Seconds between two lines without a terminal."""
 MAX_CODES: Final = 3
 
 

@@ -43,7 +43,7 @@ class ClientAuth(Protocol):
 
 def _require_secret(_instance: object, _attribute: Attribute[str], value: str) -> None:
     if not isinstance(value, str) or not value.strip():
-        raise ConfigurationError("client_secret is no string, or blank")
+        raise ConfigurationError("client_secret must be a string that is not blank")
 
 
 @frozen(eq=False)

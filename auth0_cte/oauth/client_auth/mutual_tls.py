@@ -85,7 +85,7 @@ class MutualTls:
         """Add nothing: the form has the ``client_id``, and the connection the proof.
 
         Raises:
-            ConfigurationError: The server is reached by plain http, where there are no certificates.
+            ConfigurationError: The server is reached by plain http, which has no certificates.
         """
         if not issuer.issuer.startswith("https://"):
             raise ConfigurationError("a client certificate needs https, but domain is a plain http one")

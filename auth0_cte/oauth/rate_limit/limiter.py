@@ -3,7 +3,7 @@
 Auth0 counts with a token bucket that holds as many requests as the limit says and refills either steadily or at once
 when a window of time begins (Auth0, "Rate Limit Policy"; auth0/limitd-redis). Requests that leave at even intervals, a
 little slower than the limit, please both, and stay below it even when the network bunches some of them. Turns are
-handed out in advance (the generic cell rate algorithm): whoever asks learns at once how long to wait, first come first
+handed out in advance (the generic cell rate algorithm): a caller learns at once how long to wait, first come first
 served, or that the deadline would pass before.
 """
 
@@ -141,7 +141,7 @@ class RateLimit:
                 bucket.give_back(turn)
 
     def learn(self, tenant: str, status: RateLimitStatus | None, since: float, now: float) -> None:
-        """Take to heart what a successful reply told about the limit.
+        """Adjust to what a successful reply told about the limit.
 
         Args:
             tenant: The issuer whose limit it is.
@@ -226,7 +226,7 @@ class LimitedRequest:
         """Wait for a slot.
 
         Raises:
-            RateLimitError: There is no slot within the deadline; or the failure of the attempt before, because it tells
+            RateLimitError: No slot is left within the deadline; or the failure of the attempt before, because it tells
                 more about the call than that.
             CustomTokenExchangeError: The slots are kept in Redis, which cannot be used.
         """

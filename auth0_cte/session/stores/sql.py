@@ -75,7 +75,7 @@ class SQLStateStore:
             **options: Further arguments of the constructor.
 
         Raises:
-            ConfigurationError: It is no URL of a database, or its driver is not installed.
+            ConfigurationError: It is not the URL of a database, or its driver is not installed.
         """
         return cls(engine_from_url(url), **options)
 

@@ -33,7 +33,7 @@ def engine_from_url(url: str) -> sa.Engine:
     """Make an engine that notices when the database has closed a connection.
 
     Raises:
-        ConfigurationError: It is no URL of a database, or its driver is not installed.
+        ConfigurationError: It is not the URL of a database, or its driver is not installed.
     """
     try:
         return sa.create_engine(url, pool_pre_ping=True)

@@ -30,7 +30,7 @@ SHOWN: Final = frozenset(
         *("timeout", "connect_timeout", "read_timeout", "pool_size", "leeway", "rate_limit", "telemetry"),
     }
 )
-"""Whose values are no secrets; of all others the report says that they are set."""
+"""Settings whose values are not secret; of all others the report says that they are set."""
 TOLD: Final = frozenset({"secret"})
 """What the system checks have told already."""
 
