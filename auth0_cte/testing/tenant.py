@@ -60,8 +60,7 @@ class LocalTenant:
         client_id: The default application, which authenticates by ``client_secret_post``.
         client_secret: Its secret; a random one when None.
         default_audience: The API of requests that name none, or None.
-        strict: Whether what Auth0 refuses is refused here, too: reserved token types, and attributes that Auth0 does
-            not document. Otherwise they are taken with a warning in the log.
+        strict: Whether what Auth0 refuses is refused here, too, where it is otherwise taken with a warning in the log.
 
     Attributes:
         state: What is configured and what was issued.
@@ -328,7 +327,7 @@ class LocalTenant:
         return make_client(self.state, {"client_id": self.client_id, **arguments})
 
     def serve(self, *, tls: bool = False, mutual_tls: bool = False) -> TenantServer:
-        """Listen on a loopback port, at once; close the server, or use it in a ``with`` statement.
+        """Listen on a loopback port; close the server, or use it in a ``with`` statement.
 
         Args:
             tls: Whether to speak TLS, as ``https://localhost:PORT``; needs ``pip install 'auth0-cte[test]'``.
