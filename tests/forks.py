@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -58,7 +58,8 @@ def _recorded_locks(ours: str) -> Iterator[list[Any]]:
 
     def recording(make: Callable[[], Any]) -> Callable[[], Any]:
         def make_lock() -> Any:
-            lock, maker = make(), sys._getframe(1).f_globals.get("__name__", "")
+            lock, frame = make(), inspect.currentframe()
+            maker = frame.f_back.f_globals.get("__name__", "") if frame and frame.f_back else ""
             if maker.startswith(ours) and not maker.startswith("auth0_cte.testing"):
                 locks.append(lock)
             return lock

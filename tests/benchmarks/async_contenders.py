@@ -202,8 +202,8 @@ async def _auth0_server_python(
     if share_client:
         httpx = package.httpx
         limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
-        shared = await stack.enter_async_context(client._get_http_client(limits=limits, timeout=TIMEOUT))
-        client._get_http_client = lambda **_settings: _Shared(shared)
+        shared = await stack.enter_async_context(client._get_http_client(limits=limits, timeout=TIMEOUT))  # noqa: SLF001
+        client._get_http_client = lambda **_settings: _Shared(shared)  # noqa: SLF001 - it has no public way
 
     async def exchange() -> str:
         response = await client.custom_token_exchange(make_options(**SUBJECT, scope=SCOPE))

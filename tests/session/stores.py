@@ -53,7 +53,7 @@ def redis_store(url: str, prefix: str, timeout: float = 10.0) -> Iterator[RedisS
     try:
         yield store
     finally:
-        store._client.close()
+        store.close()
 
 
 def _closing(name: str) -> Callable[..., Any]:

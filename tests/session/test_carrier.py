@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import starlette.requests
 import starlette.responses
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
+from django.test import RequestFactory
 from flask import Flask, request
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request, Response
@@ -31,10 +32,7 @@ def werkzeug_pair(url: str) -> tuple[Any, Any]:
 def django_pair(url: str) -> tuple[Any, Any]:
     configure_django()
     scheme, _, host = url.rstrip("/").partition("://")
-    made = HttpRequest()
-    made.META = {"HTTP_HOST": host, "wsgi.url_scheme": scheme, "SERVER_NAME": host, "SERVER_PORT": "80"}
-    made._get_scheme = lambda: scheme
-    return made, HttpResponse()
+    return RequestFactory().get("/", HTTP_HOST=host, secure=scheme == "https"), HttpResponse()
 
 
 def starlette_pair(url: str) -> tuple[Any, Any]:

@@ -73,7 +73,7 @@ def test_a_hook_may_replace_the_reply(session: requests.Session, client: ServerC
     def replace(response: requests.Response, **_: Any) -> requests.Response:
         other = requests.Response()
         other.status_code, other.url = response.status_code, response.url
-        other._content = response.content.replace(b"issued", b"replaced")
+        other.raw = io.BytesIO(response.content.replace(b"issued", b"replaced"))
         return other
 
     session.hooks["response"].append(replace)

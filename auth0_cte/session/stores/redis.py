@@ -135,6 +135,10 @@ class RedisStateStore:
         """
         return cls(client_from_url(url, timeout=timeout, pool_size=pool_size), prefix=prefix, script=script)
 
+    def close(self) -> None:
+        """Close the connections of the client; a later call opens new ones."""
+        self._client.close()
+
     def check(self) -> None:
         """Ask Redis whether it is there."""
         with translated():
