@@ -236,7 +236,7 @@ class LocalTenant:
     def post_login(self, function: F, /) -> F: ...
     @overload
     def post_login(self, /, *, secrets: Mapping[str, str]) -> Callable[[F], F]: ...
-    def post_login(self, function: F | None = None, /, *, secrets: Mapping[str, str] | None = None) -> Any:
+    def post_login(self, function: ActionFunction | None = None, /, *, secrets: Mapping[str, str] | None = None) -> Any:
         """Decorate a Post-Login Action, a function of ``event`` and ``api``: ``@tenant.post_login``.
 
         It runs after exchanges and refreshes; several run in the order in which they are added.

@@ -9,7 +9,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 import pytest
@@ -131,23 +131,25 @@ class _Services(HTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Services
+    @property
+    def _services(self) -> _Services:
+        return cast("_Services", self.server)
 
-    def log_message(self, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
         """Stay quiet."""
 
     def do_GET(self) -> None:
-        self._reply({"keys": self.server.keys})
+        self._reply({"keys": self._services.keys})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"])).decode()
         (token,) = parse_qs(body)["token"]
-        self.server.asked.append({"token": token, "authorization": self.headers["authorization"]})
-        self._reply(self.server.tokens.get(token, {"active": False}))
+        self._services.asked.append({"token": token, "authorization": self.headers["authorization"]})
+        self._reply(self._services.tokens.get(token, {"active": False}))
 
     def _reply(self, document: Any) -> None:
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.send_response(self.server.status)
+        self.send_response(self._services.status)
         self.send_header("location", "/elsewhere")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
