@@ -1,16 +1,23 @@
-"""The integration of Flask: no request or response to pass, the cookies go out with whatever response leaves.
+"""The integration of Flask: cookies go out with whatever response leaves, without passing request or response.
 
-auth0 = Auth0CTE(app)
+For example::
 
-@app.post("/login")
-def login():
-    auth0.login({"subject_token": ..., "subject_token_type": ...})
-    return redirect("/")
+    from flask import Flask, redirect, request
 
-@app.get("/me")
-@requires_session
-def me():
-    return {"name": current_user["name"]}
+    from auth0_cte.flask import Auth0CTE, current_user, requires_session
+
+    app = Flask(__name__)
+    auth0 = Auth0CTE(app)  # settings: app.config["AUTH0_DOMAIN"] and so on, or the environment
+
+    @app.post("/login")
+    def login():
+        auth0.login({"subject_token": request.form["token"], "subject_token_type": "urn:acme:mcp-token"})
+        return redirect("/me")
+
+    @app.get("/me")
+    @requires_session
+    def me():
+        return {"sub": current_user["sub"]}
 """
 
 from __future__ import annotations

@@ -1,6 +1,11 @@
 """OpenTelemetry spans of exchanges and token requests. Needs the extra ``otel``.
 
-ServerClient(..., on_event=OpenTelemetryEvents())
+For example::
+
+    from auth0_cte import ServerClient
+    from auth0_cte.otel import OpenTelemetryEvents
+
+    client = ServerClient.from_env(on_event=OpenTelemetryEvents())
 
 An exchange is a span, a child of the caller's; each of its requests is a client span below it, with the attributes of
 the semantic conventions for HTTP. No token, secret or form is ever part of a span.

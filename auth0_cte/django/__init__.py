@@ -1,16 +1,25 @@
-"""The integration of Django: ``request.auth0`` in every view, with or without ``async``, and no response to pass.
+"""The integration of Django: ``request.auth0`` in every view, with or without ``async``, without passing a response.
 
-INSTALLED_APPS = [..., "auth0_cte.django"]
-MIDDLEWARE = [..., "auth0_cte.django.middleware.Auth0CTEMiddleware"]
-AUTH0_CTE = {"domain": "tenant.auth0.com", "client_id": ..., "client_secret": ..., "secret": ...}
+In ``settings.py``::
 
-def login(request):
-request.auth0.login({"subject_token": ..., "subject_token_type": ...})
-return redirect("/")
+    INSTALLED_APPS = ["auth0_cte.django"]  # and yours
+    MIDDLEWARE = ["auth0_cte.django.middleware.Auth0CTEMiddleware"]  # after those of Django
+    AUTH0_CTE = {"domain": "tenant.auth0.com", "client_id": "...", "client_secret": "...", "secret": "..."}
 
-@requires_session
-def me(request):
-return JsonResponse({"name": request.auth0.user["name"]})
+In ``views.py``::
+
+    from django.http import JsonResponse
+    from django.shortcuts import redirect
+
+    from auth0_cte.django import requires_session
+
+    def login(request):
+        request.auth0.login({"subject_token": request.POST["token"], "subject_token_type": "urn:acme:mcp-token"})
+        return redirect("/me")
+
+    @requires_session
+    def me(request):
+        return JsonResponse({"sub": request.auth0.user["sub"]})
 """
 
 from __future__ import annotations

@@ -1,19 +1,26 @@
 """The integration of Starlette and FastAPI: cookies go out with whatever response leaves.
 
-app = FastAPI()
-auth0 = AsyncServerClient(...)
-app.add_middleware(Auth0CTEMiddleware, client=auth0)
-app.add_exception_handler(Auth0CTEError, handle_error)
-app.router.routes.append(backchannel_logout_route())
+For example::
 
-@app.post("/login")
-async def log_in(request: Request, token: str = Form()):
-    await login(request, {"subject_token": token, "subject_token_type": "urn:acme:mcp-token"})
-    return RedirectResponse("/me", 303)
+    from fastapi import Depends, FastAPI, Form, Request
+    from fastapi.responses import RedirectResponse
 
-@app.get("/me")
-async def me(session: Session = Depends(requires_session)):
-    return session.user
+    from auth0_cte import AsyncServerClient, Auth0CTEError, Session
+    from auth0_cte.starlette import Auth0CTEMiddleware, backchannel_logout_route, handle_error, login, requires_session
+
+    app = FastAPI()
+    app.add_middleware(Auth0CTEMiddleware, client=AsyncServerClient.from_env())
+    app.add_exception_handler(Auth0CTEError, handle_error)
+    app.router.routes.append(backchannel_logout_route())
+
+    @app.post("/login")
+    async def log_in(request: Request, token: str = Form()):
+        await login(request, {"subject_token": token, "subject_token_type": "urn:acme:mcp-token"})
+        return RedirectResponse("/me", 303)
+
+    @app.get("/me")
+    async def me(session: Session = Depends(requires_session)):
+        return {"sub": session.user["sub"]}
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ OPTIONS = "{ creationBehavior: 'none', updateBehavior: 'none' }"
         ),
         (
             "'c', { user_id: 'x' }, { creationBehavior: 'none', updateBehavior: 'none', verify: true }",
-            "there is no option verify",
+            "unknown option verify",
         ),
         (
             "'', { user_id: 'x' }, " + OPTIONS,
