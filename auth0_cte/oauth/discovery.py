@@ -155,8 +155,8 @@ class _LastGood(Generic[V]):
             if kept is None:
                 raise
             logger.warning("%s cannot be fetched (%s): the last good copy serves on", url, error.message)
-            left = kept.fetched_at + LAST_GOOD_SECONDS - self._monotonic()
-            self._keep(url, kept.value, kept.fetched_at, self._monotonic() + REFETCH_SECONDS, ttl=left)
+            now, ends_at = self._monotonic(), kept.fetched_at + LAST_GOOD_SECONDS
+            self._keep(url, kept.value, kept.fetched_at, min(now + REFETCH_SECONDS, ends_at), ttl=ends_at - now)
             return kept.value
         now = self._monotonic()
         self._keep(url, value, now, now + FRESH_SECONDS, ttl=LAST_GOOD_SECONDS)
