@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from auth0_cte.django.untyped import Untyped as AppConfig
+    from auth0_cte.foundation.untyped import Untyped as AppConfig
 else:
     from django.apps import AppConfig
 

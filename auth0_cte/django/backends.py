@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from auth0_cte.auth_types import Session
-    from auth0_cte.django.untyped import Untyped as ModelBackend
+    from auth0_cte.foundation.untyped import Untyped as ModelBackend
 else:
     from django.contrib.auth.backends import ModelBackend
 

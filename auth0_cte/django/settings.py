@@ -22,7 +22,7 @@ from auth0_cte.foundation.validation import check_positive, check_secrets
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from auth0_cte.django.untyped import Untyped as ImproperlyConfigured
+    from auth0_cte.foundation.untyped import Untyped as ImproperlyConfigured
 else:
     from django.core.exceptions import ImproperlyConfigured
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from auth0_cte.auth_server.checks import Check
-    from auth0_cte.django.untyped import Untyped as BaseCommand
+    from auth0_cte.foundation.untyped import Untyped as BaseCommand
 else:
     from django.core.management.base import BaseCommand
 

@@ -1,4 +1,4 @@
-"""What type checkers see in place of a class of Django's, which has no types and would make ours unknown to them."""
+"""What type checkers see in place of a class without types, which would make ours unknown to them."""
 
 from __future__ import annotations
 
