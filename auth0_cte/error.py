@@ -66,7 +66,7 @@ class CustomTokenExchangeErrorCode:
     SESSION_TRANSFER_DISABLED = "session_transfer_disabled"
     """The server's own: the application may not create session transfer tokens."""
     LOCAL_RATE_LIMIT = "LOCAL_RATE_LIMIT"
-    """The client's own ``rate_limit`` has no turn left within the deadline; nothing was sent."""
+    """The client's own ``rate_limit`` has no slot left within the deadline; nothing was sent."""
     RATE_LIMIT_UNAVAILABLE = "RATE_LIMIT_UNAVAILABLE"
     """The ``rate_limit`` is kept in Redis, which cannot be used; nothing was sent."""
     EXCHANGE_CACHE_UNAVAILABLE = "EXCHANGE_CACHE_UNAVAILABLE"
@@ -270,7 +270,7 @@ class RateLimitError(CustomTokenExchangeError):
 
     Attributes:
         kind: ``"ip_block"`` (`blocked`), ``"tenant"`` (the limit of the subscription), ``"policy"`` (a custom policy),
-            ``"local"`` (the client's own ``rate_limit`` has no turn left within the deadline), or ``"unknown"``.
+            ``"local"`` (the client's own ``rate_limit`` has no slot left within the deadline), or ``"unknown"``.
         blocked: True for ``too_many_attempts``: the IP is blocked for about ten minutes, and retrying prolongs it.
         rate_limit: What the reply's headers told about the limit, or None.
         limit: Requests allowed in the window, or None when not told.

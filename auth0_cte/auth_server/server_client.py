@@ -91,7 +91,7 @@ class ServerClient:
         state_identifier: The name of the session cookies; part of the key that they are sealed with.
         session_settings: How long sessions last, and the attributes of the cookies; its ``identifier`` wins.
         retry: What is tried again, and how often.
-        rate_limit: The tenant's limit on exchanges, ``"4/s"``, or a `RateLimit`: exchanges wait for their turn, within
+        rate_limit: The tenant's limit on exchanges, ``"4/s"``, or a `RateLimit`: exchanges wait for their slot, within
             the deadline, so that the limit is not overrun.
         on_event: A function that is called with a `ClientEvent` before, after and on every retry of an exchange and of
             a token request. What it raises is logged, and changes nothing.

@@ -166,11 +166,11 @@ class TokenRequestRetried(ClientEvent):
 
 @frozen(kw_only=True)
 class RateLimitWaitStarted(ClientEvent):
-    """A token request waits for its turn, because of the client's ``rate_limit``.
+    """A token request waits for its slot, because of the client's ``rate_limit``.
 
     Args:
         attempt: Which attempt of the call waits, from 1.
-        delay: Seconds until its turn.
+        delay: Seconds until its slot.
     """
 
     name = "rate_limit.wait_started"

@@ -1,4 +1,4 @@
-"""The client's own rate limit: turns, what replies teach it, and what the tenant's limits look like from outside."""
+"""The client's own rate limit: slots, what replies teach it, and what the tenant's limits look like from outside."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from auth0_cte import (
     TokenRequestRetried,
 )
 from auth0_cte.foundation.deadline import Deadline
-from auth0_cte.oauth.rate_limit.bucket import LocalBucket, Pace, Turn
+from auth0_cte.oauth.rate_limit.bucket import LocalBucket, Pace, Slot
 from auth0_cte.testing import LocalTenant
 from auth0_cte.testing.registry.rate_limits import Refill
 from tests.forks import check_fork
@@ -61,7 +61,7 @@ def limit(now: Now, rate: str = "4/s", **more: Any) -> RateLimit:
 
 
 def take(limit: RateLimit, now: Now, times: int, seconds: float = 60) -> list[float]:
-    """Take turns in a row, and return when each came, from the beginning."""
+    """Take slots in a row, and return when each came, from the beginning."""
     return [round(limit.take(TENANT, Deadline(seconds, now)) - 100.0, 6) for _ in range(times)]
 
 
@@ -70,7 +70,7 @@ def take(limit: RateLimit, now: Now, times: int, seconds: float = 60) -> list[fl
     [("4/s", 0.25), ("15/s", 1 / 15), (" 100 / min ", 0.6), ("0.5/s", 2.0), ("3600/hour", 1.0), ("60/m", 1.0)],
 )
 def test_a_rate_is_a_number_and_a_unit(rate: str, interval: float, now: Now) -> None:
-    """Turns come at the even intervals of the rate."""
+    """Slots come at the even intervals of the rate."""
     assert [0.0, round(interval, 6), round(2 * interval, 6)] == take(limit(now, rate), now, 3)
 
 
@@ -102,7 +102,7 @@ def test_a_part_of_the_limit_is_left_unused(now: Now) -> None:
 
 
 def test_a_burst_leaves_at_once_and_comes_back_with_rest(now: Now) -> None:
-    """As many turns as the burst come at once, then they are even again; a rest restores them, and no more."""
+    """As many slots as the burst come at once, then they are even again; a rest restores them, and no more."""
     burst = limit(now, burst=3)
     assert [0.0, 0.0, 0.0, 0.25, 0.5] == take(burst, now, 5)
     now.time += 100
@@ -110,15 +110,15 @@ def test_a_burst_leaves_at_once_and_comes_back_with_rest(now: Now) -> None:
 
 
 def test_tenants_do_not_share_a_limit(now: Now) -> None:
-    """Each tenant has turns of its own."""
+    """Each tenant has slots of its own."""
     shared = limit(now)
     take(shared, now, 3)
     shared.take("https://other.auth0.com/", Deadline(60, now))
     assert 2 == len(now.naps)
 
 
-def test_a_turn_beyond_the_deadline_is_refused_at_once(now: Now) -> None:
-    """Who cannot be served in time learns it without waiting, and takes no turn from others."""
+def test_a_slot_beyond_the_deadline_is_refused_at_once(now: Now) -> None:
+    """Who cannot be served in time learns it without waiting, and takes no slot from others."""
     slow = limit(now, "1/min")
     take(slow, now, 1)
     for _ in range(2):
@@ -130,7 +130,7 @@ def test_a_turn_beyond_the_deadline_is_refused_at_once(now: Now) -> None:
 
 
 def test_time_for_the_request_is_left(now: Now) -> None:
-    """A turn that would come a moment before the deadline is none: the token would be sent in vain."""
+    """A slot that would come a moment before the deadline is none: the token would be sent in vain."""
     slow = limit(now, "1/min")
     take(slow, now, 1)
     with pytest.raises(RateLimitError):
@@ -138,8 +138,8 @@ def test_time_for_the_request_is_left(now: Now) -> None:
     assert [60.0] == take(slow, now, 1, seconds=61)
 
 
-def test_a_turn_that_moves_beyond_the_deadline_is_given_up(now: Now) -> None:
-    """While a caller waits, the server says that all must: who cannot learns it at once, and its turn is another's."""
+def test_a_slot_that_moves_beyond_the_deadline_is_given_up(now: Now) -> None:
+    """While a caller waits, the server says that all must: who cannot learns it at once, and its slot is another's."""
 
     def sleep(seconds: float) -> None:
         now.sleep(seconds)
@@ -156,7 +156,7 @@ def test_a_turn_that_moves_beyond_the_deadline_is_given_up(now: Now) -> None:
 
 
 def test_a_thousand_tenants_are_remembered(now: Now) -> None:
-    """Tenants that come and go do not fill the memory: the first one is forgotten, and has a turn at once."""
+    """Tenants that come and go do not fill the memory: the first one is forgotten, and has a slot at once."""
     shared = limit(now, "1/min")
     for number in [*range(1000), 0]:
         shared.take(f"https://t{number}.auth0.com/", Deadline(100, now))
@@ -166,18 +166,18 @@ def test_a_thousand_tenants_are_remembered(now: Now) -> None:
     assert [60.0] == now.naps
 
 
-def test_taken_turns_keep_their_order_through_a_pause(now: Now) -> None:
-    """A pause moves all turns that are taken, and later ones come behind them, at the same pace."""
+def test_taken_slots_keep_their_order_through_a_pause(now: Now) -> None:
+    """A pause moves all slots that are taken, and later ones come behind them, at the same pace."""
     bucket = LocalBucket(PACE, now)
-    turns = [bucket.reserve(60) for _ in range(3)][1:]
+    slots = [bucket.reserve(60) for _ in range(3)][1:]
     bucket.pause(10)
-    turns.append(bucket.reserve(60))
-    assert [10.0, 11.0, 12.0] == [bucket.due_in(turn) for turn in turns]
-    assert 12.0 == turns[-1].wait
+    slots.append(bucket.reserve(60))
+    assert [10.0, 11.0, 12.0] == [bucket.due_in(slot) for slot in slots]
+    assert 12.0 == slots[-1].wait
 
 
-def test_a_pause_that_ends_before_the_next_turn_changes_nothing(now: Now) -> None:
-    """Where turns are rare, the server's wait is part of the one that there is anyway."""
+def test_a_pause_that_ends_before_the_next_slot_changes_nothing(now: Now) -> None:
+    """Where slots are rare, the server's wait is part of the one that there is anyway."""
     slow = limit(now, "1/min")
     take(slow, now, 1)
     slow.back_off(TENANT, RateLimitError("slow down", retry_after=5.0))
@@ -188,30 +188,30 @@ def test_pauses_overlap(now: Now) -> None:
     """A second pause adds what it lasts beyond the first."""
     bucket = LocalBucket(PACE, now)
     bucket.reserve(60)
-    turn = bucket.reserve(60)
+    slot = bucket.reserve(60)
     bucket.pause(5)
     now.time += 1
     bucket.pause(2)
     bucket.pause(6)
-    assert 6.0 == bucket.due_in(turn)
+    assert 6.0 == bucket.due_in(slot)
     now.time += 7
     assert 0.0 == bucket.reserve(60).wait
 
 
-def test_a_turn_that_was_given_back_is_not_lost(now: Now) -> None:
-    """Whoever asks next gets a turn that somebody else gave up, and those behind keep theirs."""
+def test_a_slot_that_was_given_back_is_not_lost(now: Now) -> None:
+    """Whoever asks next gets a slot that somebody else gave up, and those behind keep theirs."""
     bucket = LocalBucket(PACE, now)
-    turns = [bucket.reserve(60) for _ in range(4)]
-    bucket.give_back(turns[2])
-    bucket.give_back(turns[1])
+    slots = [bucket.reserve(60) for _ in range(4)]
+    bucket.give_back(slots[2])
+    bucket.give_back(slots[1])
     assert [1.0, 2.0, 4.0] == [bucket.reserve(60).wait for _ in range(3)]
-    bucket.give_back(turns[3])
+    bucket.give_back(slots[3])
     now.time += 10
     assert [0.0, 1.0] == [bucket.reserve(60).wait for _ in range(2)]
 
 
 def test_what_the_server_has_left_is_all_there_is(now: Now) -> None:
-    """Saved turns beyond what a reply says is left are forgotten; others stay."""
+    """Saved slots beyond what a reply says is left are forgotten; others stay."""
     burst = limit(now, burst=4)
     take(burst, now, 1)
     burst.learn(TENANT, RateLimitStatus(limit=4, remaining=1, reset_at=None), now.time, 0.0)
@@ -249,7 +249,7 @@ def test_a_success_tells_of_a_lower_limit(status: RateLimitStatus | None, expect
     ],
 )
 def test_a_429_has_everybody_wait(evidence: dict[str, Any], expected: float, now: Now) -> None:
-    """All turns wait as long as the server says, a minute at most; but for a blocked address nobody else must."""
+    """All slots wait as long as the server says, a minute at most; but for a blocked address nobody else must."""
     taught = limit(now, burst=2)
     take(taught, now, 2)
     taught.back_off(TENANT, RateLimitError("slow down", **evidence))
@@ -257,7 +257,7 @@ def test_a_429_has_everybody_wait(evidence: dict[str, Any], expected: float, now
 
 
 def test_threads_are_served_in_the_order_they_came() -> None:
-    """Each thread comes when the one before waits: they leave one after another, in that order, as turns come."""
+    """Each thread comes when the one before waits: they leave one after another, in that order, as slots come."""
     now = VirtualTime(0.0)
     shared = RateLimit("2/s", headroom=0.0, monotonic=now, sleep=now.sleep)
     numbers = itertools.count()
@@ -276,19 +276,19 @@ def test_threads_are_served_in_the_order_they_came() -> None:
     assert [(number, number / 2) for number in range(50)] == served
 
 
-def test_no_two_threads_get_the_same_turn(now: Now) -> None:
-    """However many threads take turns, no two get the same one, and none is left out."""
+def test_no_two_threads_get_the_same_slot(now: Now) -> None:
+    """However many threads take slots, no two get the same one, and none is left out."""
     bucket = LocalBucket(Pace(interval=0.5, burst=1), now)
-    turns: list[Turn] = []
-    threads = [threading.Thread(target=lambda: turns.append(bucket.reserve(1000))) for _ in range(50)]
+    slots: list[Slot] = []
+    threads = [threading.Thread(target=lambda: slots.append(bucket.reserve(1000))) for _ in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [index / 2 for index in range(50)] == sorted(turn.wait for turn in turns)
+    assert [index / 2 for index in range(50)] == sorted(slot.wait for slot in slots)
 
 
-def test_a_client_that_has_no_turn_sends_nothing(tenant: LocalTenant) -> None:
+def test_a_client_that_has_no_slot_sends_nothing(tenant: LocalTenant) -> None:
     """The error is typed, says when to come back, and that the token is unspent."""
     with tenant.client(rate_limit="1/min", timeout=2) as client:
         client.custom_token_exchange(OPTIONS)
@@ -308,7 +308,7 @@ def test_a_client_that_has_no_turn_sends_nothing(tenant: LocalTenant) -> None:
     assert 1 == len(tenant.token_requests)
 
 
-def test_a_retry_takes_a_turn(raw_server: RawServer, now: Now) -> None:
+def test_a_retry_takes_a_slot(raw_server: RawServer, now: Now) -> None:
     """Each attempt counts, because the server counts it."""
     raw_server.scripts = [send(reply("", "503 Unavailable", ["Retry-After: 0"])), send(reply(TOKENS))]
     retry = RetryPolicy(sleep=lambda _: None)
@@ -318,8 +318,8 @@ def test_a_retry_takes_a_turn(raw_server: RawServer, now: Now) -> None:
     assert 2 == len(raw_server.arrived)
 
 
-def test_without_a_turn_for_the_retry_the_servers_error_is_raised(raw_server: RawServer, now: Now) -> None:
-    """The caller learns what the server said, which is more than that there was no second turn."""
+def test_without_a_slot_for_the_retry_the_servers_error_is_raised(raw_server: RawServer, now: Now) -> None:
+    """The caller learns what the server said, which is more than that there was no second slot."""
     raw_server.scripts = [send(reply("", "429 Too Many", ["Retry-After: 1", "x-ratelimit-limit: 4"]))]
     retry = RetryPolicy(sleep=lambda _: None)
     with ServerClient(raw_server.url, "c", "s", retry=retry, rate_limit=limit(now, "1/min")) as client:
@@ -340,7 +340,7 @@ def test_after_a_429_the_next_call_waits(raw_server: RawServer, now: Now) -> Non
     assert [pytest.approx(5.0)] == now.naps
 
 
-def test_a_refresh_takes_no_turn(tenant: LocalTenant) -> None:
+def test_a_refresh_takes_no_slot(tenant: LocalTenant) -> None:
     """Auth0's limit is on exchanges; a refresh neither waits nor is refused."""
     limits = {"rate_limit": "1/h", "secret": "x" * 40, "state_store": MemoryStateStore()}
     with tenant.client(**limits) as client:
@@ -354,8 +354,8 @@ def test_a_refresh_takes_no_turn(tenant: LocalTenant) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-async def test_waiting_for_a_turn_is_cancelled_at_once(tenant: LocalTenant) -> None:
-    """In the mirror, who waits can be cancelled, spends nothing, and gives the turn back."""
+async def test_waiting_for_a_slot_is_cancelled_at_once(tenant: LocalTenant) -> None:
+    """In the mirror, who waits can be cancelled, spends nothing, and gives the slot back."""
     shared = RateLimit("1/h")
     async with AsyncServerClient.from_sync(tenant.client(rate_limit=shared, timeout=8000)) as client:
         await client.custom_token_exchange(OPTIONS)
@@ -370,7 +370,7 @@ async def test_waiting_for_a_turn_is_cancelled_at_once(tenant: LocalTenant) -> N
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_takes_turns(now: Now) -> None:
+def test_a_forked_child_takes_slots(now: Now) -> None:
     """Locks that another thread held at the fork do not stop the child, at this tenant or another one."""
 
     def make() -> RateLimit:
@@ -390,7 +390,7 @@ def test_a_forked_child_takes_turns(now: Now) -> None:
 def test_a_limited_tenant_is_driven_at_its_limit(refill: Refill, seconds: float) -> None:
     """Eight threads at 4 a second: no 429 reaches a caller, and less than a tenth of the limit is left unused.
 
-    Each request leaves up to 50 ms late, so that some are closer together than their turns.
+    Each request leaves up to 50 ms late, so that some are closer together than their slots.
     """
     now, late = VirtualTime(), random.Random(refill)
     tenant = LocalTenant(clock=now)

@@ -50,21 +50,21 @@ def _near(seconds: float) -> Any:
     return pytest.approx(seconds, abs=4)
 
 
-def test_turns_are_even(bucket: RedisBucket) -> None:
-    """The first turn is now, the next ones are exactly an interval apart."""
-    turns = [bucket.reserve(60) for _ in range(4)]
-    assert [0.0, _near(10), _near(20), _near(30)] == [turn.wait for turn in turns]
-    assert [10e6] * 3 == [after.slot - before.slot for before, after in pairwise(turns)]
+def test_slots_are_even(bucket: RedisBucket) -> None:
+    """The first slot is now, the next ones are exactly an interval apart."""
+    slots = [bucket.reserve(60) for _ in range(4)]
+    assert [0.0, _near(10), _near(20), _near(30)] == [slot.wait for slot in slots]
+    assert [10e6] * 3 == [after.at - before.at for before, after in pairwise(slots)]
 
 
 def test_a_burst_leaves_at_once(client: redis.Redis) -> None:
-    """As many turns as the burst have no wait."""
+    """As many slots as the burst have no wait."""
     client.flushdb()
     bucket = RedisBucket(client, Pace(interval=10.0, burst=3), "burst")
     assert [0.0, 0.0, 0.0, _near(10)] == [bucket.reserve(60).wait for _ in range(4)]
 
 
-def test_processes_with_the_same_name_share_turns(
+def test_processes_with_the_same_name_share_slots(
     bucket: RedisBucket, client: redis.Redis, request: pytest.FixtureRequest
 ) -> None:
     """Another client of the same Redis goes on where the first one is; one with another name does not."""
@@ -74,32 +74,32 @@ def test_processes_with_the_same_name_share_turns(
     assert 0.0 == RedisBucket(client, PACE, "another").reserve(60).wait
 
 
-def test_a_turn_too_far_away_is_not_taken(bucket: RedisBucket) -> None:
-    """Who would wait too long is told how long, and leaves the turn to others."""
+def test_a_slot_too_far_away_is_not_taken(bucket: RedisBucket) -> None:
+    """Who would wait too long is told how long, and leaves the slot to others."""
     bucket.reserve(60)
     refused = bucket.reserve(5)
     assert (False, _near(10)) == (refused.granted, refused.wait)
     assert _near(10) == bucket.reserve(60).wait
 
 
-def test_a_pause_moves_all_turns(bucket: RedisBucket) -> None:
-    """Turns that are taken move, and later ones come behind them; a shorter pause adds nothing."""
+def test_a_pause_moves_all_slots(bucket: RedisBucket) -> None:
+    """Slots that are taken move, and later ones come behind them; a shorter pause adds nothing."""
     taken = [bucket.reserve(60) for _ in range(3)][1:]
     bucket.pause(100)
     bucket.pause(50)
-    assert [_near(100), _near(110)] == [bucket.due_in(turn) for turn in taken]
+    assert [_near(100), _near(110)] == [bucket.due_in(slot) for slot in taken]
     assert _near(120) == bucket.reserve(200).wait
 
 
-def test_a_turn_that_was_given_back_is_taken_next(bucket: RedisBucket) -> None:
-    """A turn that nobody used goes to who asks next."""
-    turns = [bucket.reserve(60) for _ in range(3)]
-    bucket.give_back(turns[1])
-    assert [turns[1].slot, turns[2].slot + 10e6] == [bucket.reserve(60).slot for _ in range(2)]
+def test_a_slot_that_was_given_back_is_taken_next(bucket: RedisBucket) -> None:
+    """A slot that nobody used goes to who asks next."""
+    slots = [bucket.reserve(60) for _ in range(3)]
+    bucket.give_back(slots[1])
+    assert [slots[1].at, slots[2].at + 10e6] == [bucket.reserve(60).at for _ in range(2)]
 
 
 def test_what_the_server_has_left_is_all_there_is(client: redis.Redis) -> None:
-    """Saved turns beyond what a reply says is left are forgotten."""
+    """Saved slots beyond what a reply says is left are forgotten."""
     client.flushdb()
     shared = RateLimit("6/min", burst=3, headroom=0, redis=client, name="drain")
     shared.learn("tenant", RateLimitStatus(limit=6, remaining=1, reset_at=None), time.monotonic(), 0.0)
@@ -108,7 +108,7 @@ def test_what_the_server_has_left_is_all_there_is(client: redis.Redis) -> None:
 
 
 def test_tenants_do_not_share_a_limit(client: redis.Redis) -> None:
-    """Each tenant has turns of its own, in Redis, too."""
+    """Each tenant has slots of its own, in Redis, too."""
     client.flushdb()
     waits: list[float] = []
     for _ in range(2):
@@ -184,7 +184,7 @@ def test_a_client_without_time_out_is_warned_of(redis_server: RedisServer, caplo
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_the_mirror_shares_it_too(redis_server: RedisServer, tenant: LocalTenant) -> None:
-    """Asynchronous exchanges wait for turns of the same Redis."""
+    """Asynchronous exchanges wait for slots of the same Redis."""
     events: list[Any] = []
     with redis.Redis.from_url(redis_server.url, socket_timeout=5) as connection:
         connection.flushdb()
@@ -195,17 +195,17 @@ async def test_the_mirror_shares_it_too(redis_server: RedisServer, tenant: Local
     assert 3 == sum(isinstance(event, ExchangeSucceeded) for event in events)
 
 
-def test_processes_leave_no_turn_unused(
+def test_processes_leave_no_slot_unused(
     client: redis.Redis, bucket: RedisBucket, request: pytest.FixtureRequest
 ) -> None:
-    """Turns that several processes take are as even as those of one: together they go at the full rate."""
+    """Slots that several processes take are as even as those of one: together they go at the full rate."""
     buckets = [bucket, *[RedisBucket(client, PACE, request.node.name) for _ in range(2)]]
-    slots = [each.reserve(1000).slot for _ in range(10) for each in buckets]
-    assert [10e6] * 29 == [after - before for before, after in pairwise(slots)]
+    moments = [each.reserve(1000).at for _ in range(10) for each in buckets]
+    assert [10e6] * 29 == [after - before for before, after in pairwise(moments)]
 
 
 def test_three_processes_drive_a_tenant_at_its_limit(redis_server: RedisServer) -> None:
-    """In real time, too, they stay below the limit together: no 429 reaches any of them, and all get turns."""
+    """In real time, too, they stay below the limit together: no 429 reaches any of them, and all get slots."""
     seconds, rate, processes = 3.0, 8, 3
     tenant = LocalTenant()  # in real time
     tenant.accept("urn:acme:mcp-token", "auth0|ada")
@@ -222,6 +222,6 @@ def test_three_processes_drive_a_tenant_at_its_limit(redis_server: RedisServer) 
     assert (0, 0, 0) == failures
     stamps = sorted(entry.date for entry in tenant.logs if "secte" == entry.type)
     assert all(count > 0 for count in counts)
-    # While one at least is at work; how many turns a busy machine sleeps through is not what this is about.
+    # While one at least is at work; how many slots a busy machine sleeps through is not what this is about.
     middle = [stamp for stamp in stamps if stamps[0] <= stamp < stamps[0] + 2.5]
     assert rate <= len(middle) <= rate * 2.5 + 1

@@ -1,8 +1,8 @@
-"""A rate limit of the client's own, so that the tenant's is never overrun: exchanges take turns.
+"""A rate limit of the client's own, so that the tenant's is never overrun: exchanges take slots.
 
 Auth0 counts with a token bucket that holds as many requests as the limit says and refills either steadily or at once
 when a window of time begins (Auth0, "Rate Limit Policy"; auth0/limitd-redis). Requests that leave at even intervals, a
-little slower than the limit, please both, and stay below it even when the network bunches some of them. Turns are
+little slower than the limit, please both, and stay below it even when the network bunches some of them. Slots are
 handed out in advance (the generic cell rate algorithm): a caller learns at once how long to wait, first come first
 served, or that the deadline would pass before.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.error import Auth0CTEError, RateLimitStatus
     from auth0_cte.foundation.deadline import Deadline
-    from auth0_cte.oauth.rate_limit.bucket import Bucket, Turn
+    from auth0_cte.oauth.rate_limit.bucket import Bucket, Slot
     from auth0_cte.oauth.token_endpoint import TokenRequest
 
 __all__ = ["LimitedRequest", "RateLimit"]
@@ -51,7 +51,7 @@ _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 class RateLimit:
     """A limit on the exchanges of all threads of a process, or of all processes that share a Redis.
 
-    Each request of the token exchange grant takes a turn, a retry too; refreshes do not, because Auth0's limit on
+    Each request of the token exchange grant takes a slot, a retry too; refreshes do not, because Auth0's limit on
     Custom Token Exchange does not count them. A limit counts for each tenant by itself. Give the same object to several
     clients of a tenant, for they share its limit.
 
@@ -102,7 +102,7 @@ class RateLimit:
         return f"RateLimit({self.rate!r}, burst={self._pace.burst}{shared})"
 
     def take(self, tenant: str, deadline: Deadline, announce: Callable[[float], None] | None = None) -> float:
-        """Wait for a turn.
+        """Wait for a slot.
 
         Args:
             tenant: The issuer whose limit it is.
@@ -110,35 +110,35 @@ class RateLimit:
             announce: Called with the seconds of the wait before it begins.
 
         Returns:
-            When the turn came, by the monotonic clock.
+            When the slot came, by the monotonic clock.
 
         Raises:
-            RateLimitError: ``LOCAL_RATE_LIMIT``: no turn comes in time; ``retry_after`` says when one would.
+            RateLimitError: ``LOCAL_RATE_LIMIT``: no slot comes in time; ``retry_after`` says when one would.
             CustomTokenExchangeError: ``RATE_LIMIT_UNAVAILABLE``: Redis cannot be used.
         """
         bucket, left = self._bucket(tenant), deadline.remaining()
         kept = min(MAX_REQUEST_SHARE, left / 4)
-        turn = bucket.reserve(left - kept)
-        if not turn.granted:
-            raise self._too_busy(turn.wait)
-        if turn.wait > 0:
+        slot = bucket.reserve(left - kept)
+        if not slot.granted:
+            raise self._too_busy(slot.wait)
+        if slot.wait > 0:
             if announce is not None:
-                announce(turn.wait)
-            self._await(bucket, turn, deadline, kept)
+                announce(slot.wait)
+            self._await(bucket, slot, deadline, kept)
         return self._monotonic()
 
-    def _await(self, bucket: Bucket, turn: Turn, deadline: Deadline, kept: float) -> None:
-        wait, used = turn.wait, False
+    def _await(self, bucket: Bucket, slot: Slot, deadline: Deadline, kept: float) -> None:
+        wait, used = slot.wait, False
         try:
             while wait > 0:
                 if wait > deadline.remaining() - kept:
                     raise self._too_busy(wait)
                 self._sleep(wait)
-                wait = bucket.due_in(turn)
+                wait = bucket.due_in(slot)
             used = True
         finally:
             if not used:
-                bucket.give_back(turn)
+                bucket.give_back(slot)
 
     def learn(self, tenant: str, status: RateLimitStatus | None, since: float, now: float) -> None:
         """Adjust to what a successful reply told about the limit.
@@ -192,7 +192,7 @@ class RateLimit:
 
     def _too_busy(self, wait: float) -> RateLimitError:
         return RateLimitError(
-            f"the client's own rate limit ({self.rate}) has no turn left within the deadline; nothing was sent",
+            f"the client's own rate limit ({self.rate}) has no slot left within the deadline; nothing was sent",
             code=Code.LOCAL_RATE_LIMIT,
             kind="local",
             retry_after=wait,

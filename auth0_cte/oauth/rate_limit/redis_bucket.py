@@ -1,4 +1,4 @@
-"""Turns that several processes share through Redis, or anything that runs its scripts. Needs the extra ``redis``."""
+"""Slots that several processes share through Redis, or anything that runs its scripts. Needs the extra ``redis``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.oauth.rate_limit.bucket import Turn
+from auth0_cte.oauth.rate_limit.bucket import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ __all__ = ["RedisBucket"]
 logger: Final = logging.getLogger("auth0_cte")
 
 KEEP_MILLISECONDS: Final = 3_600_000
-"""An idle bucket is forgotten after an hour, which is longer than any turn is away."""
+"""An idle bucket is forgotten after an hour, which is longer than any slot is away."""
 
 # The rules of LocalBucket, by the clock of Redis, in microseconds. Each script is one atomic step.
 _STATE: Final = """
@@ -44,12 +44,12 @@ local interval, tolerance, longest = tonumber(ARGV[2]), tonumber(ARGV[3]), tonum
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. text(base))
 even = math.max(even, base)
 local free = redis.call('ZRANGE', KEYS[2], 0, 0)[1]
-local slot = free and tonumber(free) or math.max(base, even - tolerance)
-local wait = slot + behind - now
-if wait > longest then return {text(slot), text(wait), 0} end
+local at = free and tonumber(free) or math.max(base, even - tolerance)
+local wait = at + behind - now
+if wait > longest then return {text(at), text(wait), 0} end
 if free then redis.call('ZREM', KEYS[2], free) else even = even + interval end
 keep()
-return {text(slot), text(wait), 1}
+return {text(at), text(wait), 1}
 """
 )
 _DUE: Final = _STATE + "return text(math.max(ARGV[2] + behind, paused) - now)"
@@ -76,11 +76,11 @@ _DRAIN: Final = _STATE + "even = math.max(even, base + ARGV[2]) keep()"
 
 
 class RedisBucket:
-    """Turns of all processes that use the same Redis and name.
+    """Slots of all processes that use the same Redis and name.
 
     Args:
         client: A client of redis-py.
-        pace: How fast turns come.
+        pace: How fast slots come.
         name: What the keys are made of.
     """
 
@@ -93,29 +93,29 @@ class RedisBucket:
         if client.get_connection_kwargs().get("socket_timeout") is None:
             logger.warning("the Redis client has no socket_timeout: a Redis that hangs will make exchanges hang")
 
-    def reserve(self, max_wait: float) -> Turn:
-        """Take the next turn, unless it is more than ``max_wait`` seconds away."""
+    def reserve(self, max_wait: float) -> Slot:
+        """Take the next slot, unless it is more than ``max_wait`` seconds away."""
         arguments = (_micro(self._pace.interval), _micro(self._pace.tolerance), _micro(max_wait))
-        slot, wait, granted = self._run("reserve", *arguments)
-        return Turn(float(slot), int(wait) / 1e6, bool(granted))
+        at, wait, granted = self._run("reserve", *arguments)
+        return Slot(float(at), int(wait) / 1e6, bool(granted))
 
-    def due_in(self, turn: Turn) -> float:
-        """Return the seconds until a turn."""
-        return int(self._run("due", f"{turn.slot:.0f}")) / 1e6
+    def due_in(self, slot: Slot) -> float:
+        """Return the seconds until a slot."""
+        return int(self._run("due", f"{slot.at:.0f}")) / 1e6
 
-    def give_back(self, turn: Turn) -> None:
-        """Let the next who asks have the turn; while Redis is down it is lost, which costs nothing but its time."""
+    def give_back(self, slot: Slot) -> None:
+        """Let the next who asks have the slot; while Redis is down it is lost, which costs nothing but its time."""
         try:
-            self._run("give_back", f"{turn.slot:.0f}")
+            self._run("give_back", f"{slot.at:.0f}")
         except CustomTokenExchangeError as error:
-            logger.warning("a turn of the shared rate limit could not be given back: %s", error.message)
+            logger.warning("a slot of the shared rate limit could not be given back: %s", error.message)
 
     def pause(self, seconds: float) -> None:
         """Stop the bucket's clock."""
         self._run("pause", _micro(seconds), _micro(self._pace.interval), _micro(self._pace.tolerance))
 
     def drain(self, remaining: int, age: float) -> None:
-        """Forget turns saved up."""
+        """Forget slots saved up."""
         self._run("drain", _micro((self._pace.burst - remaining) * self._pace.interval - age))
 
     def _run(self, script: str, *arguments: Any) -> Any:
