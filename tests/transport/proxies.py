@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -20,6 +21,7 @@ class Tunnel(Listener):
         target: The port.
         tls: Its own certificate, for a proxy that is spoken to by TLS.
         refusal: A whole reply to CONNECT instead of the connection; called with the number of the connection.
+        pause: Seconds to wait before it hands a reply on, so that what comes meanwhile goes together.
 
     ``asked`` holds the place and the header lines of each CONNECT, in lower case.
     """
@@ -27,6 +29,7 @@ class Tunnel(Listener):
     target: int
     tls: ssl.SSLContext | None = None
     refusal: Callable[[int], bytes | None] = lambda _number: None
+    pause: float = 0.0
     asked: list[tuple[str, list[str]]] = field(factory=list)
 
     scheme = "http"
@@ -40,8 +43,8 @@ class Tunnel(Listener):
         self.close_later(client)
         if self._greet(client, number):
             server = self.close_later(socket.create_connection(("127.0.0.1", self.target)))
-            self.start(_pump, client, server)
-            _pump(server, client)
+            self.start(_pump, client, server, 0.0)
+            _pump(server, client, self.pause)
 
     def _greet(self, client: socket.socket, number: int) -> bool:
         head = b""
@@ -96,9 +99,13 @@ class SocksServer(Tunnel):
         return is_right
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, pause: float) -> None:
     with suppress(OSError):
-        while data := source.recv(65_536):
+        while not pause or source.recv(1, socket.MSG_PEEK):
+            time.sleep(pause)
+            data = source.recv(65_536)
+            if not data:
+                break
             sink.sendall(data)
     with suppress(OSError):
         sink.shutdown(socket.SHUT_WR)

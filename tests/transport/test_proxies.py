@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ssl
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,9 +112,12 @@ def test_a_proxy_leads_to_the_tenant(
 def test_a_proxy_is_asked_anew_when_its_connection_ended(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that the tenant closes between two calls is replaced by a tunnel of its own."""
     place.server.scripts = [send(reply(TOKENS, headers=["Connection: close"]))]
-    with Tunnel(place.port) as proxy, connect(place, proxy.url, monkeypatch) as client:
-        for _ in range(3):
-            assert "issued" == client.custom_token_exchange(OPTIONS).access_token
+    once = RetryPolicy(unsent_retries=0)
+    with Tunnel(place.port) as proxy:
+        monkeypatch.setenv("all_proxy", proxy.url)
+        with ServerClient(HOST, "c", "s", ca_bundle=place.bundle, retry=once) as client:
+            for _ in range(3):
+                assert "issued" == client.custom_token_exchange(OPTIONS).access_token
     assert [f"{HOST}:443"] * 3 == [where for where, _ in proxy.asked]
 
 
@@ -127,14 +131,19 @@ def test_a_proxy_that_speaks_tls_is_trusted_by_ca_bundle(place: Place, monkeypat
     assert 1 == place.server.opened
 
 
-def test_a_second_reply_within_two_layers_of_tls_is_nobodys(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("in_one_record", [True, False])
+def test_a_second_reply_within_two_layers_of_tls_is_nobodys(
+    in_one_record: bool, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bytes after a reply end the connection through an https:// proxy, too."""
-    wrong = reply(TOKENS.replace("issued", "wrong"))
-    place.server.scripts = [send(reply(TOKENS) + wrong), send(reply(TOKENS))]
-    with Tunnel(place.port, tls=place.context()) as proxy:
+    right, wrong = reply(TOKENS), reply(TOKENS.replace("issued", "wrong"))
+    first, *more = [right + wrong] if in_one_record else [right, wrong]
+    place.server.scripts = [send(first, *more), send(reply(TOKENS))]
+    with Tunnel(place.port, tls=place.context(), pause=0.05) as proxy:
         with connect(place, proxy.url, monkeypatch) as client:
             for _ in range(2):
                 assert "issued" == client.custom_token_exchange(OPTIONS).access_token
+                time.sleep(0.1)  # for what comes after the reply to get through the proxy
     assert [1, 2] == [request.connection for request in place.server.arrived]
 
 
