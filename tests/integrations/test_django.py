@@ -329,3 +329,28 @@ def test_a_domain_that_depends_on_the_request(a: str, browser: Browser, tenant: 
         assert 200 == browser.post("/backchannel-logout", token).status_code
     paths = (f"{a}login/ada", f"{a}me", f"{a}exchange", f"{a}logout", "backchannel-logout")
     assert {f"http://testserver/{path}" for path in paths} == set(seen)
+
+
+def test_no_plain_method_blocks_an_event_loop(tenant: LocalTenant) -> None:
+    """Login, resumed login, logout, exchange and token are refused in a coroutine before anything is sent."""
+    from django.core.exceptions import SynchronousOnlyOperation
+    from django.test import RequestFactory
+
+    from auth0_cte.django import RequestAuth0
+    from tests.django_project import options
+
+    async def main() -> None:
+        auth0 = RequestAuth0(RequestFactory().post("/"))
+        for call in (
+            lambda: auth0.login(options("ada")),
+            lambda: auth0.resume_login("x", otp="1"),
+            lambda: auth0.custom_token_exchange(options("ada")),
+            auth0.get_access_token,
+            auth0.get_session,
+            auth0.logout,
+        ):
+            with pytest.raises(SynchronousOnlyOperation):
+                call()
+
+    async_to_sync(main)()
+    assert [] == tenant.token_requests
