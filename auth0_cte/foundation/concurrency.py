@@ -217,7 +217,8 @@ class KeyedLocks:
         reset_in_child(self)
 
     def _after_fork_in_child(self) -> None:
-        self._locks = [threading.Lock() for _ in range(self._size)]
+        # Made when first needed: most clients never hold more than a few of them.
+        self._locks: dict[int, threading.Lock] = {}
 
     @contextmanager
     def hold(self, key: Hashable, timeout: float) -> Iterator[None]:
@@ -230,7 +231,8 @@ class KeyedLocks:
         Raises:
             TimeoutError: Others held it for too long.
         """
-        lock = self._locks[hash(key) % self._size]
+        # setdefault is one step: two threads get the same lock.
+        lock = self._locks.setdefault(hash(key) % self._size, threading.Lock())
         if not lock.acquire(timeout=timeout):
             raise TimeoutError("the lock was not free in time")
         try:
