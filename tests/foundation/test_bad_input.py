@@ -15,7 +15,7 @@ from auth0_cte import (
     CustomTokenExchangeOptions,
     ServerClient,
 )
-from tests.conftest import DOMAIN
+from tests.conftest import DOMAIN, TOKEN_ENDPOINT
 
 SECRET = "s3cr3t-c4n4ry"
 GOOD = {"subject_token": SECRET, "subject_token_type": "urn:acme:mcp-token"}
@@ -231,3 +231,10 @@ def test_a_bad_argument_is_refused_at_construction(arguments: dict[str, Any], ne
     assert isinstance(caught.value, Auth0CTEError)
     assert caught.value.hint
     assert SECRET not in _shown(caught.value)
+
+
+@pytest.mark.parametrize("token", ["b", "Bear", "bearings", "B.e.arer", "base64"])
+def test_a_token_may_begin_as_the_scheme_does(token: str, client: ServerClient, wire: responses.RequestsMock) -> None:
+    """It is the word Bearer before a token that is refused, not a token with these letters."""
+    wire.post(TOKEN_ENDPOINT, json={"access_token": "issued"})
+    assert "issued" == client.custom_token_exchange({**GOOD, "subject_token": token}).access_token
