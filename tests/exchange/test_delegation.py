@@ -185,6 +185,7 @@ FAULTY: dict[str, Callable[[LocalTenant], str]] = {
     "expired": lambda tenant: actors_token(tenant, lifetime=-31),
     "no-exp": lambda tenant: actors_token(tenant, exp=None),
     "bool-exp": lambda tenant: actors_token(tenant, exp=True),
+    "huge-exp": lambda tenant: actors_token(tenant, exp=2**60),
     "text-exp": lambda tenant: actors_token(tenant, exp="9999999999"),
 }
 

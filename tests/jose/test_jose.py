@@ -115,7 +115,7 @@ def test_the_longest_token_has_64_kibi_characters(length: int, accepted: bool) -
         Jws.parse(token)
 
 
-@pytest.mark.parametrize("text", ["A", "AB", "QQ==", "QR", "Q+", "Q/", "é", "A A"])
+@pytest.mark.parametrize("text", ["A", "AB", "QQ==", "QR", "Q+", "Q/", "é", "A A", "QU\nJD", "QUJD!!!!", "Q U J D"])
 def test_only_canonical_base64url_decodes(text: str) -> None:
     """There is one spelling of any bytes."""
     with pytest.raises(JoseError):

@@ -141,7 +141,15 @@ def test_no_domain_leads_elsewhere(domain: Any) -> None:
 
 @pytest.mark.parametrize(
     "domain",
-    ["tenant.auth0.com", "xn--tennt-gra.example", "https://tenant.auth0.com/", "TENANT.Auth0.com", "a-b.c.d-e.fr"],
+    [
+        "tenant.auth0.com",
+        "xn--tennt-gra.example",
+        "https://tenant.auth0.com/",
+        "TENANT.Auth0.com",
+        "a-b.c.d-e.fr",
+        "localhost",
+        "127.0.0.1:1",
+    ],
 )
 def test_host_names_are_domains(domain: str) -> None:
     """Plain host names serve in any case, as URLs too; an IDN in its ASCII form."""

@@ -154,6 +154,12 @@ def test_a_full_reply_is_read(client: ServerClient, wire: responses.RequestsMock
     assert "again" not in repr(response)
 
 
+def test_members_of_a_reply_may_be_any_numbers(client: ServerClient, wire: responses.RequestsMock) -> None:
+    """Fractions and large whole numbers are kept as they are."""
+    wire.post(TOKEN_ENDPOINT, json=GOOD | {"x": 1.5, "y": -2e10, "z": 2**60})
+    assert {"x": 1.5, "y": -2e10, "z": 2**60} == client.custom_token_exchange(OPTIONS).extra
+
+
 def test_an_empty_scope_is_none_at_all(client: ServerClient, wire: responses.RequestsMock) -> None:
     """A server that grants no scope may say so by an empty text, which is told as it is."""
     wire.post(TOKEN_ENDPOINT, json=GOOD | {"scope": ""})
