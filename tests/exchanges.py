@@ -80,7 +80,7 @@ def request_of(client: ServerClient, given: dict[str, Any]) -> ExchangeRequest:
     return ExchangeRequest(
         issuer=str(settings.domain),
         client_id=settings.client_id,
-        credentials=credentials_of(settings.client_auth),
+        credentials=credentials_of(settings.client_auth) or [],
         form=to_form(CustomTokenExchangeOptions(**given), settings.client_id),
         headers={},
         dpop_thumbprint=client.dpop_thumbprint,

@@ -101,7 +101,9 @@ class ExchangeCache:
 
     `ServerClient.custom_token_exchange` and `ServerClient.get_token_on_behalf_of` use it, logins and session transfers
     never do. Two calls share a response only when everything of their requests is the same: subject and actor token,
-    all parameters, ``forwarded_for``, domain, application, credentials and DPoP key.
+    all parameters, ``forwarded_for``, domain, application, credentials and DPoP key. Where the credentials cannot be
+    told apart (a ``client_auth`` of your own, or a certificate in an ``ssl_context``), nothing is kept. A response is
+    reused no longer than the subject and actor tokens are good, where they are JWTs with an ``exp``.
 
     Subject tokens are not kept, but for a keyed hash; responses are, in clear, refresh tokens among them: callers with
     the same subject token get the same refresh token, which rotation lets one of them use.
@@ -170,7 +172,7 @@ class ExchangeCache:
         def find_or_exchange() -> tuple[TokenExchangeResponse, bool]:
             # Found, when somebody else's exchange was done between the look above and now.
             found = self._find(name, now())
-            return (found, True) if found is not None else (self._exchange(name, exchange, now), False)
+            return (found, True) if found is not None else (self._exchange(name, exchange, now, request.ends_at), False)
 
         generation = self._generation
         (response, found), led = share(self._flights, f"{generation} {name}", find_or_exchange, deadline)
@@ -189,12 +191,12 @@ class ExchangeCache:
             self._entries.clear()
 
     def _exchange(
-        self, name: str, exchange: Callable[[], TokenExchangeResponse], now: Callable[[], float]
+        self, name: str, exchange: Callable[[], TokenExchangeResponse], now: Callable[[], float], ends_at: float | None
     ) -> TokenExchangeResponse:
         generation = self._generation
         # Detached: what callers do to the mappings in their responses must not reach each other.
         response = detached(exchange())
-        seconds = seconds_to_keep(response, now(), self._skew, self._max_age)
+        seconds = seconds_to_keep(response, now(), self._skew, self._max_age, ends_at)
         if seconds > 0:
             moment = now()
             entry = _Entry(response, self._hash(response.access_token), moment + seconds)
@@ -226,7 +228,11 @@ def is_shareable(response: TokenExchangeResponse) -> bool:
 
 
 def seconds_to_keep(
-    response: TokenExchangeResponse, now: float, skew: float = SKEW, max_age: float | None = None
+    response: TokenExchangeResponse,
+    now: float,
+    skew: float = SKEW,
+    max_age: float | None = None,
+    ends_at: float | None = None,
 ) -> float:
     """Return for how many seconds a response may be reused; zero or less when it must not be kept.
 
@@ -237,12 +243,17 @@ def seconds_to_keep(
         response: The response.
         now: The time by the client's clock, in Unix seconds.
         skew: How many seconds before it expires a token is of no use any more.
-        max_age: The most seconds, or None.
+        max_age: The most seconds since the exchange, or None.
+        ends_at: When the tokens that were exchanged expire (`ExchangeRequest.ends_at`), or None.
     """
     if not is_shareable(response) or response.expires_at is None or response.id_token_error is not None:
         return 0.0
-    seconds = response.expires_at - now - skew
-    return seconds if max_age is None else min(seconds, max_age)
+    ends = [response.expires_at - skew]
+    if ends_at is not None:
+        ends.append(ends_at)  # who cannot exchange any more must not get what was exchanged
+    if max_age is not None:
+        ends.append(response.expires_at - (response.expires_in or 0) + max_age)
+    return min(ends) - now
 
 
 def as_reused(response: TokenExchangeResponse, now: float) -> TokenExchangeResponse:

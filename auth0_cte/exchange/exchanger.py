@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from attrs import evolve
 
@@ -12,7 +13,6 @@ from auth0_cte.error import ConfigurationError, MfaRequiredError
 from auth0_cte.exchange.options import call_suppliers, check_text, check_token, validate
 from auth0_cte.exchange.request import to_form, to_refresh_form
 from auth0_cte.exchange.response import act_error_of, read_reply, to_response
-from auth0_cte.foundation.concurrency import once
 from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.client_auth.base import PublicClient
 from auth0_cte.oauth.domain import domain_of
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types.exchange import StoreOptions
     from auth0_cte.exchange.actor_token import ActorRules
     from auth0_cte.exchange.cache import ExchangeCacheBackend
-    from auth0_cte.exchange.cache_key import ExchangeRequest
     from auth0_cte.exchange.options import ExchangeDefaults
     from auth0_cte.oauth.authorization_server import AuthorizationServer
     from auth0_cte.oauth.client_auth.base import Form
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from auth0_cte.oauth.id_token import Identity
 
 __all__ = ["Exchanger"]
+
+logger: Final = logging.getLogger("auth0_cte")
 
 Options = TypeVar("Options", bound=CustomTokenExchangeOptions)
 
@@ -58,6 +59,11 @@ class Exchanger:
         self.server: AuthorizationServer = server
         self.defaults: ExchangeDefaults | None = defaults
         self._events, self._cache = events, cache
+        if cache is not None and self._credentials() is None:
+            logger.warning(
+                "the exchange_cache is not used: neither a client_auth of your own nor the certificate of an "
+                "ssl_context or adapter can be told apart from another one"
+            )
 
     def exchange(
         self,
@@ -161,35 +167,33 @@ class Exchanger:
             return call_suppliers(options)
         return call_suppliers(options, partial(self.actor_rules(domain).check, now=self.server.clock()))
 
+    def _credentials(self) -> list[str | None] | None:
+        from auth0_cte.exchange.cache_key import credentials_of
+
+        endpoint = self.server.token_endpoint
+        return credentials_of(endpoint.client_auth, endpoint.http.certificate)
+
     def _reuse(
         self, cache: ExchangeCacheBackend, domain: str, options: CustomTokenExchangeOptions
     ) -> TokenExchangeResponse:
         from auth0_cte.exchange.cache import may_reuse
+        from auth0_cte.exchange.cache_key import ExchangeRequest, end_of
 
-        if not may_reuse(options):
+        credentials = self._credentials()
+        if credentials is None or not may_reuse(options):
             return self.exchange_at(domain, options)[1]
         options = self._supplied(domain, options)
         call = Call(domain, self.server.timeout, self.server.address_for(options.forwarded_for, None))
         form = to_form(options, self.server.client_id)
-        key = self._cache_key(call, form)
-        response = cache.fetch(key, lambda: self.ask(call, form, options)[1], self.server.clock, call.deadline)
-        act_error = act_error_of(options, response.claims, response.act, response.id_token_error)
-        return response if act_error is None else evolve(response, act_error=act_error)
-
-    @once
-    def _credentials(self) -> list[str | None]:
-        from auth0_cte.exchange.cache_key import credentials_of
-
-        return credentials_of(self.server.token_endpoint.client_auth)
-
-    def _cache_key(self, call: Call, form: Form) -> ExchangeRequest:
-        from auth0_cte.exchange.cache_key import ExchangeRequest
-
-        return ExchangeRequest(
-            issuer=call.domain,
+        key = ExchangeRequest(
+            issuer=domain,
             client_id=self.server.client_id,
-            credentials=self._credentials,
+            credentials=credentials,
             form=form,
             headers={} if call.forwarded_for is None else {"auth0-forwarded-for": call.forwarded_for},
             dpop_thumbprint=self.server.dpop_thumbprint,
+            ends_at=end_of(options.subject_token, options.actor_token),
         )
+        response = cache.fetch(key, lambda: self.ask(call, form, options)[1], self.server.clock, call.deadline)
+        act_error = act_error_of(options, response.claims, response.act, response.id_token_error)
+        return response if act_error is None else evolve(response, act_error=act_error)

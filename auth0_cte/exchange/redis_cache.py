@@ -105,6 +105,7 @@ class _Call:
     now: Callable[[], float]
     deadline: Deadline
     token: str
+    ends_at: float | None
 
 
 class RedisExchangeCache:
@@ -194,7 +195,7 @@ class RedisExchangeCache:
     ) -> TokenExchangeResponse:
         """Return what is kept of a request, or exchange: once for all processes that ask at the same time."""
         names = [request.name(key) for key in self._hash_keys]
-        call = _Call(names, exchange, self._clock or clock, deadline, secrets.token_hex(16))
+        call = _Call(names, exchange, self._clock or clock, deadline, secrets.token_hex(16), request.ends_at)
         (response, found), led = share(self._flights, names[0], lambda: self._find_or_exchange(call), deadline)
         if found or not led:
             return as_reused(response, call.now()) if is_shareable(response) else exchange()
@@ -254,7 +255,7 @@ class RedisExchangeCache:
                 return None
             if state == FOUND:
                 entry, number = _text(rest[0]), int(rest[1]) - 2
-                response = self._open(entry, call.names[number], self._hash_keys[number], call.now())
+                response = self._open(entry, call, number)
                 if response is not None:
                     return response
                 useless.append(entry)
@@ -268,7 +269,7 @@ class RedisExchangeCache:
         keys = [self._key("exchange-lock", call.names[0])]
         try:
             response = detached(call.exchange())
-            seconds = seconds_to_keep(response, call.now(), self._skew, self._max_age)
+            seconds = self._seconds_to_keep(response, call)
             sealed = self._seal(response, call.names[0]) if seconds > 0 else None
             if sealed is not None:
                 token = _hash(self._hash_keys[0], response.access_token)
@@ -277,6 +278,9 @@ class RedisExchangeCache:
             return response
         finally:
             self._finish(keys, call.token, entry)
+
+    def _seconds_to_keep(self, response: TokenExchangeResponse, call: _Call) -> float:
+        return seconds_to_keep(response, call.now(), self._skew, self._max_age, call.ends_at)
 
     def _finish(self, keys: list[str], token: str, entry: list[Any]) -> None:
         try:
@@ -293,7 +297,8 @@ class RedisExchangeCache:
             return None
         return sealed
 
-    def _open(self, entry: str, name: str, hash_key: bytes, now: float) -> TokenExchangeResponse | None:
+    def _open(self, entry: str, call: _Call, number: int) -> TokenExchangeResponse | None:
+        name, hash_key = call.names[number], self._hash_keys[number]
         token, _, sealed = entry.partition(":")
         try:
             content = self._sealer.unseal(sealed)
@@ -305,7 +310,8 @@ class RedisExchangeCache:
             logger.warning("an entry of the cache is not one that was made under its name: it is not used")
             return None
         response = TokenExchangeResponse(**kept)
-        usable = token == _hash(hash_key, response.access_token) and seconds_to_keep(response, now, self._skew) > 0
+        # By this reader's own max_age: who wrote the entry may have had another one.
+        usable = token == _hash(hash_key, response.access_token) and self._seconds_to_keep(response, call) > 0
         return detached(response) if usable else None
 
     def _tolerate(self, error: CustomTokenExchangeError) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
@@ -91,6 +91,11 @@ class Http:
         if isinstance(self._way, ByAdapter):
             self._way.adapter.abandon()
             self._way = ByAdapter(self._settings)
+
+    @property
+    def certificate(self) -> Any:
+        """What an injected session presents a client certificate by: a path, two, or None."""
+        return self._way.certificate
 
     def close(self) -> None:
         """Close the pooled connections; a later request opens new ones."""

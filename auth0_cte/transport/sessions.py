@@ -75,9 +75,11 @@ class ByAdapter:
 
     Attributes:
         keeps_deadlines: Whether the connections end with the deadline of a call by themselves.
+        certificate: None: a client certificate is presented by the SSL context.
     """
 
     keeps_deadlines: bool = True
+    certificate: None = None
 
     def __init__(self, settings: TransportSettings) -> None:
         self.adapter = Adapter(settings)
@@ -117,6 +119,12 @@ class BySession:
     def __init__(self, settings: TransportSettings, session: requests.Session) -> None:
         self._settings, self._session = settings, session
         _check_verification(session.verify)
+
+    @property
+    def certificate(self) -> str | bytes | tuple[str, str] | None:
+        """The file of the client certificate that is presented, or that and its key's."""
+        found: str | bytes | tuple[str, str] | None = self._session.cert
+        return found
 
     @property
     def trusted(self) -> str:

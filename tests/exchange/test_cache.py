@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -547,25 +546,6 @@ def test_different_requests_never_share_a_name() -> None:
     names = [make_request(**changes).name(KEY) for changes in DIFFERENT]
     assert len(DIFFERENT) == len(set(names))
     assert not set(names) & {make_request(**changes).name(b"j" * 32) for changes in DIFFERENT}
-
-
-class Certificate:
-    """Authenticates by a certificate that is in a file."""
-
-    def __init__(self, certificate: Path) -> None:
-        self.certificate = certificate
-
-    def apply(self, client_id: str, issuer: Any, form: Any, headers: Any) -> None: ...
-
-
-def test_certificates_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
-    """Tokens may be bound to the certificate, so a renewed one does not get them."""
-    file, same, other = (tmp_path / name for name in ("one.pem", "same.pem", "other.pem"))
-    for path, content in ((file, "a"), (same, "a"), (other, "b")):
-        path.write_text(content)
-    first = credentials_of(Certificate(file))
-    assert first == credentials_of(Certificate(same))
-    assert first != credentials_of(Certificate(other))
 
 
 def test_the_same_request_has_the_same_name() -> None:

@@ -29,6 +29,7 @@ from auth0_cte import (
 from auth0_cte.foundation.deadline import sleeper
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.exchange.test_cache import ONE_SHOT, wait_for_waiters
+from tests.exchange.test_cache_credentials import jwt_until
 from tests.exchanges import (
     DEADLINE,
     LIFETIME,
@@ -146,11 +147,43 @@ def test_skew_and_age_hold(
     client = tenant.client(exchange_cache=cache)
     client.custom_token_exchange(options())
     assert 70 < stored.seconds(stored.names()[0]) <= 100
-    clock.advance(LIFETIME - 61)
+    clock.advance(99)
     assert client.custom_token_exchange(options()).from_cache
     clock.advance(1)
     assert not client.custom_token_exchange(options()).from_cache
-    assert 2 == exchanges(tenant)
+    patient = tenant.client(exchange_cache=open_another())
+    clock.advance(LIFETIME - 61)
+    assert patient.custom_token_exchange(options()).from_cache
+    clock.advance(1)
+    assert not patient.custom_token_exchange(options()).from_cache
+    assert 3 == exchanges(tenant)
+
+
+def test_the_age_that_a_reader_allows_counts(
+    tenant: LocalTenant, clock: FakeClock, open_another: Callable[..., RedisExchangeCache]
+) -> None:
+    """Who wrote an entry may allow more: a reader takes only what is as new as it wants, and replaces what is not."""
+    lasting = tenant.client(exchange_cache=open_another(max_age=300))
+    first = lasting.custom_token_exchange(options())
+    clock.advance(1.6)
+    brief = tenant.client(exchange_cache=open_another(max_age=1))
+    second = brief.custom_token_exchange(options())
+    assert (False, 2) == (second.from_cache, exchanges(tenant))
+    assert second.access_token == lasting.custom_token_exchange(options()).access_token != first.access_token
+
+
+def test_an_entry_ends_with_the_token_that_was_exchanged(
+    tenant: LocalTenant, clock: FakeClock, cache: RedisExchangeCache, stored: Stored
+) -> None:
+    """In Redis as by the clock of the reader."""
+    tenant.accept(TYPE, "auth0|0")
+    client, token = tenant.client(exchange_cache=cache), jwt_until(clock() + 60)
+    client.custom_token_exchange(options(token))
+    assert 30 < stored.seconds(stored.names()[0]) <= 60
+    clock.advance(59)
+    assert client.custom_token_exchange(options(token)).from_cache
+    clock.advance(1)
+    assert not client.custom_token_exchange(options(token)).from_cache
 
 
 @pytest.mark.parametrize("fields", ONE_SHOT)

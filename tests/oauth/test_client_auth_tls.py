@@ -18,6 +18,7 @@ from auth0_cte import (
     ConfigurationError,
     CustomTokenExchangeError,
     DPoPKey,
+    ExchangeCache,
     MfaRequiredError,
     MutualTls,
     PrivateKeyJwt,
@@ -61,6 +62,26 @@ def client_id() -> str:
 
 def exchanged(client: ServerClient) -> str:
     return client.custom_token_exchange(OPTIONS).access_token
+
+
+@pytest.mark.parametrize("place", ["ssl_context", "session"])
+def test_two_certificates_share_no_tokens(
+    place: str, tenant: LocalTenant, server: TenantServer, certificate: Path, tmp_path: Path
+) -> None:
+    """Tokens may be bound to the certificate: a cache keeps none for one whose name nobody can tell."""
+    other = self_signed(tmp_path, "other")
+    tenant.add_application(APP, auth_method="self_signed_tls_client_auth", certificates=[certificate, other])
+    cache, found = ExchangeCache(), list[bool]()
+    for path in (certificate, certificate, other):
+        context = ssl.create_default_context(cafile=server.ca_bundle)
+        context.load_cert_chain(path)
+        session: Any = requests.Session()
+        session.verify, session.cert = server.ca_bundle, str(path)
+        given: dict[str, Any] = {"ssl_context": context} if place == "ssl_context" else {"session": session}
+        settings = {"client_auth": MutualTls(), "clock": tenant.clock, "exchange_cache": cache, **given}
+        with ServerClient(server.url, APP, **settings) as client:
+            found.append(client.custom_token_exchange(OPTIONS).from_cache)
+    assert [False, place == "session", False] == found
 
 
 def presented(tenant: LocalTenant) -> list[tuple[str, bool]]:

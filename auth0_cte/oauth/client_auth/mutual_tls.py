@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from auth0_cte.error import ConfigurationError
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from auth0_cte.oauth.client_auth.base import Form
     from auth0_cte.oauth.discovery import Issuer
 
-__all__ = ["MutualTls"]
+__all__ = ["MutualTls", "fingerprint_of"]
 
 FilePath: TypeAlias = "str | os.PathLike[str]"
 
@@ -33,6 +35,7 @@ class MutualTls:
 
     Attributes:
         certificate: The file of the certificate, or None.
+        fingerprint: The SHA-256 of that file's content when it was read, or empty.
 
     Raises:
         ConfigurationError: The files cannot be read, or do not belong together.
@@ -50,6 +53,7 @@ class MutualTls:
             raise ConfigurationError("key or password is given without certificate")
         self.certificate: FilePath | None = certificate
         self._key, self._password = key, password
+        self.fingerprint: str = "" if certificate is None else fingerprint_of(certificate)
         if certificate is not None:
             self.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
@@ -89,6 +93,20 @@ class MutualTls:
         """
         if not issuer.issuer.startswith("https://"):
             raise ConfigurationError("a client certificate needs https, but domain is a plain http one")
+
+
+def fingerprint_of(certificate: str | bytes | os.PathLike[str]) -> str:
+    """Return the SHA-256 of what a certificate's file holds, in hexadecimal digits.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(os.fsdecode(certificate)).read_bytes()).hexdigest()
+    except (OSError, ValueError) as error:  # the latter for a path with a NUL
+        reason = getattr(error, "strerror", None) or error
+        shown = os.fsdecode(certificate)
+        raise ConfigurationError(f"the client certificate cannot be read ({shown}): {reason}") from None
 
 
 def _check_path(name: str, path: object) -> None:

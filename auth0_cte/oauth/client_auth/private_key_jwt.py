@@ -52,6 +52,16 @@ def _load(key: AssertionKey, alg: str | None, kid: str | None, password: str | N
     return own if kid is None else evolve(own, kid=kid)
 
 
+def _name_of(key: SigningKey | RemoteSigner) -> str:
+    import secrets  # late, because most clients do not sign
+
+    from auth0_cte.jose import SigningKey
+
+    if isinstance(key, SigningKey):
+        return f"jkt:{key.thumbprint()}"
+    return f"unknown:{secrets.token_hex(16)}" if key.kid is None else f"kid:{key.alg}:{key.kid}"
+
+
 def _check_names(alg: object, kid: object, password: object) -> None:
     if alg is not None and alg not in ALGORITHMS:
         raise ConfigurationError(f"alg of a client assertion is one of {', '.join(ALGORITHMS)}")
@@ -91,6 +101,8 @@ class PrivateKeyJwt:
     Attributes:
         alg: The signature algorithm.
         kid: The key's id, or None.
+        key_name: What tells the key from others: the thumbprint of the public half (RFC 7638); of a function that signs
+            its ``kid``, and without one a random name, because the key cannot be seen.
 
     Raises:
         ConfigurationError: The key cannot be read, or does not fit the algorithm; the message does not show it.
@@ -109,6 +121,7 @@ class PrivateKeyJwt:
         self._key, self._clock = _load(key, alg, kid, password), clock
         self.alg: str = self._key.alg
         self.kid: str | None = self._key.kid
+        self.key_name: str = _name_of(self._key)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_key"):  # whoever collects the variables of a failed constructor's frame comes here
@@ -133,7 +146,7 @@ class PrivateKeyJwt:
             ConfigurationError: The function that signs returned no signature of its algorithm, or raised an exception,
                 which is the ``__cause__`` (``CLIENT_ASSERTION_FAILED``). Nothing has been sent then.
         """
-        import secrets  # late, because most clients do not sign
+        import secrets
 
         now = int((self._clock or time.time)())
         claims = {
