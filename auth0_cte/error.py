@@ -171,10 +171,24 @@ class OrganizationError(Auth0CTEError):
 
 
 class SessionError(Auth0CTEError):
-    """A session cannot be read, written or ended."""
+    """A session cannot be read, written or ended.
+
+    Attributes:
+        subject_token_spent: Whether it is a login that failed after its subject token was used.
+    """
 
     code = "SESSION_ERROR"
     _fallback_hint = "Nothing was lost. Fix the reported problem and try again."
+    subject_token_spent: bool = False
+
+    def after_spending(self) -> SessionError:
+        """Return the same failure as that of a login whose subject token was used."""
+        return SessionError(
+            f"the subject token is spent, and no session was begun: {self.message}",
+            code=self.code,
+            subject_token_spent=True,
+            _hint=f"Begin the login again, with a new subject token. {self._hint}".rstrip(),
+        )
 
 
 class AccessTokenError(Auth0CTEError):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         LoginWithCustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
         Session,
+        SessionClaims,
         SessionTransferTokenResult,
         TokenExchangeResponse,
         TokenSource,
@@ -90,6 +91,10 @@ class ServerClient:
         state_store: Where sessions are kept; in encrypted cookies when None.
         state_identifier: The name of the session cookies; part of the key that they are sealed with.
         session_settings: How long sessions last, and the attributes of the cookies; its ``identifier`` wins.
+        session_claims: Which claims of ID tokens enter sessions: their names, or a function of all claims that returns
+            names or a mapping of claims; all when None. ``iss``, ``sub``, ``aud``, ``sid``, ``org_id``, ``org_name``,
+            ``act``, ``exp``, ``iat`` and ``session_expiry`` always do. Sessions in cookies then do not hold the ID
+            token itself, which has all claims.
         retry: What is tried again, and how often.
         rate_limit: The tenant's limit on exchanges, ``"4/s"``, or a `RateLimit`: exchanges wait for their slot, within
             the deadline, so that the limit is not overrun.
@@ -137,6 +142,7 @@ class ServerClient:
         state_store: StateStore | None = None,
         state_identifier: str = "_a0_session",
         session_settings: SessionSettings | None = None,
+        session_claims: SessionClaims | None = None,
         retry: RetryPolicy | None = None,
         rate_limit: RateLimit | str | None = None,
         on_event: EventHook | None = None,
@@ -169,6 +175,7 @@ class ServerClient:
             state_store=state_store,
             state_identifier=state_identifier,
             session_settings=session_settings,
+            session_claims=check.check_session_claims(session_claims),
             retry=retry or RetryPolicy(),
             rate_limit=check.check_rate_limit(rate_limit),
             on_event=on_event,
@@ -231,6 +238,7 @@ class ServerClient:
         """The sessions of the application's users."""
         # Here and not above, as everything that an exchange does without: it brings jwcrypto.
         from auth0_cte.exchange.refresh import SessionRefresh
+        from auth0_cte.session.claims import ClaimsChoice
         from auth0_cte.session.manager import SessionManager
         from auth0_cte.session.sessions import Sessions
         from auth0_cte.session.settings import SessionSettings
@@ -240,7 +248,8 @@ class ServerClient:
         settings = given.session_settings or SessionSettings(identifier=given.state_identifier)
         # Not "or": an empty store is false.
         store = CookieStateStore() if given.state_store is None else given.state_store
-        manager = SessionManager(store, given.secrets, settings, given.clock)
+        claims = ClaimsChoice(given.session_claims)
+        manager = SessionManager(store, given.secrets, settings, given.clock, client_id=given.client_id, claims=claims)
         return Sessions(manager, self.authorization_server, SessionRefresh(self._exchanger))
 
     @once

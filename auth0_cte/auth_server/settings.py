@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
-    from auth0_cte.auth_types import AuthorizationParams, DomainResolver
+    from auth0_cte.auth_types import AuthorizationParams, DomainResolver, SessionClaims
     from auth0_cte.exchange.cache import ExchangeCacheBackend
     from auth0_cte.oauth.client_auth.base import ClientAuth
     from auth0_cte.oauth.client_auth.private_key_jwt import AssertionKey
@@ -47,6 +47,7 @@ __all__ = [
     "check_dpop",
     "check_leeway",
     "check_rate_limit",
+    "check_session_claims",
     "check_ssl_context",
     "options_from_names",
 ]
@@ -81,6 +82,7 @@ class ClientSettings:
         state_store: Where sessions are kept; None for cookies.
         state_identifier: The name of the session cookies, where ``session_settings`` is None.
         session_settings: How long sessions last, and the attributes of the cookies; None for the defaults.
+        session_claims: Which claims of ID tokens enter sessions; None for all.
         retry: What is tried again.
         rate_limit: The rate limit of exchanges, or None.
         on_event: What is called with each event, or None.
@@ -110,6 +112,7 @@ class ClientSettings:
     state_store: StateStore | None = field(repr=False)
     state_identifier: str
     session_settings: SessionSettings | None
+    session_claims: SessionClaims | None
     retry: RetryPolicy
     rate_limit: RateLimit | None
     on_event: EventHook | None = field(repr=False)
@@ -226,6 +229,15 @@ def check_exchange_cache(cache: ExchangeCacheBackend | None) -> ExchangeCacheBac
     if cache is not None and not usable:
         raise ConfigurationError("exchange_cache must be a cache such as ExchangeCache() or RedisExchangeCache(...)")
     return cache
+
+
+def check_session_claims(chosen: SessionClaims | None) -> SessionClaims | None:
+    """Refuse what cannot choose claims: a single name, for example."""
+    if chosen is not None:
+        from auth0_cte.session.claims import ClaimsChoice  # late, because it brings jwcrypto
+
+        ClaimsChoice(chosen)
+    return chosen
 
 
 def check_algorithms(algorithms: Sequence[str], client_secret: str | None) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types.domain import DomainResolverContext
     from auth0_cte.auth_types.login import LoginWithCustomTokenExchangeOptions
     from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
-    from auth0_cte.auth_types.session import LoginWithCustomTokenExchangeResult, Session, TokenSet
+    from auth0_cte.auth_types.session import LoginWithCustomTokenExchangeResult, Session, SessionClaims, TokenSet
     from auth0_cte.auth_types.session_transfer import SessionTransferTokenResult
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "RateLimitKind",
     "RateLimitStatus",
     "Session",
+    "SessionClaims",
     "SessionTransferTokenResult",
     "TokenExchangeResponse",
     "TokenSet",
@@ -51,6 +52,7 @@ _LATE = {
     "MfaAuthenticator": "mfa",
     "MfaChallenge": "mfa",
     "Session": "session",
+    "SessionClaims": "session",
     "TokenSet": "session",
 }
 

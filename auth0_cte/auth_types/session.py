@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from attrs import Factory, asdict, field, frozen
+from attrs import Factory, asdict, field, fields, frozen
 
 from auth0_cte.auth_types.actor import Actor, chain_of
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from attrs import Attribute
 
-__all__ = ["LoginWithCustomTokenExchangeResult", "Session", "TokenSet"]
+__all__ = ["LoginWithCustomTokenExchangeResult", "Session", "SessionClaims", "TokenSet"]
+
+SessionClaims: TypeAlias = Sequence[str] | Callable[[Mapping[str, Any]], Iterable[str] | Mapping[str, Any]]
+"""Which claims of ID tokens enter sessions: their names, or a function of all claims that returns names or claims."""
 
 
 @frozen(kw_only=True)
@@ -40,9 +43,16 @@ def _is_shown(attribute: Attribute[Any], value: object) -> bool:
     return value is not None or attribute.name != "dpop_thumbprint"  # which the sibling SDKs do not have
 
 
+_SHOWN: Final = ("user", "domain")
+_TOKENS: Final = ("id_token", "refresh_token", "token_sets")
+
+
 @frozen(kw_only=True, eq=False)
 class Session(Mapping[str, Any]):
-    """A user who is logged in. As a mapping it has the keys of the sibling SDKs: ``session["user"]["sub"]``.
+    """A user who is logged in. As a mapping it has the keys of auth0-server-python: ``session["user"]["sub"]``.
+
+    Only their names get tokens, as in ``session["refresh_token"]``: iteration, ``dict(session)`` and the JSON that a
+    framework makes of a session do not show them.
 
     Args:
         user: The user's verified claims; with ``act`` in a delegated session.
@@ -93,26 +103,30 @@ class Session(Mapping[str, Any]):
         """Return the verified actors from the current to the original one; empty without delegation."""
         return chain_of(self.act)
 
-    def _as_dict(self) -> dict[str, Any]:
-        return {
-            "user": self.user,
-            "id_token": self.id_token,
-            "refresh_token": self.refresh_token,
-            "token_sets": [asdict(each, filter=_is_shown) for each in self.token_sets],
-            "domain": self.domain,
-        }
-
     def __getitem__(self, name: str) -> Any:
-        return self._as_dict()[name]
+        if name == "token_sets":
+            return [asdict(each, filter=_is_shown) for each in self.token_sets]
+        if name in _TOKENS or name in _SHOWN:
+            return getattr(self, name)
+        raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._as_dict())
+        return iter(_SHOWN)
 
     def __len__(self) -> int:
-        return len(self._as_dict())
+        return len(_SHOWN)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Session):
+            return _compared(self) == _compared(other)
+        return super().__eq__(other)
 
     def __hash__(self) -> int:
         return hash((self.domain, self.sid, self.created_at))
+
+
+def _compared(session: Session) -> dict[str, Any]:
+    return {each.name: getattr(session, each.name) for each in fields(Session)}
 
 
 @frozen(kw_only=True)

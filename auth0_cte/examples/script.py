@@ -15,7 +15,7 @@ __all__ = ["main"]
 def main() -> None:
     """Do it, and tell."""
     # A script has no browser that would keep a session, so it keeps one itself.
-    with ServerClient.from_env(state_store=MemoryStateStore()) as auth0:
+    with ServerClient.from_env(state_store=MemoryStateStore(script=True)) as auth0:
         exchange(auth0)
         log_in(auth0)
         call_api(auth0.get_access_token())

@@ -10,6 +10,8 @@ from auth0_cte.auth_types.session import LoginWithCustomTokenExchangeResult
 from auth0_cte.error import IdTokenError, MfaRequiredError
 from auth0_cte.exchange.options import validate, with_openid
 from auth0_cte.oauth.domain import domain_of
+from auth0_cte.oauth.id_token import read_time
+from auth0_cte.session.claims import read_session_expiry
 from auth0_cte.session.serialization import check_organization, from_login, to_state_data
 
 if TYPE_CHECKING:
@@ -93,5 +95,7 @@ class Logins:
             scope=str(options.scope or ""),
             sid=sid if isinstance(sid, str) and sid else secrets.token_urlsafe(24),
             now=self._exchanger.server.clock(),
+            user=self._sessions.claims.of(claims),
+            expires_at=read_session_expiry(claims, self._sessions.lifetime.shortest_end(read_time(claims["exp"]))),
             dpop_thumbprint=self._exchanger.server.dpop_thumbprint,
         )

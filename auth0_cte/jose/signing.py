@@ -27,6 +27,8 @@ __all__ = ["Jws", "KeySet", "SigningKey", "VerificationKey", "make_signing_input
 
 MAX_TOKEN_LENGTH: Final = 64 * 1024
 """The longest token that is looked at, in characters."""
+MAX_USUAL_HEADER: Final = 1024
+"""The longest header that is remembered, in characters."""
 MIN_RSA_BITS: Final = 2048
 MAX_RSA_BITS: Final = 8192
 
@@ -45,9 +47,15 @@ _PUBLIC_MEMBERS: Final = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y
 _FORBIDDEN_HEADERS: Final = ("crit", "b64", "zip", "jku", "jwk", "x5u", "x5c")
 
 
-@lru_cache(maxsize=256)
 def _parse_header(segment: str, key_allowed: bool) -> Mapping[str, Any]:
-    """Read a protected header. Cached: all tokens of one key and type share theirs to the letter."""
+    # All tokens of one key and type share theirs to the letter; a long one is a stranger's, and not kept.
+    parse = _parse_usual_header if len(segment) <= MAX_USUAL_HEADER else _parse_usual_header.__wrapped__
+    return parse(segment, key_allowed)
+
+
+@lru_cache(maxsize=256)
+def _parse_usual_header(segment: str, key_allowed: bool) -> Mapping[str, Any]:
+    """Read a protected header."""
     try:
         header = loads_object(b64url_decode(segment))
     except ValueError as error:

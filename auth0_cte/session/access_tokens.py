@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from attrs import Factory, field, frozen
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["AccessTokens", "Wanted"]
 
+ENDING: Final = frozenset({"invalid_grant", "SUBJECT_MISMATCH", "ORGANIZATION_MISMATCH", "ACTOR_MISMATCH"})
+"""Failures of a refresh after which the session cannot go on."""
+
 EXPIRY_MARGIN: Final = 10
 """A token with fewer seconds left would expire on its way."""
-REMEMBERED_SECONDS: Final = 60.0
-"""How long parallel requests with the cookie from before a refresh find what came of it."""
+UNWRITTEN_SECONDS: Final = 60.0
+"""How long a refreshed session that could not be written is kept for the next call."""
 
 
 @frozen
@@ -80,12 +84,12 @@ class AccessTokens:
     timeout: float
     _flights: SingleFlight[tuple[str, Wanted], Loaded] = field(factory=SingleFlight, init=False, repr=False)
     _turns: KeyedLocks = field(factory=KeyedLocks, init=False, repr=False)
-    _renewed: TTLCache[str, str] = field(
-        default=Factory(lambda self: self._make_renewed(), takes_self=True), init=False, repr=False
+    _unwritten: TTLCache[str, tuple[Loaded, Session]] = field(
+        default=Factory(lambda self: self._make_unwritten(), takes_self=True), init=False, repr=False
     )
 
-    def _make_renewed(self) -> TTLCache[str, str]:
-        return TTLCache(maxsize=1000, ttl=REMEMBERED_SECONDS, monotonic=self.clock)
+    def _make_unwritten(self) -> TTLCache[str, tuple[Loaded, Session]]:
+        return TTLCache(maxsize=1000, ttl=UNWRITTEN_SECONDS, monotonic=self.clock)
 
     def get(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> str:
         """Return a valid access token, refreshing it first if need be.
@@ -128,20 +132,23 @@ class AccessTokens:
             # The new refresh token could not be kept: the one that we have must not be spent.
             self.sessions.require_writable(carrier)
         self.sessions.forget(carrier)
+        renewed = self._share(carrier, loaded, wanted)
+        self.sessions.deliver(carrier, loaded, renewed)
+        return renewed
+
+    def _share(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> Loaded:
+        """Refresh once for all threads that want the same; a failure is that of each of them."""
         name = self._name(loaded)
         try:
-            renewed = self._flights.do(
-                (name, wanted), lambda: self._refresh_once(name, loaded.cookie, wanted), timeout=self.timeout
+            return self._flights.do(
+                (name, wanted), lambda: self._refresh_once(name, loaded, wanted), timeout=self.timeout
             )
         except TimeoutError as error:
             raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED") from error
         except AccessTokenError as error:
             if _has_ended(error) and carrier.can_write:
-                self.sessions.end(carrier)
+                self.sessions.withdraw(carrier)
             raise
-        if renewed.cookie != loaded.cookie:
-            self.sessions.write_cookies(carrier, renewed.cookie, renewed.session)
-        return renewed
 
     def _name(self, loaded: Loaded) -> str:
         """Return what tells a session from all others, whichever of its cookies came."""
@@ -150,51 +157,57 @@ class AccessTokens:
         session = loaded.session
         return file_name(f"{session.domain} {session.user['sub']} {session.sid} {session.created_at}")
 
-    def _refresh_once(self, name: str, cookie: str, wanted: Wanted) -> Loaded:
-        with self._turns.hold(name, self.timeout), self.sessions.store.lock(cookie, self.timeout):
+    def _refresh_once(self, name: str, loaded: Loaded, wanted: Wanted) -> Loaded:
+        with self._turns.hold(name, self.timeout), self.sessions.lock(loaded, self.timeout):
             # Whoever held the lock before may have refreshed already.
-            current = self._newest(self.sessions.load_cookie(cookie))
+            current = self.sessions.reload(loaded)
             if current is None:
                 raise AccessTokenError("the session has ended", code="MISSING_SESSION")
-            if wanted.is_met(current.session, self.clock()):
-                return current
-            renewed = self._refresh(current, wanted)
-            if self.sessions.store.stateless:
-                self._renewed.set(_spent(current), renewed.cookie)
-            return renewed
+            before, unwritten = self._unwritten.get(name) or (None, None)
+            if before is not None and unwritten is not None and _is_as_before(current, before):
+                current = self._keep(name, current, unwritten)
+            return current if wanted.is_met(current.session, self.clock()) else self._refresh(name, current, wanted)
 
-    def _newest(self, loaded: Loaded | None) -> Loaded | None:
-        """Follow a stateless session from a refresh token that was spent to the one that it became, to the end."""
-        while loaded is not None:
-            cookie = self._renewed.get(_spent(loaded))
-            newer = None if cookie is None else self.sessions.load_cookie(cookie)
-            if newer is None or _spent(newer) == _spent(loaded):
-                return newer or loaded
-            loaded = newer
-        return None
-
-    def _refresh(self, current: Loaded, wanted: Wanted) -> Loaded:
+    def _refresh(self, name: str, current: Loaded, wanted: Wanted) -> Loaded:
         try:
             response = self.refresh(current.session, wanted)
         except AccessTokenError as error:
             if _has_ended(error):
-                self.sessions.store.delete(current.cookie)
+                with suppress(SessionError):
+                    self.sessions.end_loaded(current)
             raise
-        audience = wanted.audience_in(current.session)
-        session = with_tokens(current.session, response, audience, wanted.scope, self.clock())
-        renewed = self.sessions.replace(current, session)
-        if renewed is None:
-            raise AccessTokenError("the session was ended while its token was refreshed", code="MISSING_SESSION")
-        return renewed
+        before, audience = current.session, wanted.audience_in(current.session)
+        user = before.user
+        if response.claims is not None:
+            user = self.sessions.claims.refreshed(before, response.claims, wanted.scope)
+        return self._keep(name, current, with_tokens(before, response, audience, wanted.scope, self.clock(), user))
+
+    def _keep(self, name: str, current: Loaded, session: Session) -> Loaded:
+        try:
+            renewed = self.sessions.replace(current, session)
+        except SessionError as error:
+            self._unwritten.set(name, (current, session))
+            failure, cause = error, error.__cause__
+        else:
+            self._unwritten.discard(name)
+            if renewed is None:
+                raise AccessTokenError("the session was ended while its token was refreshed", code="MISSING_SESSION")
+            return renewed
+        raise SessionError(
+            f"the refresh token was used, and what it brought was not written: {failure.message}",
+            code=failure.code,
+            _hint=f"Call again within {UNWRITTEN_SECONDS:.0f} seconds, for which this process keeps it.",
+        ) from cause
 
 
-def _spent(loaded: Loaded) -> str:
-    return file_name(loaded.session.refresh_token or "")
+def _is_as_before(current: Loaded, before: Loaded) -> bool:
+    same_token = current.session.refresh_token == before.session.refresh_token
+    return same_token and current.version == before.version
 
 
 def _has_ended(error: AccessTokenError) -> bool:
     # A token that is refused to the wrong key is as good as ever to the right one.
-    return error.code == "invalid_grant" and not error.dpop_key_mismatch
+    return error.code in ENDING and not error.dpop_key_mismatch
 
 
 def _require_refresh_token(session: Session) -> None:

@@ -12,11 +12,19 @@ from auth0_cte.auth_types.session import Session, TokenSet
 from auth0_cte.error import OrganizationError, SessionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from auth0_cte.auth_types import TokenExchangeResponse
 
-__all__ = ["DEFAULT_AUDIENCE", "check_organization", "from_login", "from_state_data", "to_state_data", "with_tokens"]
+__all__ = [
+    "DEFAULT_AUDIENCE",
+    "check_organization",
+    "ever_smaller",
+    "from_login",
+    "from_state_data",
+    "to_state_data",
+    "with_tokens",
+]
 
 DEFAULT_AUDIENCE: Final = "default"
 """What a token set is filed under when no audience was asked for, as the sibling SDKs do."""
@@ -26,8 +34,6 @@ NEVER: Final = MAX_PLAUSIBLE_TIME - 1
 """Stands for an expiry that is not known: the siblings' model requires a number."""
 
 _OWN_MEMBERS: Final = frozenset({"user", "id_token", "refresh_token", "token_sets", "domain", "internal"})
-# What an ID token says about itself, not about the user.
-_TOKEN_CLAIMS: Final = frozenset({"iss", "aud", "exp", "iat", "nbf", "nonce", "azp", "at_hash", "c_hash", "s_hash"})
 
 
 def check_organization(claims: Mapping[str, Any], organization: str | None) -> None:
@@ -64,6 +70,8 @@ def from_login(
     scope: str,
     sid: str,
     now: float,
+    user: Mapping[str, Any],
+    expires_at: int | None,
     dpop_thumbprint: str | None = None,
 ) -> Session:
     """Make the session of a login.
@@ -76,23 +84,24 @@ def from_login(
         scope: The scopes that were asked for, separated by spaces.
         sid: The session's id at Auth0, or one of our own.
         now: The time in Unix seconds.
+        user: The claims that enter the session.
+        expires_at: When the upstream session ends, in Unix seconds, or None.
         dpop_thumbprint: The thumbprint of the client's DPoP key, or None.
 
     Raises:
         SessionError: The upstream session that the login rests on has ended already.
     """
-    ceiling = _ceiling(claims)
-    if ceiling is not None and ceiling <= now:
+    if expires_at is not None and expires_at <= now:
         raise SessionError("the upstream session that this login rests on has ended", code="SESSION_EXPIRED")
     return Session(
-        user={name: value for name, value in claims.items() if name not in _TOKEN_CLAIMS},
+        user=user,
         id_token=response.id_token,
         refresh_token=response.refresh_token,
         token_sets=(_token_set(response, audience or DEFAULT_AUDIENCE, scope),),
         domain=domain,
         sid=sid,
         created_at=int(now),
-        expires_at=ceiling,
+        expires_at=expires_at,
         default_audience=audience or DEFAULT_AUDIENCE,
         default_scope=response.scope if response.scope is not None else scope,
         refresh_token_withheld=response.refresh_token_withheld,
@@ -102,7 +111,12 @@ def from_login(
 
 
 def with_tokens(
-    session: Session, response: TokenExchangeResponse, audience: str, scope: str | None, now: float
+    session: Session,
+    response: TokenExchangeResponse,
+    audience: str,
+    scope: str | None,
+    now: float,
+    user: Mapping[str, Any],
 ) -> Session:
     """Return the session with refreshed tokens: rotated, where the server rotated, and kept, where it did not.
 
@@ -112,6 +126,7 @@ def with_tokens(
         audience: The audience that they are for.
         scope: The scopes that were asked for; None means those of the login, as RFC 6749 section 6 has it.
         now: The time in Unix seconds.
+        user: The user's claims from now on.
     """
     usual = session.default_scope if audience == session.default_audience else ""
     fresh = _token_set(response, audience, usual if scope is None else scope)
@@ -124,6 +139,7 @@ def with_tokens(
     ]
     return evolve(
         session,
+        user=user,
         token_sets=(*others, fresh),
         refresh_token=response.refresh_token or session.refresh_token,
         id_token=response.id_token or session.id_token,
@@ -141,11 +157,22 @@ def _token_set(response: TokenExchangeResponse, audience: str, scope: str) -> To
     )
 
 
-def _ceiling(claims: Mapping[str, Any]) -> int | None:
-    value = claims.get("session_expiry")
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < MAX_PLAUSIBLE_TIME:
-        return None
-    return value
+def ever_smaller(session: Session, before: Session) -> Iterator[Session]:
+    """Yield a refreshed session, then less and less of it; its refresh token is in all of them.
+
+    The oldest access tokens go first, because the newest was asked for; it goes first when it alone is too much. What
+    the refresh changed of the user and the ID token goes last.
+
+    Args:
+        session: The refreshed session.
+        before: The session before the refresh, which was not too large.
+    """
+    yield session
+    for sets in (session.token_sets, session.token_sets[:-1]):
+        for number in range(len(sets)):
+            yield evolve(session, token_sets=sets[number:])
+    yield evolve(session, token_sets=())
+    yield evolve(session, token_sets=(), user=before.user, id_token=before.id_token)
 
 
 def _authenticated_at(claims: Mapping[str, Any], created_at: int) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from auth0_cte.error import AccessTokenError
 from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.domain import domain_of, is_domain
 from auth0_cte.session.access_tokens import AccessTokens, Wanted
+from auth0_cte.session.claims import issuer_of
 from auth0_cte.session.logout import LogoutTokens, logout_url
 
 if TYPE_CHECKING:
@@ -62,12 +64,25 @@ class Sessions:
             store_options: The request.
             domain: The issuer URL of the request, where it is known already.
         """
-        loaded = self.manager.load(self.manager.carrier(store_options))
-        if loaded is None or (loaded.session.domain is None and callable(self._server.domain)):
-            return None  # a sibling's session without a domain could be any tenant's
-        # A session of one tenant is none at another, whatever secret they share.
-        expected = domain_of(domain or self._server.domain_for(store_options))
-        return loaded if is_domain(loaded.session.domain, expected) else None
+        return self.manager.load(self.manager.carrier(store_options), self._is_here(store_options, domain))
+
+    def _is_here(self, store_options: StoreOptions, domain: str | None = None) -> Callable[[Session], bool]:
+        """Return what tells whether a session belongs to the domain of a request; a resolver is asked once, if at all.
+
+        A session of one tenant is none at another, whatever secret they share. One that another SDK wrote may have no
+        domain; its ID token has.
+        """
+
+        @cache
+        def expected() -> str:
+            return domain_of(domain or self._server.domain_for(store_options))
+
+        def is_here(session: Session) -> bool:
+            # With several domains it could be any's.
+            found = session.domain or (None if callable(self._server.domain) else issuer_of(session))
+            return found is not None and is_domain(found, expected())
+
+        return is_here
 
     def access_token(
         self,
@@ -79,6 +94,8 @@ class Sessions:
         """Return a valid access token of the session. See `ServerClient.get_access_token`."""
         carrier = self.manager.carrier(store_options)
         loaded = self.load(store_options)
+        if loaded is None and self.manager.has_expired(carrier, self._is_here(store_options)):
+            raise AccessTokenError("the upstream session that the login rested on has ended", code="SESSION_EXPIRED")
         if loaded is None:
             raise AccessTokenError("nobody is logged in", code="MISSING_SESSION")
         address = self._server.address_for(forwarded_for, store_options)
@@ -90,8 +107,8 @@ class Sessions:
 
     def log_out(self, store_options: StoreOptions, return_to: str | None) -> str:
         """End the session of a request. See `ServerClient.logout`."""
-        url = logout_url(self._server.domain_for(store_options), self._server.client_id, return_to)
         carrier = self.manager.carrier(store_options)
+        url = logout_url(self._server.domain_for(store_options), self._server.client_id, return_to)
         self.manager.require_writable(carrier)
         self.manager.end(carrier)
         return url
@@ -101,4 +118,4 @@ class Sessions:
         call = Call(self._server.domain_for(store_options), self._server.timeout)
         issuer = self._server.issuer(call)
         claims = self._server.verifier.verify_logout_token(logout_token, issuer, call.deadline)
-        return self._logout_tokens.carry_out(claims, self.store)
+        return self._logout_tokens.carry_out(claims, self.manager.guarded)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
 from auth0_cte.error import ConfigurationError
 
-__all__ = ["CookieSettings", "SessionSettings"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from auth0_cte.auth_types import Session
+
+__all__ = ["CookieSettings", "Lifetime", "SessionSettings"]
 
 logger: Final = logging.getLogger("auth0_cte")
 
 SAME_SITE: Final = ("Lax", "Strict", "None")
+TOLD_SECONDS: Final = 3600.0
+"""How long a record whose upstream session has ended stays, so that the end can be told."""
 EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
 """The ``Expires`` of a deleted cookie, for browsers that do not know Max-Age or whose clock is wrong."""
 
@@ -118,3 +125,63 @@ class SessionSettings:
             raise ConfigurationError("sessions must last longer than 0 seconds")
         if not self.identifier.replace("_", "").replace("-", "").isalnum() or not self.identifier.isascii():
             raise ConfigurationError("the session identifier must consist of letters, digits, '_' and '-'")
+
+
+@frozen
+class Lifetime:
+    """The limits of sessions, applied.
+
+    Args:
+        settings: The limits.
+        clock: The time in Unix seconds.
+    """
+
+    settings: SessionSettings
+    clock: Callable[[], float]
+
+    def end(self, session: Session) -> float:
+        """Return when a session ends at the latest, in Unix seconds."""
+        end = session.created_at + self.settings.absolute_duration
+        return end if session.expires_at is None else min(end, session.expires_at)
+
+    def shortest_end(self, expiry: float | None) -> float:
+        """Return the earliest end that is known of a session that begins now.
+
+        Args:
+            expiry: When the login's ID token expires, in Unix seconds, or None.
+        """
+        now = self.clock()
+        ends = [now + self.settings.absolute_duration, now + self.settings.inactivity_duration]
+        return min(ends if expiry is None else [*ends, max(expiry, now + 1)])
+
+    def record_seconds(self, session: Session) -> float:
+        """Return how long the record of a session that is used now is kept."""
+        end = self.end(session)
+        told = TOLD_SECONDS if end == session.expires_at else 0.0
+        return min(self.settings.inactivity_duration, end + told - self.clock())
+
+    def cookie_seconds(self, session: Session) -> int:
+        """Return how long a browser keeps the cookies of a session."""
+        return max(1, int(self.end(session) - self.clock()))
+
+    def is_upstream_over(self, session: Session) -> bool:
+        """Tell whether the upstream session that a session rests on has ended."""
+        return session.expires_at is not None and session.expires_at <= self.clock()
+
+    def has_ended(self, session: Session, touched_at: float | None) -> bool:
+        """Tell whether a session has ended.
+
+        Args:
+            session: The session.
+            touched_at: When its cookie was written, in Unix seconds; None where its store counts the idle time.
+        """
+        now = self.clock()
+        is_idle = touched_at is not None and touched_at + self.settings.inactivity_duration <= now
+        return self.end(session) <= now or is_idle
+
+    def is_half_idle(self, touched_at: float | None) -> bool:
+        """Tell whether a cookie should be written again, so that a session in use does not end for want of use.
+
+        Rarely, because a browser that sends several requests at once keeps the answer that comes last.
+        """
+        return touched_at is None or touched_at + self.settings.inactivity_duration / 2 <= self.clock()

@@ -93,6 +93,18 @@ class WebCarrier:
         merged = {name: value for name, value in {**cookies, **staged}.items() if value is not None}
         return merged if staged else cookies
 
+    def repeated(self, name: str) -> list[str]:
+        """Return all values that the browser sent under a name: one for each path and domain that it has the name for.
+
+        None of them counts once the cookie was set or deleted in the course of the request.
+        """
+        if name in getattr(self._request, _STAGED, {}):
+            return []
+        headers = self._request.headers
+        lines = headers.getlist("Cookie") if hasattr(headers, "getlist") else [headers.get("Cookie") or ""]
+        pairs = (pair.strip().partition("=") for line in lines for pair in line.split(";"))
+        return [value for found, _, value in pairs if found == name]
+
     def set_cookie(self, name: str, value: str, max_age: int, settings: CookieSettings) -> None:
         """Set the cookie on the response, once: an earlier one of that name is withdrawn."""
         self._stage(name, value if max_age > 0 else None)

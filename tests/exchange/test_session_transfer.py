@@ -320,7 +320,8 @@ def test_custom_domains_and_urls_name_the_audience(tenant: LocalTenant, clock: F
 @pytest.mark.parametrize("tls", [False, True])
 def test_over_a_socket(tls: bool, tenant: LocalTenant) -> None:
     """On a loopback port, plain and with TLS, the audience has the port, and the tenant knows it."""
-    with tenant.serve(tls=tls) as server, server.client(secret=SECRET, state_store=MemoryStateStore()) as client:
+    store = MemoryStateStore(script=True)
+    with tenant.serve(tls=tls) as server, server.client(secret=SECRET, state_store=store) as client:
         client.login_with_custom_token_exchange({"subject_token": "agent", "subject_token_type": LOGIN})
         result = request(client)
         audience = f"urn:{server.url.partition('://')[2].rstrip('/')}:session_transfer"

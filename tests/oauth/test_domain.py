@@ -390,13 +390,15 @@ def test_the_logout_url_is_the_domains(make: Maker) -> None:
 
 
 def test_a_siblings_session_without_a_domain_is_nobodys(make: Maker, tenants: dict[str, LocalTenant]) -> None:
-    """With one domain it is taken for that one's; with several it could be any's, so it is none."""
+    """With one domain it is that one's, if its ID token was; with several it could be any's, so it is none."""
     from auth0_cte.jose import Sealer
 
-    state = {"user": {"sub": "auth0|a"}, "token_sets": [], "internal": {"sid": "s", "created_at": 1_800_000_000}}
+    user = {"sub": "auth0|a", "aud": "local-client", "iss": f"https://{A}/"}
+    state = {"user": user, "token_sets": [], "internal": {"sid": "s", "created_at": 1_800_000_000}}
     jar = {"_a0_session_0": Sealer([SECRET], "_a0_session").seal({**state, "id_token": None, "refresh_token": None})}
     settings = SessionSettings(absolute_duration=10**9, inactivity_duration=10**9, cookie=CookieSettings())
     assert make(domain=A, session_settings=settings).get_user({"cookies": jar})
+    assert make(domain=B, session_settings=settings).get_user({"cookies": jar}) is None
     assert make(session_settings=settings).get_user({"cookies": jar}) is None
 
 
@@ -405,14 +407,15 @@ def test_a_session_of_a_malformed_domain_is_nobodys(domain: Any, make: Maker) ->
     """Whatever is sealed in a session, a domain that could lead elsewhere makes it none."""
     from auth0_cte.jose import Sealer
 
-    state = {"user": {"sub": "auth0|a"}, "token_sets": [], "internal": {"sid": "s", "created_at": 1_800_000_000}}
+    user = {"sub": "auth0|a", "aud": "local-client", "iss": f"https://{A}/"}
+    state = {"user": user, "token_sets": [], "internal": {"sid": "s", "created_at": 1_800_000_000}}
     seal = Sealer([SECRET], "_a0_session").seal
     client = make(session_settings=SessionSettings(absolute_duration=10**9, inactivity_duration=10**9))
     users = []
     for each in (A, domain):
         sealed = seal({**state, "domain": each, "id_token": None, "refresh_token": None})
         users.append(client.get_user(at("a.app.example", {"_a0_session_0": sealed})))
-    assert [{"sub": "auth0|a"}, None] == users
+    assert [user, None] == users
 
 
 def test_a_back_channel_logout_is_the_domains(make: Maker, tenants: dict[str, LocalTenant]) -> None:

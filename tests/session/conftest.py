@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from auth0_cte import ServerClient
-from auth0_cte.session.stores.contract import StateStore
+from auth0_cte.session.stores.contract import Rotations, StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.exchanges import accept_user_ids
 from tests.mirrored import mirrored
 from tests.session.clients import SECRET, MakeClient
-from tests.session.stores import NAMES, SERVER_SIDE, make_store
+from tests.session.stores import NAMES, ROTATIONS, SERVER_SIDE, make_rotations, make_store
 
 
 @pytest.fixture(params=NAMES)
@@ -26,6 +26,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore
 def server_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
     """Each store but the stateless one."""
     with make_store(request.param, request, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=ROTATIONS)
+def rotations(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rotations]:
+    """What sessions in cookies share among processes, of each kind in turn."""
+    with make_rotations(request.param, request, tmp_path) as made:
         yield made
 
 

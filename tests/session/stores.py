@@ -14,8 +14,10 @@ import redis
 import sqlalchemy as sa
 from django.core.cache.backends.db import DatabaseCache
 
-from auth0_cte.django import DjangoCacheStateStore
-from auth0_cte.session.stores.contract import StateStore
+from auth0_cte import MemoryRotations, RedisRotations, SQLRotations
+from auth0_cte.django import DjangoCacheRotations, DjangoCacheStateStore
+from auth0_cte.session.redis import client_from_url
+from auth0_cte.session.stores.contract import Rotations, StateStore
 from auth0_cte.session.stores.cookie import CookieStateStore
 from auth0_cte.session.stores.memory import MemoryStateStore
 from auth0_cte.session.stores.redis import RedisStateStore
@@ -54,6 +56,49 @@ def redis_store(url: str, prefix: str, timeout: float = 10.0) -> Iterator[RedisS
         yield store
     finally:
         store.close()
+
+
+ROTATIONS = ["memory", "redis", "sqlite", "postgresql", "django-redis"]
+
+
+@contextmanager
+def sql_rotations(
+    url: str, table: str = "auth0_cte_rotations", *, clock: Callable[[], float] = time.time
+) -> Iterator[SQLRotations]:
+    patient = {"timeout": 60} if url.startswith("sqlite") else {}
+    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=20, pool_timeout=60, connect_args=patient)
+    rotations = SQLRotations(engine, table=table, clock=clock)
+    rotations.create_tables()
+    try:
+        yield rotations
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def redis_rotations(url: str, prefix: str) -> Iterator[RedisRotations]:
+    with client_from_url(url, timeout=10.0, pool_size=100) as client:
+        yield RedisRotations(client, prefix=prefix)
+
+
+@contextmanager
+def make_rotations(name: str, request: pytest.FixtureRequest, directory: Path) -> Iterator[Rotations]:
+    """Open rotations of a kind, which each test has for itself."""
+    unique = f"r{next(_numbers)}"
+    if name == "redis":
+        with redis_rotations(request.getfixturevalue("redis_server").url, f"{{{unique}}}") as redis:
+            yield redis
+    elif name == "postgresql":
+        with sql_rotations(request.getfixturevalue("postgres_server").url, unique) as sql:
+            yield sql
+    elif name == "sqlite":
+        with sql_rotations(f"sqlite:///{directory / 'rotations.db'}") as sql:
+            yield sql
+    elif name == "django-redis":
+        with redis_cache_store(request.getfixturevalue("redis_server").url, unique):
+            yield DjangoCacheRotations(prefix=unique)
+    else:
+        yield MemoryRotations()
 
 
 def _closing(name: str) -> Callable[..., Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from typing import Any
 
 import pytest
 
-from auth0_cte import IdTokenError, MemoryStateStore, SessionError
+from auth0_cte import ConfigurationError, IdTokenError, MemoryStateStore, SessionError
+from auth0_cte.jose import b64url_encode
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import MakeClient
+from tests.session.clients import SECRET, MakeClient
 from tests.session.test_login import new_jar, options
 
 
@@ -131,3 +134,124 @@ def test_a_store_that_is_down_does_not_use_the_token_up(tenant: LocalTenant, mak
         client.handle_backchannel_logout(token)
     store.down = False
     assert 0 == client.handle_backchannel_logout(token)
+
+
+def test_a_token_that_is_sent_again_to_another_worker_ends_nothing(
+    tenant: LocalTenant, clock: FakeClock, server_store: StateStore, make_client: MakeClient
+) -> None:
+    """A replay is refused by every client of the store, in the same second and later."""
+    first, second = make_client(tenant, server_store), make_client(tenant, server_store)
+    log_in(first, "auth0|ada")
+    token = tenant.logout_token(sub="auth0|ada")
+    assert 1 == first.handle_backchannel_logout(token)
+    jar, _ = log_in(second, "auth0|ada")
+    for _ in range(2):
+        with pytest.raises(IdTokenError) as caught:
+            second.handle_backchannel_logout(token)
+        assert "REPLAYED_LOGOUT_TOKEN" == caught.value.code
+        clock.advance(30)
+    assert second.get_user({"cookies": jar})
+
+
+@pytest.mark.parametrize("named", [{"sub": "auth0|ada"}, {"sid": "the-sid"}], ids=["sub", "sid"])
+def test_a_token_that_comes_late_leaves_the_sessions_that_began_since(
+    named: dict[str, Any], tenant: LocalTenant, clock: FakeClock, server_store: StateStore, make_client: MakeClient
+) -> None:
+    """The user logged in again before the token of the old session's logout arrived."""
+    client = make_client(tenant, server_store)
+    tenant.add_user("auth0|ada")
+
+    def begin() -> dict[str, str]:
+        jar, id_token = new_jar(), tenant.id_token("auth0|ada", sid="the-sid")
+        tenant.fail_next(200, body={"access_token": "a", "id_token": id_token})
+        client.login_with_custom_token_exchange(options(), {"cookies": jar})
+        return jar
+
+    old = begin()
+    clock.advance(10)
+    token = tenant.logout_token(**named)
+    clock.advance(1)
+    new = begin()
+    assert 1 == client.handle_backchannel_logout(token)
+    assert client.get_user({"cookies": old}) is None
+    assert client.get_user({"cookies": new})
+
+
+def test_a_session_without_sid_ends_by_its_user(
+    tenant: LocalTenant, server_store: StateStore, make_client: MakeClient
+) -> None:
+    """A token with sid and sub ends the session of that sid, and the user's whose ID token had none; no other."""
+    client = make_client(tenant, server_store)
+    tenant.add_user("auth0|ada")
+    tenant.add_user("auth0|eve")
+    jars = {}
+    for name, user, sid in (
+        ("named", "auth0|ada", "sid-1"),
+        ("unnamed", "auth0|ada", None),
+        ("other sid", "auth0|ada", "sid-2"),
+        ("other user", "auth0|eve", None),
+    ):
+        jars[name] = new_jar()
+        id_token = tenant.id_token(user, sid=sid)
+        tenant.fail_next(200, body={"access_token": "a", "id_token": id_token})
+        client.login_with_custom_token_exchange(options(user), {"cookies": jars[name]})
+    assert 2 == client.handle_backchannel_logout(tenant.logout_token(sid="sid-1", sub="auth0|ada"))
+    left = {name for name, jar in jars.items() if client.get_user({"cookies": jar})}
+    assert {"other sid", "other user"} == left
+
+
+def test_a_sid_alone_leaves_sessions_without_one(tenant: LocalTenant, make_client: MakeClient) -> None:
+    """Nobody knows whose they are."""
+    client, jar = make_client(tenant, MemoryStateStore()), new_jar()
+    tenant.add_user("auth0|ada")
+    tenant.fail_next(200, body={"access_token": "a", "id_token": tenant.id_token("auth0|ada", sid=None)})
+    client.login_with_custom_token_exchange(options(), {"cookies": jar})
+    assert 0 == client.handle_backchannel_logout(tenant.logout_token(sid="sid-1"))
+    assert client.get_user({"cookies": jar})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://[", "http://[::1", "https://host:port/", "https://host:99999/", "https:///x", "https://", "//host/x"),
+        *("javascript://host/%0aalert(1)", "ftp://host/", "/logged-out", "host.example", "", " https://host/"),
+        *("https://host/a b", "https://host/\n", "https://host/\x00", 5, b"https://host/"),
+    ],
+)
+def test_a_wrong_return_url_is_refused_and_nobody_logged_out(
+    url: Any, tenant: LocalTenant, make_client: MakeClient
+) -> None:
+    """Where the browser goes then must be an absolute http or https URL, however it is misspelt."""
+    client = make_client(tenant)
+    jar, _ = log_in(client, "auth0|ada")
+    with pytest.raises(ConfigurationError, match="return_to must be an absolute"):
+        client.logout(store_options={"cookies": jar}, return_to=url)
+    assert client.get_user({"cookies": jar})
+
+
+def test_memory_is_flat_over_forged_and_large_logout_tokens(tenant: LocalTenant) -> None:
+    """What strangers send is not kept by its size, neither a token's header nor the id of one that is verified."""
+    client = tenant.client(secret=SECRET, state_store=MemoryStateStore())
+    forger = LocalTenant(tenant.domain, clock=tenant.clock, client_id=tenant.client_id)
+    good = tenant.logout_token(sub="auth0|ada")
+    _header, payload, signature = forger.logout_token(sub="auth0|ada").split(".")
+
+    def forged(number: int) -> str:
+        fields = {"alg": "RS256", "typ": "JWT", "kid": f"{number}", "pad": "x" * 30_000}
+        return f"{b64url_encode(json.dumps(fields).encode())}.{payload}.{signature}"
+
+    def send(numbers: range) -> None:
+        for number in numbers:
+            with pytest.raises(IdTokenError):
+                client.handle_backchannel_logout(forged(number))
+            client.handle_backchannel_logout(tenant.logout_token(sub="auth0|ada", jti=f"{number}" + "j" * 20_000))
+
+    client.handle_backchannel_logout(good)
+    send(range(5))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        send(range(5, 105))
+        assert tracemalloc.get_traced_memory()[0] - before < 1_000_000
+    finally:
+        tracemalloc.stop()

@@ -233,14 +233,22 @@ class Prey:
     users: dict[str, str]
     headers: int
 
-    def expected(self, cookies: Mapping[str, str]) -> str | None:
-        """Return whose value the cookies make up, read as plainly as can be."""
+    def expected(self, cookies: Mapping[str, str], header: bytes) -> set[str | None]:
+        """Return whose values the cookies make up, read as plainly as can be."""
         value = ""
         for number in range(16):
             if not cookies.get(f"{NAME}{number}"):
                 break
             value += cookies[f"{NAME}{number}"]
-        return self.users.get(value)
+        if value in self.users:
+            return {self.users[value]}
+        # Not at first sight: cut short, or of cookies that came twice, it can be a user's whole value alone.
+        sent = header.decode("latin-1")
+        return {None, *(user for each, user in self.users.items() if all(chunk in sent for chunk in _chunks(each)))}
+
+
+def _chunks(value: str) -> list[str]:
+    return [value[start : start + 3800] for start in range(0, len(value), 3800)]
 
 
 @pytest.fixture(params=["cookie", "memory"])
@@ -287,9 +295,9 @@ def test_no_header_is_taken_for_a_session_that_it_is_not(name: str, prey: Prey) 
     for number in range(prey.headers):
         header = header_of(rng, prey.jars)
         request = framework.request(header)
-        expected = prey.expected(framework.cookies(request))
+        expected = prey.expected(framework.cookies(request), header)
         user = prey.client.get_user({"request": request})
-        assert expected == (None if user is None else user["sub"]), (number, header)
+        assert (None if user is None else user["sub"]) in expected, (number, header)
         found += user is not None
     assert prey.headers / 50 < found < prey.headers / 2, "the mutations hit too seldom, or not hard enough"
 

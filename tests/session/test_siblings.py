@@ -15,6 +15,7 @@ from starlette.responses import Response
 from auth0_cte import ServerClient
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.session.clients import SECRET, MakeClient
+from tests.session.test_cookie_fuzz import django_request, starlette_request, werkzeug_request
 from tests.session.test_login import new_jar, options
 
 with warnings.catch_warnings():
@@ -48,17 +49,20 @@ def jar_of(response: Response) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def state_of(clock: FakeClock, domain: str, **user: Any) -> dict[str, Any]:
+def state_of(tenant: LocalTenant, domain: str | None = None, **user: Any) -> dict[str, Any]:
     """Return what the sibling keeps for a user who logged in just now."""
+    if "auth0|ada" not in tenant.users:
+        tenant.add_user("auth0|ada")
+    clock = tenant.clock
     state = StateData.model_validate(
         {
             "user": {"sub": "auth0|ada", "email": "ada@example.com", **user},
-            "id_token": "an.id.token",
+            "id_token": tenant.id_token("auth0|ada"),
             "refresh_token": "a-refresh-token",
             "token_sets": [
                 {"audience": API, "access_token": "an-access-token", "scope": "a b", "expires_at": int(clock()) + 600}
             ],
-            "domain": domain,
+            "domain": domain or tenant.domain,
             "internal": {"sid": "the-sid", "created_at": int(clock())},
         }
     )
@@ -70,7 +74,8 @@ def check_read(client: ServerClient, jar: dict[str, str]) -> None:
     session = client.get_session({"cookies": jar})
     assert session is not None
     assert ("auth0|ada", "ada@example.com") == (session.user["sub"], session.user["email"])
-    assert ("an.id.token", "a-refresh-token", "the-sid") == (session.id_token, session.refresh_token, session.sid)
+    assert ("a-refresh-token", "the-sid") == (session.refresh_token, session.sid)
+    assert session.id_token
     assert [API] == [each.audience for each in session.token_sets]
     assert (
         "an-access-token" == client.get_access_token({"cookies": jar}) == client.get_access_token({"cookies": jar}, API)
@@ -79,7 +84,7 @@ def check_read(client: ServerClient, jar: dict[str, str]) -> None:
 
 def test_their_seal_is_opened_here(tenant: LocalTenant, clock: FakeClock, make_client: MakeClient) -> None:
     """What auth0-server-python encrypted with the same secret and identifier is a session here."""
-    sealed = encrypt(state_of(clock, tenant.domain), SECRET, IDENTIFIER)
+    sealed = encrypt(state_of(tenant), SECRET, IDENTIFIER)
     check_read(make_client(tenant), {f"{IDENTIFIER}_0": sealed})
     assert make_client(tenant, secret="x" * 40).get_user({"cookies": {f"{IDENTIFIER}_0": sealed}}) is None
 
@@ -87,21 +92,67 @@ def test_their_seal_is_opened_here(tenant: LocalTenant, clock: FakeClock, make_c
 @pytest.mark.parametrize("size", [0, 3000], ids=["one cookie", "two cookies"])
 def test_their_cookies_are_read_here(size: int, tenant: LocalTenant, clock: FakeClock, make_client: MakeClient) -> None:
     """What auth0-fastapi's stateless store set on a response is a session here, chunked as it chunks."""
-    response = Response()
-    state = StateData.model_validate(state_of(clock, tenant.domain, name="n" * size))
-    store = StatelessStateStore(SECRET)
-    with pytest.warns(DeprecationWarning, match="model_dump"):  # their own call of pydantic's dict()
-        run(store.set(IDENTIFIER, state, options={"response": response}))
-    jar = jar_of(response)
+    jar = fastapi_cookies(state_of(tenant, name="n" * size))
     assert (1 if size == 0 else 2) == len(jar)
     check_read(make_client(tenant), jar)
+
+
+def fastapi_cookies(state: dict[str, Any]) -> dict[str, str]:
+    """Return the cookies that auth0-fastapi sets for a session."""
+    response = Response()
+    store = StatelessStateStore(SECRET)
+    with pytest.warns(DeprecationWarning, match="model_dump"):  # their own call of pydantic's dict()
+        run(store.set(IDENTIFIER, StateData.model_validate(state), options={"response": response}))
+    return jar_of(response)
+
+
+def test_a_session_of_theirs_that_is_too_large_to_write_is_read(tenant: LocalTenant, make_client: MakeClient) -> None:
+    """They write sessions of 9.9 KB; reading one with a response at hand does not fail because it cannot renew it."""
+    jar = fastapi_cookies(state_of(tenant, name="n" * 6000))
+    assert 3 == len(jar)
+    assert 9_000 < sum(map(len, jar.values())) < 10_500
+    client, response = make_client(tenant), Response()
+    for _ in range(2):
+        user = client.get_user({"request": request_with(jar), "response": response})
+        assert user is not None
+        assert "n" * 6000 == user["name"]
+    assert [] == response.headers.getlist("set-cookie")
+    check_read(client, dict(jar))
+
+
+def test_a_chunk_that_they_left_behind_is_no_part_of_the_session(tenant: LocalTenant, make_client: MakeClient) -> None:
+    """When they shorten a session they leave the last chunk of the longer one, which is not read and is removed."""
+    long = fastapi_cookies(state_of(tenant, name="n" * 6000))
+    short = fastapi_cookies(state_of(tenant))
+    jar = {**long, **short}
+    assert 3 == len(jar)
+    client = make_client(tenant)
+    check_read(client, jar)
+    client.login_with_custom_token_exchange(options("auth0|eve"), {"cookies": jar})
+    assert [f"{IDENTIFIER}_0"] == list(jar)
+
+
+def test_of_two_cookies_of_one_name_the_session_is_found(tenant: LocalTenant, make_client: MakeClient) -> None:
+    """A browser with cookies for two paths sends both; in each order, and with the other one's chunks behind."""
+    mine = fastapi_cookies(state_of(tenant))
+    foreign = {f"{IDENTIFIER}_0": "x" * 50, f"{IDENTIFIER}_1": "y" * 50}
+    long = fastapi_cookies(state_of(tenant, "other.auth0.com", name="n" * 3000))
+    client = make_client(tenant)
+    for other in (foreign, {f"{IDENTIFIER}_0": ""}, long):
+        for pairs in ([*mine.items(), *other.items()], [*other.items(), *mine.items()]):
+            header = "; ".join(f"{name}={value}" for name, value in pairs)
+            for request in (starlette_request(header.encode()), werkzeug_request(header.encode())):
+                user = client.get_user({"request": request})
+                assert user is not None
+                assert "ada@example.com" == user["email"]
+            assert client.get_user({"request": django_request(header.encode())})
 
 
 def test_a_session_of_theirs_for_another_domain_is_none_here(
     tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
 ) -> None:
     """The domain that they keep in a session is respected."""
-    sealed = encrypt(state_of(clock, "other.auth0.com"), SECRET, IDENTIFIER)
+    sealed = encrypt(state_of(tenant, "other.auth0.com"), SECRET, IDENTIFIER)
     assert make_client(tenant).get_user({"cookies": {f"{IDENTIFIER}_0": sealed}}) is None
 
 
