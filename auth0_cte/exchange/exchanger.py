@@ -124,7 +124,14 @@ class Exchanger:
         identity: Identity = (None, None, None)
         if told["id_token"] is not None:
             identity = server.verifier.identify(told["id_token"], issuer, call.deadline, told["access_token"])
-        return issuer, to_response(told, identity, server.dpop_thumbprint, options)
+        response = to_response(told, identity, server.dpop_thumbprint, options)
+        if options is not None and response.id_token is not None:
+            has_actor = options.actor_token is not None
+            if has_actor or options.organization is not None:
+                from auth0_cte.exchange.identity import check_identity  # late, because most exchanges need no check
+
+                check_identity(response, organization=options.organization, has_actor=has_actor)
+        return issuer, response
 
     def refresh(
         self, refresh_token: str, audience: str | None, scope: str | None, store_options: StoreOptions

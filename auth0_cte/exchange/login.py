@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from auth0_cte.auth_types import LoginWithCustomTokenExchangeOptions
 from auth0_cte.auth_types.session import LoginWithCustomTokenExchangeResult
 from auth0_cte.error import IdTokenError, MfaRequiredError
+from auth0_cte.exchange.identity import check_identity
 from auth0_cte.exchange.options import validate, with_openid
+from auth0_cte.exchange.response import act_error_of
 from auth0_cte.oauth.domain import domain_of
 from auth0_cte.oauth.id_token import read_time
 from auth0_cte.session.claims import read_session_expiry
-from auth0_cte.session.serialization import check_organization, from_login, to_state_data
+from auth0_cte.session.serialization import from_login, to_state_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,9 +85,10 @@ class Logins:
         claims = response.claims
         if claims is None:
             raise response.id_token_error or IdTokenError("the login brought no ID token", code="MISSING_ID_TOKEN")
-        if response.act_error is not None:
-            raise response.act_error  # the session would pass for the user's own
-        check_organization(claims, options.organization)
+        act_error = act_error_of(options, claims, response.act, response.id_token_error)
+        if act_error is not None:
+            raise act_error  # the session would pass for the user's own
+        check_identity(response, organization=options.organization, has_actor=options.actor_token is not None)
         sid = claims.get("sid")
         return from_login(
             claims,

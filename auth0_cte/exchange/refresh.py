@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from auth0_cte.error import AccessTokenError, CustomTokenExchangeError, MfaRequiredError, RateLimitError
+from auth0_cte.error import AccessTokenError, CustomTokenExchangeError, IdTokenError, MfaRequiredError, RateLimitError
+from auth0_cte.exchange.identity import check_identity
 from auth0_cte.exchange.request import to_refresh_form
 from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.client_auth.base import PublicClient
@@ -39,7 +40,8 @@ class SessionRefresh:
         """Refresh the tokens of a session.
 
         Raises:
-            AccessTokenError: The refresh was refused, or brought another user's ID token.
+            AccessTokenError: The refresh was refused, or its ID token is not about the session's user, organization and
+                actor.
             MfaRequiredError: Auth0 wants a second factor first.
             RateLimitError: Auth0 answered 429.
             TransportError: Auth0 could not be reached.
@@ -55,8 +57,13 @@ class SessionRefresh:
             raise
         except CustomTokenExchangeError as error:
             raise self._refused(error, session) from error.with_traceback(None)
-        if response.claims is not None and response.claims["sub"] != session.user["sub"]:
-            raise AccessTokenError("the refreshed ID token is another user's", code="SUBJECT_MISMATCH")
+        organization = session.user.get("org_id")
+        try:
+            check_identity(response, organization=organization, has_actor=session.act is not None, session=session)
+        except IdTokenError as error:
+            # Keys that cannot be had say nothing against the tokens: the session then stays as it was verified before.
+            if error.code != "JWKS_UNAVAILABLE":
+                raise AccessTokenError(error.message, code="INVALID_ID_TOKEN") from error.with_traceback(None)
         # An ID token that failed verification must not take the place of one that passed.
         return response if response.claims is not None else evolve(response, id_token=None)
 

@@ -37,6 +37,7 @@ class PendingLogin:
         organization: The organization that the login is for.
         audience: The API that the login is for.
         scope: The scopes that the login asked for.
+        has_actor: Whether the login sent an actor token, so that its session must name an actor.
     """
 
     mfa_token: str = field(repr=False)
@@ -44,10 +45,13 @@ class PendingLogin:
     organization: str | None = None
     audience: str | None = None
     scope: str = ""
+    has_actor: bool = False
 
     def options(self) -> LoginWithCustomTokenExchangeOptions:
-        """Return what the login asked for; its subject token was the interrupted request's, and is spent."""
-        options = LoginWithCustomTokenExchangeOptions(subject_token="", subject_token_type="")
+        """Return what the login asked for; its tokens were the interrupted request's, and are spent."""
+        options = LoginWithCustomTokenExchangeOptions(
+            subject_token="", subject_token_type="", actor_token="" if self.has_actor else None
+        )
         return evolve(options, organization=self.organization, audience=self.audience, scope=self.scope)
 
 
@@ -76,6 +80,7 @@ class PendingLogins:
                 organization=options.organization,
                 audience=options.audience,
                 scope=str(options.scope or ""),
+                has_actor=options.actor_token is not None,
             )
             error.pending_login = self.seal(pending)
 

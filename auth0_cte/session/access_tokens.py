@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AccessTokens", "Wanted"]
 
-ENDING: Final = frozenset({"invalid_grant", "SUBJECT_MISMATCH", "ORGANIZATION_MISMATCH", "ACTOR_MISMATCH"})
+ENDING: Final = frozenset(
+    {"invalid_grant", "SUBJECT_MISMATCH", "ORGANIZATION_MISMATCH", "ACTOR_MISMATCH", "INVALID_ID_TOKEN"}
+)
 """Failures of a refresh after which the session cannot go on."""
 
 EXPIRY_MARGIN: Final = 10
