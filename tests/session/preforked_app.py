@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from typing import Any, Final
@@ -96,7 +97,12 @@ def application(request: Request) -> Response:
     if request.path == "/login":
         client.login_with_custom_token_exchange(exchange(user), store_options)
     elif request.path == "/logout":
-        client.logout(store_options)
+        client.logout(store_options=store_options)
+    elif request.path == "/token":
+        payload = client.get_access_token(store_options).split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+        response.set_data(json.dumps([os.getpid(), claims["sub"]]))
+        return response
     found = client.get_user(store_options)
     response.set_data(json.dumps([os.getpid(), found and found["sub"]]))
     return response

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +20,10 @@ from tests.integration.servers import serving
 from tests.services import PostgresServer, RedisServer, start_memcached
 from tests.session.clients import SECRET
 
+API: Final = "https://api.example.com"
+LOAD_SECONDS: Final = float(os.environ.get("AUTH0_CTE_LOAD_SECONDS", "5"))
+"""How long each load goes on."""
+AT_ONCE: Final = 3
 USERS: Final = 8
 REQUESTS: Final = 160
 DEADLINE: Final = 20.0
@@ -31,11 +38,22 @@ KINDS: Final = [*(f"records {each}" for each in RECORDS), *(f"rotations {each}" 
 
 
 @pytest.fixture(scope="module")
+def tenant() -> LocalTenant:
+    """A tenant whose access tokens are good for a second before they are renewed; it rotates without overlap."""
+    tenant = _make_tenant()
+    tenant.add_api(API, token_lifetime=11)
+    tenant.apis.default_audience = API
+    return tenant
+
+
+@pytest.fixture(scope="module")
 def url(
-    redis_server: RedisServer, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+    tenant: LocalTenant,
+    redis_server: RedisServer,
+    postgres_server: PostgresServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """Serve an application of a client for each kind of store, which has used all of them before it forks."""
-    tenant = _make_tenant()
     with start_memcached() as memcached, tenant.serve() as server:
         settings = {"domain": server.url, "client_id": tenant.client_id}
         settings |= {"client_secret": tenant.client_secret, "secret": SECRET}
@@ -93,3 +111,39 @@ def test_workers_use_connections_of_their_own(kind: str, url: str) -> None:
     assert (expected, expected) == ([seen for _, seen, _ in answers], [exchanged for _, _, exchanged in answers])
     assert len({pid for pid, _, _ in answers}) > 1
     assert [None] * USERS == [get("logout", jar)[1] for jar in jars]
+
+
+@pytest.mark.parametrize("kind", [f"rotations {each}" for each in ROTATIONS])
+def test_nobody_is_logged_out_by_rotation(kind: str, url: str, tenant: LocalTenant) -> None:
+    """8 browsers send requests at once to 4 processes and keep the cookies of reordered answers.
+
+    Each request is answered with a token of its own user, and no refresh token is sent twice.
+    """
+    sent, ends_at = len(tenant.token_requests), time.monotonic() + LOAD_SECONDS
+
+    def ask(path: str, jar: dict[str, str]) -> tuple[str, dict[str, str]]:
+        reply = requests.get(
+            f"{url}/{path}&kind={kind}", cookies=jar, timeout=DEADLINE, headers={"Connection": "close"}
+        )
+        assert 200 == reply.status_code, reply.text
+        return reply.json()[1], {each.name: each.value or "" for each in reply.cookies}
+
+    def browse(number: int) -> int:
+        user, order, count = f"auth0|load-{number}", random.Random(number), 0
+        jar = ask(f"login?user={user}", {})[1]
+        with ThreadPoolExecutor(AT_ONCE) as tabs:
+            while time.monotonic() < ends_at:
+                answers = [each.result() for each in [tabs.submit(ask, "token?", dict(jar)) for _ in range(AT_ONCE)]]
+                assert [user] * AT_ONCE == [found for found, _ in answers]
+                order.shuffle(answers)
+                for _, cookies in answers:
+                    jar |= cookies
+                count += AT_ONCE
+        return count
+
+    with ThreadPoolExecutor(USERS) as browsers:
+        counts = list(browsers.map(browse, range(USERS)))
+    forms = [request.form for request in list(tenant.token_requests)[sent:]]
+    used = [str(form["refresh_token"]) for form in forms if form["grant_type"] == "refresh_token"]
+    assert min(counts) >= AT_ONCE
+    assert USERS < len(used) == len(set(used))
