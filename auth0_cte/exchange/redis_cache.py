@@ -48,14 +48,14 @@ logger: Final = logging.getLogger("auth0_cte")
 POLL_SECONDS: Final = 0.02
 LONGEST_POLL_SECONDS: Final = 0.2
 LOCK_MARGIN_SECONDS: Final = 1.0
-MAX_SEALED_LENGTH: Final = 64 * 1024
-"""What a sealer opens."""
+MAX_SEALED_LENGTH: Final = 64 * 1024  # what a sealer opens
 SEALED_UNDER: Final = "auth0-cte exchange cache"
 NAMED_UNDER: Final = b"auth0-cte exchange cache: names"
 FOUND: Final = 1
 ALONE: Final = 2
 DERIVED: Final = frozenset({"act", "act_error", "id_token_error", "from_cache"})
 """Attributes of a response that are made anew."""
+KEPT: Final = frozenset(each.name for each in fields(TokenExchangeResponse)) - DERIVED
 
 # An entry is "<hash of the access token>:<sealed response>". KEYS: the lock, then where the response may be, the newest
 # secret first. ARGV: the lock's token, its milliseconds, then entries that are known to be of no use.
@@ -246,8 +246,7 @@ class RedisExchangeCache:
     def _find(self, call: _Call) -> TokenExchangeResponse | None:
         """Return what is kept; None when the lock is ours, and with it the exchange."""
         keys = [self._key("exchange-lock", call.names[0]), *[self._key("exchange", name) for name in call.names]]
-        useless: list[str] = []
-        pause = POLL_SECONDS
+        useless, pause = list[str](), POLL_SECONDS
         while (left := call.deadline.remaining()) > 0:
             lock = _milliseconds(left + LOCK_MARGIN_SECONDS)
             state, *rest = self._run("look", keys, call.token, lock, *useless)
@@ -290,8 +289,7 @@ class RedisExchangeCache:
             logger.warning("an exchange could not be noted in the cache: %s", error.message)
 
     def _seal(self, response: TokenExchangeResponse, name: str) -> str | None:
-        kept = {each.name for each in fields(TokenExchangeResponse)} - DERIVED
-        sealed = self._sealer.seal({"name": name, "response": {each: getattr(response, each) for each in kept}})
+        sealed = self._sealer.seal({"name": name, "response": {each: getattr(response, each) for each in KEPT}})
         if len(sealed) > MAX_SEALED_LENGTH:
             logger.warning("a response is not kept for reuse: it is longer than %d bytes", MAX_SEALED_LENGTH)
             return None
@@ -304,9 +302,8 @@ class RedisExchangeCache:
             content = self._sealer.unseal(sealed)
         except JoseError:
             content = {}
-        known = {each.name for each in fields(TokenExchangeResponse)} - DERIVED
         kept = content.get("response")
-        if content.get("name") != name or not isinstance(kept, dict) or not set(kept) <= known:
+        if content.get("name") != name or not isinstance(kept, dict) or not set(kept) <= KEPT:
             logger.warning("an entry of the cache is not one that was made under its name: it is not used")
             return None
         response = TokenExchangeResponse(**kept)
