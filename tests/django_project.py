@@ -162,7 +162,7 @@ async def atoken(request: Any) -> HttpResponse:
 
 def login_without_request(request: Any) -> HttpResponse:
     """Forget the request."""
-    return HttpResponse(str(request.auth0.client.login_with_custom_token_exchange(options("ada"), {})))
+    return HttpResponse(str(request.auth0.client.login_with_custom_token_exchange(options("ada"), {})).encode())
 
 
 @requires_session(max_age=60)

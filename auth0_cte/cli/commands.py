@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -109,5 +110,5 @@ def cli() -> None:
     """Auth0 Custom Token Exchange (RFC 8693): exchange, inspect, diagnose, migrate."""
     # Server text and claims may hold any character; a terminal that lacks one must not end the command.
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from auth0_cte.error import SessionError
 from auth0_cte.jose import JoseError, Sealer
@@ -60,16 +60,19 @@ class SessionSeal:
     is_stateless: bool
     is_limited: bool
     clock: Callable[[], float]
-    max_bytes: int = field(init=False)
-    _sealer: Sealer = field(init=False, repr=False)
+    _sealer: Sealer = field(
+        init=False,
+        repr=False,
+        default=Factory(
+            lambda self: Sealer(self.secrets, self.identifier, max(MAX_FOREIGN_COOKIE_BYTES, self.max_bytes)),
+            takes_self=True,
+        ),
+    )
 
-    @max_bytes.default
-    def _max_bytes(self) -> int:
+    @property
+    def max_bytes(self) -> int:
+        """How long a sealed session may be."""
         return MAX_COOKIE_BYTES if self.is_stateless else MAX_RECORD_BYTES
-
-    @_sealer.default
-    def _make_sealer(self) -> Sealer:
-        return Sealer(self.secrets, self.identifier, max(MAX_FOREIGN_COOKIE_BYTES, self.max_bytes))
 
     def seal(self, session: Session, session_id: str) -> str:
         """Seal a session.

@@ -179,7 +179,7 @@ class DirectConnection(Connection):
         return connect(self._dns_host, self.port, seconds, self.socket_options or ())
 
 
-class SecureConnection(DirectConnection, HTTPSConnection):
+class SecureConnection(DirectConnection, HTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The same with TLS."""
 
 

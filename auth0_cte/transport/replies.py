@@ -130,7 +130,7 @@ class Fields(HTTPHeaderDict):
     """
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
-        self._container: dict[str, list[str]] = {}
+        self._container = {}
         for name, value in fields:
             self._container.setdefault(name.lower(), [name]).append(value)
 

@@ -12,6 +12,8 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
+import requests.adapters
+import requests.sessions
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.hooks import dispatch_hook

@@ -19,11 +19,11 @@ if not TYPE_CHECKING:
     SOCKSHTTPSConnection = genuine(socks.SOCKSHTTPSConnection)
 
 
-class _SocksConnection(Connection, SOCKSConnection):
+class _SocksConnection(Connection, SOCKSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]
     pass
 
 
-class _SecureSocksConnection(Connection, SOCKSHTTPSConnection):
+class _SecureSocksConnection(Connection, SOCKSHTTPSConnection):  # pyright: ignore[reportIncompatibleVariableOverride]
     pass
 
 

@@ -270,7 +270,7 @@ async def test_waiting_for_a_thread_counts_towards_the_deadline(anyio_backend: A
             tasks.start_soon(_release_late, done)
             with pytest.raises(ExchangeTimeoutError) as caught:
                 await hurried.custom_token_exchange(OPTIONS)
-    assert not caught.value.may_have_reached_server
+                assert not caught.value.may_have_reached_server
     assert [] == raw_server.everything
 
 

@@ -121,7 +121,7 @@ def _at_responses(tenant: LocalTenant, backend: str | None) -> Iterator[Program]
     names = {"request": request(), "response": Response()}
     tenant.add_user("auth0|ada")
     reply = {"access_token": "issued", "token_type": "Bearer", "expires_in": 86400}
-    reply["id_token"] = tenant.id_token("auth0|ada", client_id=tenant.client_id, iss=ISSUER)
+    reply["id_token"] = tenant.id_token("auth0|ada", client_id=tenant.client_id, iss=ISSUER, org_id="org_123")
     with responses.RequestsMock(assert_all_requests_are_fired=False) as wire:
         wire.get(
             f"{ISSUER}.well-known/openid-configuration",

@@ -46,9 +46,9 @@ class Services(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    server: Services
+    server: Services  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def log_message(self, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
         """Stay quiet."""
 
     def do_GET(self) -> None:

@@ -110,7 +110,7 @@ class TestARun:
         assert {"ok": 2, "failed": 1, "duplicate": 1, "invalid": 1} == json.loads(result.stdout)["rows"]
         for warning in ("row 2: another row has the id a", "row 3: subject_token is missing", "row 4: INVALID_TOKEN"):
             assert f"warning: {warning}" in result.stderr
-        assert {"one", "four"} == {request.form["subject_token"] for request in tenant.token_requests}
+        assert {"one", "four"} == {str(request.form["subject_token"]) for request in tenant.token_requests}
 
     def test_a_dry_run_sends_nothing(self, users: Path, tenant: LocalTenant) -> None:
         """--dry-run checks the rows, says how long it takes, and leaves no file."""

@@ -83,6 +83,7 @@ def test_a_killed_batch_exchanges_every_row_once_or_reports_it(
             process.send_signal(signal.SIGKILL)
             assert -signal.SIGKILL == process.wait(10), "the batch ended before it was killed"
         killed, resume = killed + 1, users.with_name("users.jsonl.journal").exists()
+    counts: dict[str, int] = {}
     for _ in range(5):  # rows that the tenant was too busy for are pending at first
         result = run(*arguments(users, "--resume", "--json"))
         counts = json.loads(result.stdout)["rows"]

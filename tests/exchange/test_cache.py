@@ -732,9 +732,9 @@ def test_the_form_is_what_is_sent(tenant: LocalTenant) -> None:
     seen: list[ExchangeRequest] = []
 
     class Recording(ExchangeCache):
-        def fetch(self, request: ExchangeRequest, *arguments: Any) -> Any:
+        def fetch(self, request: ExchangeRequest, exchange: Any, clock: Any, deadline: Any) -> Any:
             seen.append(request)
-            return super().fetch(request, *arguments)
+            return super().fetch(request, exchange, clock, deadline)
 
     settings = {"authorization_params": {"tier": "gold"}, "organization": None}
     client = tenant.client(exchange_cache=Recording(), **settings)

@@ -83,7 +83,11 @@ def me(client: ServerClient, query: Query, store_options: StoreOptions) -> Answe
 def session(client: ServerClient, query: Query, store_options: StoreOptions) -> Answer:
     """Show the whole session."""
     found = client.get_session(store_options)
-    return Answer({"session": None if found is None else dict(found)})
+    if found is None:
+        return Answer({"session": None})
+    # By name, because a whole session shows no token.
+    tokens = [each.access_token for each in found.token_sets]
+    return Answer({"session": {**found, "refresh_token": found.refresh_token, "access_tokens": tokens}})
 
 
 def token(client: ServerClient, query: Query, store_options: StoreOptions) -> Answer:

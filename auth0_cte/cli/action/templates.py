@@ -7,7 +7,7 @@ import re
 from importlib.resources import files
 from typing import Final, Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import frozen
 
 __all__ = ["KINDS", "Kind", "Plan", "render"]
 
@@ -54,15 +54,15 @@ class Plan:
     jwks_url: str = ""
     audience: str = "https://exchange.example.com"
     url: str = "https://legacy.example.com/"
-    secrets: tuple[str, ...] = field(init=False)
-    dependencies: dict[str, str] = field(init=False)
 
-    @secrets.default
-    def _secrets(self) -> tuple[str, ...]:
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that the Action reads."""
         return _SECRETS[self.kind]
 
-    @dependencies.default
-    def _dependencies(self) -> dict[str, str]:
+    @property
+    def dependencies(self) -> dict[str, str]:
+        """The npm packages that the Action needs, with their versions."""
         return {"jose": JOSE_VERSION} if self.kind == "jwt" else {}
 
 

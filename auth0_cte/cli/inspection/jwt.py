@@ -16,6 +16,7 @@ from auth0_cte.oauth.id_token import read_time, read_unverified
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from auth0_cte.oauth.authorization_server import AuthorizationServer
     from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.oauth.id_token import IdTokenVerifier
 
@@ -116,20 +117,24 @@ def _client(
     return ServerClient(domain or str(issuer), client_id or own, client_auth=PublicClient(), **more)
 
 
+def _signature(server: AuthorizationServer, jws: Jws, issuer: Issuer, call: Call) -> Signature:
+    try:
+        server.verifier.verify_signature(jws, issuer, call.deadline)
+    except JoseError as error:
+        return Signature(status="refused", detail=str(error))
+    return Signature(status="verified", detail=f"by the keys of {issuer.issuer}")
+
+
 def _verified(client: ServerClient, token: str, parts: tuple[Jws, dict[str, Any]], kind: str) -> TokenReport:
     jws, claims = parts
     server = client.authorization_server
     call = Call(server.domain_for(None), server.timeout)
     try:
         issuer = server.issuer(call)
-        server.verifier.verify_signature(jws, issuer, call.deadline)
-    except JoseError as error:
-        signature = Signature(status="refused", detail=str(error))
+        signature = _signature(server, jws, issuer, call)
     except Auth0CTEError as error:
         signature = Signature(status="not checked", detail=error.message)
         return TokenReport(header=jws.header, claims=claims, kind=kind, signature=signature, refusals=[])
-    else:
-        signature = Signature(status="verified", detail=f"by the keys of {issuer.issuer}")
     refusals = [] if kind == "access token" else _refusals(server.verifier, (token, kind), claims, issuer, call)
     return TokenReport(header=jws.header, claims=claims, kind=kind, signature=signature, refusals=refusals)
 

@@ -98,7 +98,9 @@ class RedisStateStore:
 
     stateless = False
 
-    def __init__(self, client: redis.Redis, *, prefix: str = "{auth0-cte}", script: bool = False) -> None:
+    def __init__(
+        self, client: redis.Redis | redis.RedisCluster, *, prefix: str = "{auth0-cte}", script: bool = False
+    ) -> None:
         self._prefix = check_client(client, prefix)
         self._client: Any = client
         self.script: bool = script

@@ -37,7 +37,7 @@ class RedisLocks:
         prefix: What their keys begin with.
     """
 
-    def __init__(self, client: redis.Redis, prefix: str) -> None:
+    def __init__(self, client: redis.Redis | redis.RedisCluster, prefix: str) -> None:
         self._prefix = prefix
         self._acquire: Any = client.register_script(_ACQUIRE)
         self._release: Any = client.register_script(_RELEASE)

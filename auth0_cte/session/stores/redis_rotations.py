@@ -33,7 +33,7 @@ class RedisRotations:
         ConfigurationError: ``client`` is something else: a URL or an asynchronous client, for example.
     """
 
-    def __init__(self, client: redis.Redis, *, prefix: str = "{auth0-cte}") -> None:
+    def __init__(self, client: redis.Redis | redis.RedisCluster, *, prefix: str = "{auth0-cte}") -> None:
         self._prefix = check_client(client, prefix)
         self._client: Any = client
         self._locks = RedisLocks(client, f"{self._prefix}:rotations")
