@@ -149,7 +149,7 @@ class StagedCarrier(WebCarrier):
 
     def __init__(self, request: Any) -> None:
         super().__init__(request)
-        self.was_sent = False
+        self.was_sent: bool = False
         self.admit: Callable[[Session], bool] | None = None
         self._was_read = False
         self._pending: dict[str, tuple[str, int, CookieSettings]] = {}

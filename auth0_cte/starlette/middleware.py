@@ -30,8 +30,8 @@ class State:
     """What the middleware keeps of a request."""
 
     def __init__(self, client: AsyncServerClient, scope: Scope) -> None:
-        self.client = client
-        self.carrier = StagedCarrier(HTTPConnection(scope))
+        self.client: AsyncServerClient = client
+        self.carrier: StagedCarrier = StagedCarrier(HTTPConnection(scope))
 
 
 class Auth0CTEMiddleware:

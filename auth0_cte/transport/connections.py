@@ -62,6 +62,7 @@ class RefusedCertificateError(HandshakeError):
 class Connection(HTTPConnection):
     """What all connections have in common, whichever way they reach the server."""
 
+    timeout: Any
     _used_at = 0.0
     _connects_until = 0.0
     _held: list[bytes] | None = None
@@ -106,7 +107,7 @@ class Connection(HTTPConnection):
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Write headers and body at once: one TLS record and one system call instead of two."""
-        self.timeout = max(LEAST_SECONDS, min(self.timeout, current_call.ends_at - time.monotonic()))  # type: ignore[type-var]
+        self.timeout = max(LEAST_SECONDS, min(self.timeout, current_call.ends_at - time.monotonic()))
         held: list[bytes] = []
         self._held = held
         try:

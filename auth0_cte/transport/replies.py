@@ -147,6 +147,16 @@ class Response(http.client.HTTPResponse):
     """
 
     fields: Fields
+    version: int
+    reason: str
+    chunked: bool
+    chunk_left: int | None
+    code: int
+    status: int
+    length: int | None
+    will_close: bool
+    headers: http.client.HTTPMessage
+    msg: http.client.HTTPMessage
 
     def begin(self) -> None:
         """Read the head of the reply, and skip interim ones."""

@@ -84,8 +84,8 @@ class ByAdapter:
     certificate: None = None
 
     def __init__(self, settings: TransportSettings) -> None:
-        self.adapter = Adapter(settings)
-        self.trusted = settings.trusted
+        self.adapter: Adapter = Adapter(settings)
+        self.trusted: str = settings.trusted
         self._timeout = _Timeout(connect=settings.connect_timeout, read=settings.read_timeout)
 
     def transmit(self, prepared: requests.PreparedRequest, deadline: Deadline) -> requests.Response:  # noqa: ARG002

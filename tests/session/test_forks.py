@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,8 @@ GUNICORN: Final = [
     *(sys.executable, "-m", "gunicorn", "--preload", "--workers", "4", "--bind", "127.0.0.1:0"),
     "tests.session.preforked_app:application",
 ]
-RECORDS: Final = ["postgresql", "sqlite", "redis", "django-redis", "django-db", "django-pymemcache", "django-pylibmc"]
+PYLIBMC: Final = ["django-pylibmc"] if find_spec("pylibmc") else []  # its wheels end with CPython 3.11
+RECORDS: Final = ["postgresql", "sqlite", "redis", "django-redis", "django-db", "django-pymemcache", *PYLIBMC]
 ROTATIONS: Final = ["postgresql", "redis", "django-pymemcache"]
 KINDS: Final = [*(f"records {each}" for each in RECORDS), *(f"rotations {each}" for each in ROTATIONS)]
 

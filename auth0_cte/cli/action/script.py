@@ -99,7 +99,9 @@ class Script:
         self.source = source
         self.root: Node = Parser(Language(tree_sitter_javascript.language())).parse(source.encode()).root_node
         self.functions: dict[str, Node] = dict(self._named_functions())
-        self.handler, self.export = self._find_handler()
+        handler, export = self._find_handler()
+        self.handler: Node | None = handler
+        self.export: Node | None = export
         self._aliases = self._find_aliases()
 
     def _named_functions(self) -> Iterator[tuple[str, Node]]:

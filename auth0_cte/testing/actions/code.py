@@ -39,7 +39,9 @@ class ActionFailure(Exception):  # noqa: N818 - a way to end, not an error of th
 
     def __init__(self, detail: str, *, trace: str | None = None, console: str = "") -> None:
         super().__init__(detail)
-        self.detail, self.trace, self.console = detail, trace, console
+        self.detail: str = detail
+        self.trace: str | None = trace
+        self.console: str = console
 
 
 @frozen(kw_only=True)
