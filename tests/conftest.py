@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,6 +14,10 @@ from tests.mirrored import BACKENDS, awaiting
 from tests.raw_server import RawServer
 from tests.services import PostgresServer, RedisServer, start_postgres, start_redis
 from tests.workers import Worker
+
+# A run in the background (``nohup``, ``&``) ignores SIGINT, and so would all processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DOMAIN = "tenant.auth0.com"
 ISSUER = f"https://{DOMAIN}/"

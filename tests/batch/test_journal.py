@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,25 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "f.journal"
 
 
+OPENED: list[Journal] = []
+
+
+def opened(*arguments: Any, **options: Any) -> Journal:
+    """Open a journal that is closed at the end of the test."""
+    OPENED.append(Journal(*arguments, **options))
+    return OPENED[-1]
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
 def test_a_row_is_claimed_once(path: Path) -> None:
     """Who claims a row first may send it, and nobody else, whatever became of it."""
-    journal = Journal(path, ABOUT)
+    journal = opened(path, ABOUT)
     assert (None, "in_flight") == (journal.claim(ROW), journal.claim(ROW))
     journal.settle(ok(ROW))
     assert ("ok", "ok") == (journal.claim(ROW), journal.state_of(ROW))
@@ -39,7 +56,7 @@ def test_a_row_is_claimed_once(path: Path) -> None:
 
 def test_another_row_with_the_same_id_is_a_duplicate(path: Path) -> None:
     """An id names one row: a second one is told apart, before and after the first was sent, and changes nothing."""
-    journal = Journal(path, ABOUT)
+    journal = opened(path, ABOUT)
     journal.claim(ROW)
     assert ("duplicate", "duplicate") == (journal.claim(SAME_ID), journal.state_of(SAME_ID))
     journal.settle(Outcome(id="a", number=2, state="failed"))
@@ -48,7 +65,7 @@ def test_another_row_with_the_same_id_is_a_duplicate(path: Path) -> None:
 
 def test_a_released_row_can_be_claimed(path: Path) -> None:
     """A claim that was given back is free."""
-    journal = Journal(path, ABOUT)
+    journal = opened(path, ABOUT)
     journal.claim(ROW)
     journal.release(ROW)
     assert ("pending", None) == (journal.state_of(ROW), journal.claim(ROW))
@@ -56,7 +73,7 @@ def test_a_released_row_can_be_claimed(path: Path) -> None:
 
 def test_an_unknown_row_is_sent_again_on_request_alone(path: Path) -> None:
     """A row whose outcome is unknown is claimed only by who asks for it."""
-    journal = Journal(path, ABOUT)
+    journal = opened(path, ABOUT)
     journal.claim(ROW)
     journal.settle(Outcome(id="a", number=1, state="unknown"))
     assert ("unknown", None) == (journal.claim(ROW), journal.claim(ROW, retry_unknown=True))
@@ -66,13 +83,13 @@ def test_rows_in_flight_are_unknown_after_a_crash(path: Path, tmp_path: Path) ->
     """What a run left in flight is unknown and written down as such, but for what the output file knows better."""
     output = tmp_path / "out"
     first = OutputFile(output, with_tokens=False, resume=False)
-    journal = Journal(path, ABOUT, output=first)
+    journal = opened(path, ABOUT, output=first)
     other = Row("b", 2, "t")
     journal.claim(ROW)
     journal.claim(other)
     first.append([ok(other)])  # written, and killed before the journal was
     journal.close()
-    again = Journal(path, ABOUT, output=OutputFile(output, with_tokens=False, resume=True), resume=True)
+    again = opened(path, ABOUT, output=OutputFile(output, with_tokens=False, resume=True), resume=True)
     assert {("a", "unknown"), ("b", "ok")} == {(each.id, each.state) for each in again.recover()}
     assert {"unknown": 1, "ok": 1} == again.counts()
     lines = [json.loads(line) for line in output.read_text().splitlines()]
@@ -83,7 +100,7 @@ def test_rows_in_flight_are_unknown_after_a_crash(path: Path, tmp_path: Path) ->
 def test_a_row_that_cannot_be_sent_is_reported_once(path: Path, tmp_path: Path) -> None:
     """A bad row is written down in the first run that meets it, not in each."""
     output = OutputFile(tmp_path / "out", with_tokens=False, resume=False)
-    journal = Journal(path, ABOUT, output=output)
+    journal = opened(path, ABOUT, output=output)
     bad = Outcome(id="row 7", number=7, state="invalid")
     assert [True, False] == [journal.report(bad), journal.report(bad)]
     assert 1 == len((tmp_path / "out").read_text().splitlines())
@@ -91,7 +108,7 @@ def test_a_row_that_cannot_be_sent_is_reported_once(path: Path, tmp_path: Path) 
 
 def test_threads_share_commits(path: Path) -> None:
     """Eight threads claim and settle 400 rows: each is claimed by one of them alone."""
-    journal = Journal(path, ABOUT)
+    journal = opened(path, ABOUT)
     claimed: list[str] = []
 
     def work() -> None:
@@ -112,7 +129,7 @@ def test_threads_share_commits(path: Path) -> None:
 
 def test_the_journal_holds_no_token(path: Path) -> None:
     """Neither a token nor a token that was issued is in the file, and only its owner can read it."""
-    journal = Journal(path, ABOUT)
+    journal = opened(path, ABOUT)
     journal.claim(ROW)
     journal.settle(ok(ROW, tokens={"access_token": "issued-token"}))
     journal.close()
@@ -123,16 +140,16 @@ def test_the_journal_holds_no_token(path: Path) -> None:
 
 def test_a_journal_is_about_one_batch(path: Path) -> None:
     """A journal is not resumed for another file or tenant: what was done there is not done here."""
-    Journal(path, ABOUT).close()
+    opened(path, ABOUT).close()
     with pytest.raises(ConfigurationError, match="the journal of another batch: tenant differs"):
-        Journal(path, {**ABOUT, "tenant": "other"}, resume=True)
+        opened(path, {**ABOUT, "tenant": "other"}, resume=True)
 
 
 def test_a_journal_in_use_is_refused(path: Path) -> None:
     """Two batches cannot have the same journal at the same time."""
-    journal = Journal(path, ABOUT)
+    journal = opened(path, ABOUT)
     with pytest.raises(ConfigurationError, match="in use by another batch"):
-        Journal(path, ABOUT, resume=True)
+        opened(path, ABOUT, resume=True)
     journal.close()
 
 
@@ -142,16 +159,16 @@ def test_a_journal_in_use_is_refused(path: Path) -> None:
 def test_a_journal_is_not_begun_or_resumed_by_accident(exists: bool, resume: bool, message: str, path: Path) -> None:
     """A new run needs a new journal, and a resumed one an old one."""
     if exists:
-        Journal(path, ABOUT).close()
+        opened(path, ABOUT).close()
     with pytest.raises(ConfigurationError, match=message):
-        Journal(path, ABOUT, resume=resume)
+        opened(path, ABOUT, resume=resume)
 
 
 def test_another_file_is_no_journal(path: Path) -> None:
     """A file that is no SQLite database is refused."""
     path.write_text("something else, long enough to be looked at" * 50)
     with pytest.raises(ConfigurationError, match="is not a journal"):
-        Journal(path, ABOUT, resume=True)
+        opened(path, ABOUT, resume=True)
 
 
 class TestOutputFile:
