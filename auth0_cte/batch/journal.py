@@ -197,7 +197,7 @@ class Journal:
     def _submit(self, entry: _Entry) -> State | None:
         with self._queue_lock:
             self._queue.append(entry)
-        with self._commit_lock:  # whoever gets it commits for all that wait
+        with self._commit_lock:  # the thread that gets it commits for all that wait
             if not entry.done:
                 with self._queue_lock:
                     group, self._queue = self._queue, []

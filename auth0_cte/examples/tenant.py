@@ -95,7 +95,7 @@ def state_store() -> StateStore | None:
 def run(command: Sequence[str]) -> int:
     """Run a command with a tenant in its environment, and return its exit status as a shell does."""
     with provided(), subprocess.Popen(command) as process:  # noqa: S603 - it is the caller's own
-        # The tenant must outlive the command, so whoever ends this process ends the command.
+        # The tenant must outlive the command, so the command ends with this process.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: process.terminate())
         status = process.wait()

@@ -266,7 +266,7 @@ class SingleFlight(Generic[K, V]):
         reset_in_child(self)
 
     def _after_fork_in_child(self) -> None:
-        # Whoever led a flight lives in the parent; nobody here would ever land it.
+        # The thread that led a flight lives in the parent; nothing in the child would ever end it.
         self._flights, self._waiting, self._lock = {}, 0, threading.Lock()
 
     @property

@@ -87,7 +87,7 @@ class Sealer:
 
 
 def _read(plain: bytes) -> dict[str, Any]:
-    # Not the strict reader: whoever knows the secret wrote this.
+    # Not the strict reader: the writer knew the secret.
     try:
         content = json.loads(plain)
     except ValueError:

@@ -161,7 +161,7 @@ class AccessTokens:
 
     def _refresh_once(self, name: str, loaded: Loaded, wanted: Wanted) -> Loaded:
         with self._turns.hold(name, self.timeout), self.sessions.lock(loaded, self.timeout):
-            # Whoever held the lock before may have refreshed already.
+            # The previous holder of the lock may have refreshed already.
             current = self.sessions.reload(loaded)
             if current is None:
                 raise AccessTokenError("the session has ended", code="MISSING_SESSION")

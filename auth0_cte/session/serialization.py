@@ -235,7 +235,7 @@ def _from_state_data(data: Mapping[str, Any]) -> Session:
     user = data["user"]
     if not isinstance(user["sub"], str) or not user["sub"]:
         raise ValueError("a session has a user")
-    Actor.from_claim(user.get("act"))  # whoever acts must be readable, lest a delegated session pass for the user's own
+    Actor.from_claim(user.get("act"))  # unreadable, a delegated session would pass for the user's own
     token_sets = tuple(
         TokenSet(
             audience=str(each["audience"]),

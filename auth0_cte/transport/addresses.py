@@ -44,7 +44,7 @@ class _Lookup:
     def ask(self, host: str, port: int, family: int) -> None:
         try:
             self.addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-        except BaseException as error:  # noqa: BLE001 - nothing is swallowed: whoever waits raises it
+        except BaseException as error:  # noqa: BLE001 - nothing is swallowed: the waiting call raises it
             self.error = error
         finally:
             self.answered.set()

@@ -171,7 +171,7 @@ def _read(response: requests.Response, limit: int, deadline: Deadline | None) ->
             body += raw.read(1, decode_content=False)
     if len(body) > limit:
         raise UnusableReplyError(f"the reply is longer than {limit} bytes", status, headers)
-    response._content = body  # noqa: SLF001 - so that whoever records the response can read it
+    response._content = body  # noqa: SLF001 - so that recording tools can read it
     return body
 
 

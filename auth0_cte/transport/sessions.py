@@ -93,7 +93,7 @@ class ByAdapter:
         timeout: Any = self._timeout
         if requests.Session.send is _SESSION_SEND and HTTPAdapter.send is _ADAPTER_SEND:
             return self.adapter.send(prepared, stream=True, timeout=timeout)
-        prepared.headers = CaseInsensitiveDict(prepared.headers)  # as whoever replaced them expects
+        prepared.headers = CaseInsensitiveDict(prepared.headers)  # as the code that replaced them expects
         courier = _Courier({"https://": self.adapter, "http://": self.adapter})
         return courier.send(prepared, stream=True, allow_redirects=False, timeout=timeout, proxies={})
 

@@ -124,7 +124,7 @@ class PrivateKeyJwt:
         self.key_name: str = _name_of(self._key)
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_key"):  # whoever collects the variables of a failed constructor's frame comes here
+        if not hasattr(self, "_key"):  # error trackers call this on a failed constructor's variables
             return f"{type(self).__name__}()"
         return f"PrivateKeyJwt(alg={self.alg!r}, kid={self.kid!r})"
 

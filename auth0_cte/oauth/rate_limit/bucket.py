@@ -37,7 +37,7 @@ class Pace:
     def first_slot(self, even: float, base: float) -> float:
         """Return the earliest slot after ``base``, taken or not, when an even flow has its next one at ``even``."""
         ahead = even - self.tolerance - base
-        # A hair less, lest a sum of fractions seem to be a whole slot more.
+        # A hair less, so that a sum of fractions does not seem to be a whole slot more.
         return base if ahead <= 0 else base + ahead - self.interval * (math.ceil(ahead / self.interval - 1e-6) - 1)
 
 
