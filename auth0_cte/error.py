@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import frozen
 
+from auth0_cte.error_codes import CustomTokenExchangeErrorCode
 from auth0_cte.error_hints import HINTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
 
 __all__ = [
     "AccessTokenError",
@@ -36,47 +36,6 @@ __all__ = [
     "TransportError",
     "TransportTimeoutError",
 ]
-
-
-class CustomTokenExchangeErrorCode:
-    """The codes that the library itself gives to a failed exchange.
-
-    The set of ``CustomTokenExchangeError.code`` is open: when Auth0 answered with an OAuth error, the code is the
-    server's own ``error`` string, and an Action may return any.
-    """
-
-    INVALID_TOKEN_FORMAT = "INVALID_TOKEN_FORMAT"
-    """A token or a token type is not a string, empty, blank, padded, has control characters or a Bearer prefix."""
-    MISSING_ACTOR_TOKEN_TYPE = "MISSING_ACTOR_TOKEN_TYPE"
-    """``actor_token`` came without ``actor_token_type``."""
-    MISSING_ACTOR_TOKEN = "MISSING_ACTOR_TOKEN"
-    """``actor_token_type`` came without ``actor_token``."""
-    INVALID_OPTIONS = "INVALID_OPTIONS"
-    """Another option has a wrong type or value."""
-    INVALID_AUTHORIZATION_PARAMS = "INVALID_AUTHORIZATION_PARAMS"
-    """``authorization_params`` holds a name or a value that cannot be sent."""
-    INVALID_PENDING_LOGIN = "INVALID_PENDING_LOGIN"
-    """What `resume_login` was given was not sealed by this application, was changed, or is over ten minutes old."""
-    INVALID_ACTOR_TOKEN = "INVALID_ACTOR_TOKEN"
-    """``actor_token`` is said to be an ID token, and is none that Auth0 could accept of an actor."""
-    ACTOR_UNAVAILABLE = "ACTOR_UNAVAILABLE"
-    """A session transfer needs an actor: none was given, and the session at hand has no usable ID token."""
-    SETACTOR_REQUIRED = "setactor_required"
-    """The server's own: the Action did not call ``setActor``, which a session transfer needs."""
-    SESSION_TRANSFER_DISABLED = "session_transfer_disabled"
-    """The server's own: the application may not create session transfer tokens."""
-    LOCAL_RATE_LIMIT = "LOCAL_RATE_LIMIT"
-    """The client's own ``rate_limit`` has no slot left within the deadline; nothing was sent."""
-    RATE_LIMIT_UNAVAILABLE = "RATE_LIMIT_UNAVAILABLE"
-    """The ``rate_limit`` is kept in Redis, which cannot be used; nothing was sent."""
-    EXCHANGE_CACHE_UNAVAILABLE = "EXCHANGE_CACHE_UNAVAILABLE"
-    """The ``exchange_cache`` is kept in Redis, which cannot be used; nothing was sent."""
-    SUBJECT_TOKEN_SPENT = "SUBJECT_TOKEN_SPENT"
-    """`ExchangeAuth` has sent its subject token already, and was not told that it may do so again."""
-    TOKEN_EXCHANGE_FAILED = "TOKEN_EXCHANGE_FAILED"
-    """The exchange failed and the server gave no code: the network, or an error reply without ``error``."""
-    INVALID_RESPONSE = "INVALID_RESPONSE"
-    """The reply is not the JSON object that RFC 8693 section 2.2 describes."""
 
 
 class Auth0CTEError(Exception):

@@ -1,6 +1,6 @@
 "use strict";
 // Runs one Action. stdin: one line of JSON loads it, then one line starts each run and one answers each api call.
-// stdout: lines that begin with the token of argv[2]; everything else on it is the Action's own.
+// stdout: lines that begin with the token of argv[2]; everything else on it is the Action's own. argv[3]: the parent.
 const fs = require("fs");
 const util = require("util");
 const vm = require("vm");
@@ -11,6 +11,7 @@ const { pathToFileURL } = require("url");
 const { Worker } = require("worker_threads");
 
 const TOKEN = process.argv[2];
+const PARENT = Number(process.argv[3]);
 const NEWLINE = 10;
 const runs = new AsyncLocalStorage(); // tells whose a timer, a promise and a line of output is
 const chunk = Buffer.alloc(65536);
@@ -113,10 +114,13 @@ function setClock(now) {
 }
 
 function watchParent() {
-  // An Action that never returns to the event loop does not see its input end.
-  const code = `const parent = process.ppid;
-    setInterval(() => process.ppid === parent || process.kill(process.pid, "SIGKILL"), 1000);`;
-  new Worker(code, { eval: true }).unref();
+  // An Action that never returns to the event loop does not see its input end. The parent is given, not asked for:
+  // it may have ended before this thread runs.
+  const code = `const { workerData: parent } = require("worker_threads");
+    const look = () => process.ppid === parent || process.kill(process.pid, "SIGKILL");
+    look();
+    setInterval(look, 1000);`;
+  return new Worker(code, { eval: true, workerData: PARENT });
 }
 
 // --- the api
@@ -200,13 +204,18 @@ function stray(error) {
 process.on("unhandledRejection", stray);
 process.on("uncaughtException", stray);
 replaceOutput();
-watchParent();
-send({ started: true }); // what comes before is not the Action's time
-next((message) => {
+const watcher = watchParent();
+watcher.once("online", () => {
+  watcher.unref();
+  send({ started: true }); // what comes before is not the Action's time
+  next(begin);
+});
+
+function begin(message) {
   try {
     send({ loaded: load(message), node: process.version });
   } catch (error) {
     send({ loaded: action.compiled ? "threw" : "does not compile", node: process.version, failure: describe(error) });
   }
   next(perform);
-});
+}

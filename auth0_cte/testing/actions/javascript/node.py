@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Final
+from typing import Final, NamedTuple
 
 from auth0_cte.error import ConfigurationError
 
@@ -28,11 +28,11 @@ def find_node(given: str | None) -> str:
         ConfigurationError: There is none, or it is too old.
     """
     candidates = [given] if given is not None else [shutil.which("node"), _wheel()]
-    versions = {each: _version(each) for each in candidates if each is not None}
-    for path, version in versions.items():
-        if version >= OLDEST:
-            return path
-    found = ", ".join(f"{path} has version {version or 'none'}" for path, version in versions.items())
+    programs = {each: _program(each) for each in candidates if each is not None}
+    for program in programs.values():
+        if program.version >= OLDEST:
+            return program.path
+    found = ", ".join(f"{path} has version {program.version or 'none'}" for path, program in programs.items())
     raise ConfigurationError(
         f"JavaScript Actions need Node.js {OLDEST} or newer ({found or 'none was found'}):"
         " put node on PATH, or pip install 'auth0-cte[js]'"
@@ -52,11 +52,19 @@ def _wheel() -> str | None:
     )
 
 
+class _Program(NamedTuple):
+    path: str
+    version: int
+
+
 @lru_cache
-def _version(node: str) -> int:
+def _program(node: str) -> _Program:
+    """Ask for the program itself: what is on PATH may be a script that starts it, and that would be killed alone."""
+    ask = [node, "-p", "process.version + ' ' + process.execPath"]
     try:
-        done = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, env=environment())  # noqa: S603
+        done = subprocess.run(ask, capture_output=True, text=True, timeout=30, env=environment())  # noqa: S603
     except (OSError, subprocess.SubprocessError):
-        return 0
-    major = done.stdout.strip().removeprefix("v").partition(".")[0]
-    return int(major) if done.returncode == 0 and major.isdecimal() else 0
+        return _Program(node, 0)
+    version, _, path = done.stdout.strip().partition(" ")
+    major = version.removeprefix("v").partition(".")[0]
+    return _Program(path, int(major)) if done.returncode == 0 and major.isdecimal() else _Program(node, 0)

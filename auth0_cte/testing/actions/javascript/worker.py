@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import queue
 import secrets
 import subprocess
@@ -61,7 +62,7 @@ class Worker:
         self._runs, self._printed = 0, ""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process lives
         self._process = subprocess.Popen(  # noqa: S603 - the user's own Node.js
-            [node, str(BRIDGE), self._token],
+            [node, str(BRIDGE), self._token, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
