@@ -11,7 +11,6 @@ import socket
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from attrs import frozen
@@ -23,7 +22,7 @@ from auth0_cte.error import (
     SessionError,
     TransportError,
 )
-from auth0_cte.foundation.urls import is_loopback
+from auth0_cte.foundation.urls import Url, is_loopback
 from auth0_cte.foundation.validation import MIN_SECRET_BYTES
 from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.domain import issuer_url
@@ -106,14 +105,14 @@ def check_tenant(client: ServerClient, domain: str | None = None) -> Iterator[Ch
 
 
 def _check_dns(client: ServerClient, url: str) -> Check:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    parts = Url.parse(url)
+    host = parts.host
     if client.settings.session is not None:
         return _skipped("dns", "the injected session decides how the host is reached")
     if getproxies().get(parts.scheme) and not proxy_bypass(host):
         return _skipped("dns", f"a proxy resolves {host}")
     try:
-        found = socket.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, parts.effective_port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         message = f"{host} does not resolve: {getattr(error, 'strerror', None) or error}"
         advice = "Check the domain's spelling, and this machine's DNS."
@@ -277,6 +276,6 @@ def _check_cookies(client: ServerClient) -> Check:
     if cookie is not None and cookie.same_site == "None":
         message = "SameSite=None: other sites' requests carry the session"
         return Check(name="cookies", status="warning", message=message, advice="Protect every form against CSRF.")
-    domain = isinstance(client.settings.domain, str) and urlsplit(client.settings.domain).hostname
+    domain = isinstance(client.settings.domain, str) and Url.parse(client.settings.domain).host
     where = "Secure, except on loopback" if not domain or not is_loopback(domain) else "on loopback"
     return Check(name="cookies", status="ok", message=f"HttpOnly, {where}")

@@ -6,19 +6,19 @@ that is told as ``unknown``, and the row is not sent again by itself.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.error import CustomTokenExchangeError
+from auth0_cte.oauth.redis_errors import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import redis
 
     from auth0_cte.batch.outcome import State
 
 __all__ = ["RedisClaims", "StoppedError"]
+
+_NAME: Final = ("the claims", "CLAIMS_UNAVAILABLE")
 
 ABANDONED_SECONDS: Final = 300
 """How long a row may be in flight by default: longer than any call with its retries takes."""
@@ -90,7 +90,7 @@ class RedisClaims:
             CustomTokenExchangeError: ``CLAIMS_UNAVAILABLE``: Redis cannot be used; nothing was sent.
         """
         arguments = (row_id, owner, int(retry_unknown), self._abandoned_after)
-        with _translated():
+        with translated(*_NAME, "; nothing was sent"):
             state, left = self._claim(keys=self._keys, args=arguments)
         found = state.decode() if isinstance(state, bytes) else state
         if found == "stopped":
@@ -103,7 +103,7 @@ class RedisClaims:
         Raises:
             CustomTokenExchangeError: ``CLAIMS_UNAVAILABLE``: Redis cannot be used.
         """
-        with _translated():
+        with translated(*_NAME):
             self._settle(keys=self._keys[:1], args=(row_id, owner, state))
 
     def state_of(self, row_id: str) -> State | None:
@@ -112,7 +112,7 @@ class RedisClaims:
         Raises:
             CustomTokenExchangeError: ``CLAIMS_UNAVAILABLE``: Redis cannot be used.
         """
-        with _translated():
+        with translated(*_NAME):
             found: Any = self._client.hget(self._keys[0], row_id)
         text = found.decode() if isinstance(found, bytes) else found
         return None if text is None else _state(text.partition(" ")[0])
@@ -123,7 +123,7 @@ class RedisClaims:
         Raises:
             CustomTokenExchangeError: ``CLAIMS_UNAVAILABLE``: Redis cannot be used.
         """
-        with _translated():
+        with translated(*_NAME):
             self._client.set(self._keys[1], "1", px=max(1, int(seconds * 1000)))
 
     def resume(self) -> None:
@@ -132,7 +132,7 @@ class RedisClaims:
         Raises:
             CustomTokenExchangeError: ``CLAIMS_UNAVAILABLE``: Redis cannot be used.
         """
-        with _translated():
+        with translated(*_NAME):
             self._client.delete(self._keys[1])
 
     def forget(self) -> None:
@@ -141,24 +141,10 @@ class RedisClaims:
         Raises:
             CustomTokenExchangeError: ``CLAIMS_UNAVAILABLE``: Redis cannot be used.
         """
-        with _translated():
+        with translated(*_NAME):
             self._client.delete(*self._keys)
 
 
 def _state(text: Any) -> State:
     state: State = text
     return state
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    from redis.exceptions import RedisError
-
-    try:
-        yield
-    except RedisError as error:
-        raise CustomTokenExchangeError(
-            f"the claims (Redis) cannot be used: {type(error).__name__}; nothing was sent",
-            code="CLAIMS_UNAVAILABLE",
-            is_retryable=True,
-        ) from error.with_traceback(None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from auth0_cte.auth_types import CustomTokenExchangeOptions
+from auth0_cte.cli.shared.claims import claim_rows
 from auth0_cte.cli.shared.output import Output, json_option
 from auth0_cte.cli.shared.parameters import parameters_option
 from auth0_cte.cli.shared.target import connection_options, open_target
 from auth0_cte.cli.shared.tokens import TokenSource, token_options
 from auth0_cte.cli.shared.words import duration, when
 from auth0_cte.jose import JoseError
-from auth0_cte.oauth.id_token import read_time, read_unverified
+from auth0_cte.oauth.id_token import read_unverified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +32,6 @@ Examples:
       --audience https://api.example.com --scope "openid read:data"
   curl -H "Authorization: Bearer $(auth0-cte exchange --raw ...)" ...
 """
-
-_TIMES: Final = ("exp", "iat", "nbf", "auth_time", "session_expiry", "updated_at")
 
 
 @click.command("exchange", epilog=EXAMPLES)
@@ -153,9 +151,9 @@ def _show(out: Output, response: TokenExchangeResponse) -> None:
     now, claims = time.time(), _unverified(response.access_token)
     out.pairs("Tokens", _tokens(response, claims, now))
     if response.claims is not None:
-        out.pairs("Claims of the ID token, verified", _rows(response.claims, now))
+        out.pairs("Claims of the ID token, verified", claim_rows(response.claims, now))
     if claims is not None:
-        out.pairs("Claims of the access token, which its API verifies", _rows(claims, now))
+        out.pairs("Claims of the access token, which its API verifies", claim_rows(claims, now))
     actors = response.delegation_chain()
     if actors and response.claims is not None:
         roles = ["acts for the user", *("acted before" for _ in actors[1:])]
@@ -190,14 +188,3 @@ def _id_token(response: TokenExchangeResponse) -> str:
     if response.id_token_error is not None:
         return f"not acceptable: {response.id_token_error.message}"
     return "verified" if response.claims is not None else "none (ask for the scope openid)"
-
-
-def _rows(claims: Mapping[str, Any], now: float) -> list[tuple[str, str]]:
-    return [(name, _shown(name, value, now)) for name, value in claims.items()]
-
-
-def _shown(name: str, value: object, now: float) -> str:
-    at = read_time(value) if name in _TIMES else None
-    if at is not None:
-        return when(at, now)
-    return value if isinstance(value, str) else json.dumps(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -12,13 +11,12 @@ from attrs import asdict
 
 from auth0_cte.cli.inspection.cookie import inspect_cookies, read_cookies
 from auth0_cte.cli.inspection.jwt import inspect_jwt
+from auth0_cte.cli.shared.claims import claim_rows
 from auth0_cte.cli.shared.env_file import env_file_option
 from auth0_cte.cli.shared.failures import ExitCode
 from auth0_cte.cli.shared.output import Output, json_option
 from auth0_cte.cli.shared.tokens import TokenSource, read_text
-from auth0_cte.cli.shared.words import when
 from auth0_cte.jose import JoseError
-from auth0_cte.oauth.id_token import read_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,9 +32,6 @@ Examples:
   auth0-cte inspect --env-file app.env < token.txt
   pbpaste | auth0-cte inspect --cookie --env-file app.env
 """
-_TIMES: Final = frozenset(
-    {"exp", "iat", "nbf", "auth_time", "session_expiry", "created_at", "expires_at", "touched_at"}
-)
 
 
 @click.command("inspect", epilog=EXAMPLES)
@@ -97,8 +92,8 @@ def _token(out: Output, token: str, given: Mapping[str, Any]) -> ExitCode:
 
 def _show_token(out: Output, report: TokenReport) -> None:
     now = time.time()
-    out.pairs("Header", _rows(report.header, now))
-    out.pairs("Claims", _rows(report.claims, now))
+    out.pairs("Header", claim_rows(report.header, now))
+    out.pairs("Claims", claim_rows(report.claims, now))
     signature = f"{report.signature.status}: {report.signature.detail}"
     out.pairs("Verdict", [("looks like", f"an {report.kind}".replace("an l", "a l")), ("signature", signature)])
     for refusal in report.refusals:
@@ -107,17 +102,6 @@ def _show_token(out: Output, report: TokenReport) -> None:
         out.line("  access tokens are for their API to verify, not for this library")
     elif not report.is_refused and report.signature.status == "verified":
         out.line("  accepted", "green")
-
-
-def _rows(members: Mapping[str, Any], now: float) -> list[tuple[str, str]]:
-    return [(name, _shown(name, value, now)) for name, value in members.items()]
-
-
-def _shown(name: str, value: object, now: float) -> str:
-    at = read_time(value) if name in _TIMES else None
-    if at is not None:
-        return when(at, now)
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _cookie(out: Output, text: str, name: str) -> ExitCode:
@@ -145,9 +129,9 @@ def _show_cookie(out: Output, report: CookieReport) -> None:
     for part in ("user", "internal"):
         members = report.state.get(part)
         if isinstance(members, dict):
-            out.pairs(part.capitalize(), _rows(members, now))
+            out.pairs(part.capitalize(), claim_rows(members, now))
     rest = {name: value for name, value in report.state.items() if name not in ("user", "internal", "token_sets")}
-    out.pairs("Tokens", _rows(rest, now))
+    out.pairs("Tokens", claim_rows(rest, now))
     for tokens in report.state.get("token_sets") or ():
         if isinstance(tokens, dict):
-            out.pairs(f"Token set of {tokens.get('audience')}", _rows(tokens, now))
+            out.pairs(f"Token set of {tokens.get('audience')}", claim_rows(tokens, now))

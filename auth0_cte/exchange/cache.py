@@ -19,7 +19,8 @@ from attrs import evolve, frozen
 
 from auth0_cte.auth_types.actor import Actor
 from auth0_cte.error import TransportTimeoutError
-from auth0_cte.foundation.concurrency import SingleFlight, TTLCache, reset_in_child
+from auth0_cte.foundation.concurrency import SingleFlight, reset_in_child
+from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.foundation.validation import check_number
 from auth0_cte.token_types import ACCESS_TOKEN, JWT
 

@@ -8,7 +8,6 @@ import logging
 import random
 import re
 import secrets
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from attrs import fields, frozen
@@ -31,10 +30,11 @@ from auth0_cte.foundation.concurrency import SingleFlight
 from auth0_cte.foundation.deadline import nap
 from auth0_cte.foundation.validation import check_secrets
 from auth0_cte.jose import JoseError, Sealer
+from auth0_cte.oauth.redis_errors import translated
 from auth0_cte.session.stores.redis import client_from_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import redis
 
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["RedisExchangeCache"]
 
 logger: Final = logging.getLogger("auth0_cte")
+
+_NAME: Final = ("the cache of exchanged tokens", Code.EXCHANGE_CACHE_UNAVAILABLE)
 
 POLL_SECONDS: Final = 0.02
 LONGEST_POLL_SECONDS: Final = 0.2
@@ -220,7 +222,7 @@ class RedisExchangeCache:
             CustomTokenExchangeError: ``EXCHANGE_CACHE_UNAVAILABLE``, unless ``fail_open``.
         """
         try:
-            with _translated():
+            with translated(*_NAME):
                 # The locks first: whoever has lost his keeps nothing any more.
                 for kind in ("exchange-lock", "exchange-token", "exchange"):
                     self._delete(self._key(kind, "*"))
@@ -320,7 +322,7 @@ class RedisExchangeCache:
         return f"{self._prefix}:{kind}:{name}"
 
     def _run(self, script: str, keys: list[str], *arguments: Any) -> Any:
-        with _translated():
+        with translated(*_NAME):
             return self._scripts[script](keys=keys, args=arguments)
 
 
@@ -334,17 +336,3 @@ def _milliseconds(seconds: float) -> int:
 
 def _text(value: bytes | str) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    from redis.exceptions import RedisError
-
-    try:
-        yield
-    except RedisError as error:
-        raise CustomTokenExchangeError(
-            f"the cache of exchanged tokens (Redis) cannot be used: {type(error).__name__}",
-            code=Code.EXCHANGE_CACHE_UNAVAILABLE,
-            is_retryable=True,
-        ) from error.with_traceback(None)

@@ -1,4 +1,4 @@
-"""What is made once, kept for a while, locked by key, or done by one thread for all that ask at the same time.
+"""What is made once, locked by key, or done by one thread for all that ask at the same time.
 
 Small and written by hand, because it must never hold a lock while it does I/O, must survive a fork, and must let a
 waiter give up at its own deadline.
@@ -6,12 +6,10 @@ waiter give up at its own deadline.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
 import weakref
-from collections import OrderedDict
 from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, overload
@@ -20,9 +18,9 @@ from auth0_cte.error import Auth0CTEError, ExchangeTransportError, without_frame
 from auth0_cte.foundation.deadline import sleeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
-__all__ = ["KeyedLocks", "SingleFlight", "TTLCache", "once", "reset_in_child"]
+__all__ = ["KeyedLocks", "SingleFlight", "once", "reset_in_child"]
 
 K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
@@ -84,124 +82,6 @@ class once(Generic[V]):  # noqa: N801 - it is written as property is
                 values[self._name] = self._make(instance)
             made: V = values[self._name]
             return made
-
-
-class _Kept(Generic[V]):
-    def __init__(self, value: V, ends_at: float) -> None:
-        self.value, self.ends_at = value, ends_at
-
-
-class TTLCache(Generic[K, V]):
-    """A least-recently-used mapping whose entries expire; safe for threads.
-
-    Args:
-        maxsize: How many entries are kept.
-        ttl: How long an entry lives, in seconds.
-        monotonic: A clock that never jumps.
-        tags: Returns what the entry of a value is also found by; several entries may share a tag. Nothing when None.
-    """
-
-    def __init__(
-        self,
-        *,
-        maxsize: int,
-        ttl: float = math.inf,
-        monotonic: Callable[[], float],
-        tags: Callable[[V], Iterable[Hashable]] | None = None,
-    ) -> None:
-        self._maxsize, self._ttl, self._monotonic, self._tags = maxsize, ttl, monotonic, tags
-        self._entries: OrderedDict[K, _Kept[V]] = OrderedDict()
-        self._tagged: dict[Hashable, set[K]] = {}
-        self._lock = threading.Lock()
-        reset_in_child(self)
-
-    def _after_fork_in_child(self) -> None:
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def get(self, key: K) -> V | None:
-        """Return the entry that has not expired, or None."""
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is None:
-                return None
-            if entry.ends_at <= self._monotonic():
-                self._drop(key)
-                return None
-            self._entries.move_to_end(key)
-            return entry.value
-
-    def set(self, key: K, value: V, *, ttl: float | None = None, is_over: Callable[[V], bool] | None = None) -> None:
-        """Keep ``value`` for ``ttl`` seconds (default: the cache's own), at the expense of the least recently used.
-
-        A few of the oldest make room if they have expired or ``is_over`` tells so.
-        """
-        now = self._monotonic()
-        with self._lock:
-            self._drop(key)
-            # The oldest few only: a full sweep at each entry would make it slower the more there were.
-            for old in [old for old, _ in zip(self._entries, range(8), strict=False)]:
-                kept = self._entries[old]
-                if kept.ends_at <= now or (is_over is not None and is_over(kept.value)):
-                    self._drop(old)
-            self._entries[key] = _Kept(value, now + (self._ttl if ttl is None else ttl))
-            for tag in () if self._tags is None else self._tags(value):
-                self._tagged.setdefault(tag, set()).add(key)
-            while len(self._entries) > self._maxsize:
-                self._drop(next(iter(self._entries)))
-
-    def change(self, key: K, change: Callable[[V], V | None], *, ttl: float | None = None) -> bool:
-        """Replace the value of an entry by another one with the same tags, in one step.
-
-        Args:
-            key: The entry.
-            change: Returns the new value, or None to leave the entry as it is.
-            ttl: How long the entry lives from now; as long as before when None.
-
-        Returns:
-            Whether there was an entry and it was changed.
-        """
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is None or entry.ends_at <= self._monotonic():
-                return False
-            value = change(entry.value)
-            if value is None:
-                return False
-            entry.value = value
-            if ttl is not None:
-                entry.ends_at = self._monotonic() + ttl
-            self._entries.move_to_end(key)
-            return True
-
-    def discard(self, key: K) -> None:
-        """Forget an entry, if it is there."""
-        with self._lock:
-            self._drop(key)
-
-    def discard_tagged(self, tag: Hashable, *, where: Callable[[V], bool] | None = None) -> int:
-        """Forget the entries with a tag, of those that meet a condition, and return how many there were."""
-        with self._lock:
-            keys = [key for key in self._tagged.get(tag, ()) if where is None or where(self._entries[key].value)]
-            for key in keys:
-                self._drop(key)
-            return len(keys)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._entries.clear()
-            self._tagged.clear()
-
-    def _drop(self, key: K) -> None:
-        entry = self._entries.pop(key, None)
-        for tag in () if entry is None or self._tags is None else self._tags(entry.value):
-            keys = self._tagged.get(tag, set())
-            keys.discard(key)
-            if not keys:
-                self._tagged.pop(tag, None)
 
 
 class KeyedLocks:

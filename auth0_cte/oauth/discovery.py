@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from attrs import field, frozen
 
 from auth0_cte.error import DiscoveryError, TransportError, TransportTimeoutError
-from auth0_cte.foundation.concurrency import SingleFlight, TTLCache
+from auth0_cte.foundation.concurrency import SingleFlight
 from auth0_cte.foundation.strict_json import loads_object
+from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.foundation.urls import Url, is_loopback
 from auth0_cte.oauth.retry import RetryPolicy
 from auth0_cte.transport.client import HttpRequest, UnusableReplyError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.foundation.boundary import guarded
-from auth0_cte.foundation.concurrency import TTLCache
+from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.foundation.urls import Url, normalized
 from auth0_cte.jose import JoseError, SigningKey, b64url_encode, load_signing_key
 

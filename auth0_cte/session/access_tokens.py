@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from attrs import Factory, field, frozen
 
 from auth0_cte.error import AccessTokenError, SessionError
-from auth0_cte.foundation.concurrency import KeyedLocks, SingleFlight, TTLCache
+from auth0_cte.foundation.concurrency import KeyedLocks, SingleFlight
+from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.oauth.id_token import id_token_expiry
 from auth0_cte.session.serialization import with_tokens
 from auth0_cte.session.stores.contract import file_name

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from auth0_cte.error import ConfigurationError, IdTokenError
-from auth0_cte.foundation.concurrency import TTLCache
+from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.foundation.urls import Url
 from auth0_cte.session.claims import sid_of_user
 from auth0_cte.session.stores.contract import Owner, file_name

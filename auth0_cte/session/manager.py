@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve
 
 from auth0_cte.error import SessionError
-from auth0_cte.foundation.concurrency import TTLCache
+from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.session.carrier import Carrier, DictCarrier, carrier_of, require_admitted, require_writable
 from auth0_cte.session.claims import owner_of
 from auth0_cte.session.cookies import SessionCookies

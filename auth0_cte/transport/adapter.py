@@ -9,7 +9,6 @@ import threading
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -17,6 +16,7 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPHeaderDict
 
+from auth0_cte.foundation.urls import Url
 from auth0_cte.transport.connections import POOL_CLASSES
 
 if TYPE_CHECKING:
@@ -82,11 +82,10 @@ class Adapter(HTTPAdapter):
         with self._lock:
             if len(self._routes) >= MAX_ROUTES:
                 self._routes.pop(next(iter(self._routes)))
-            parts = urlsplit(url)
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-            manager = self._manager(parts.scheme, parts.hostname or "")
+            parts = Url.parse(url)
+            manager = self._manager(parts.scheme, parts.host)
             context = {"ssl_context": self._ssl_context} if parts.scheme == "https" else None
-            pool = manager.connection_from_host(parts.hostname, port, parts.scheme, pool_kwargs=context)
+            pool = manager.connection_from_host(parts.host, parts.effective_port, parts.scheme, pool_kwargs=context)
             self._routes[url] = pool
             return pool
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 import requests
 from attrs import field, frozen
@@ -13,6 +12,7 @@ from urllib3.response import BaseHTTPResponse
 
 from auth0_cte.error import Auth0CTEError, TransportTimeoutError
 from auth0_cte.foundation.concurrency import reset_in_child
+from auth0_cte.foundation.urls import Url
 from auth0_cte.transport.connections import current_call
 from auth0_cte.transport.failures import transport_failure, without_secrets
 from auth0_cte.transport.sessions import ByAdapter, BySession
@@ -189,7 +189,7 @@ def _read_in_parts(raw: BaseHTTPResponse, limit: int, deadline: Deadline) -> byt
 
 
 def _log(request: HttpRequest, reply: tuple[int | None, str], seconds: float, attempt: int) -> None:
-    parts = urlsplit(request.url)  # of which the query is not logged
-    place, (status, outcome) = parts.netloc + parts.path, reply
+    url = Url.parse(request.url)  # of which the query is not logged
+    place, (status, outcome) = url.authority + url.path, reply
     told = f"{status or 'no reply'}" if outcome == "whole" else f"{status or 'no reply'} ({outcome})"
     logger.debug("%s %s: %s in %.0f ms, attempt %d", request.method, place, told, seconds * 1000, attempt)

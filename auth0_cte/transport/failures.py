@@ -7,13 +7,13 @@ import ssl
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, EmptyPoolError, NameResolutionError, NewConnectionError
 
 from auth0_cte.error import TransportError, TransportTimeoutError
+from auth0_cte.foundation.urls import Url
 from auth0_cte.transport.connections import HandshakeError, RefusedCertificateError
 from auth0_cte.transport.head import RefusedReplyError
 
@@ -67,31 +67,30 @@ def transport_failure(error: Exception, method: str, url: str, status: int | Non
         status: The status of the reply, if one had begun.
         trusted: Whose certificates are trusted, in words.
     """
-    parts = urlsplit(url)
+    target = Url.parse(url)
+    place = target.authority
     chain = list(_chain(error))
-    unsent = _unsent(chain, parts.netloc, trusted)
+    unsent = _unsent(chain, place, trusted)
     if unsent is not None:
         return unsent
     if _first(chain, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)):
-        return TransportTimeoutError(f"{parts.netloc} did not respond in time", status_code=status)
+        return TransportTimeoutError(f"{place} did not respond in time", status_code=status)
     refused = _first(chain, RefusedReplyError)
     if refused is not None:
-        return TransportError(f"{parts.netloc} sent an invalid response: {refused}", status_code=status)
+        return TransportError(f"{place} sent an invalid response: {refused}", status_code=status)
     broken = _first(chain, ssl.SSLError)
     if broken is not None:
-        return TransportError(f"TLS with {parts.netloc} failed: {_words(broken)}", status_code=status)
+        return TransportError(f"TLS with {place} failed: {_words(broken)}", status_code=status)
     if _is_foreign(chain):
         response = getattr(error, "response", None)
         return TransportError(
-            f"{method} {parts.scheme}://{parts.netloc}{parts.path} failed: a test tool, an adapter or a response hook"
+            f"{method} {target.scheme}://{place}{target.path} failed: a test tool, an adapter or a response hook"
             f" raised {type(error).__name__}",
             phase="send",
             status_code=getattr(response, "status_code", status),
             _hint=_ADAPTER_HINT,
         )
-    return TransportError(
-        f"the connection to {parts.netloc} was closed before the response was complete", status_code=status
-    )
+    return TransportError(f"the connection to {place} was closed before the response was complete", status_code=status)
 
 
 def _unsent(chain: list[BaseException], host: str, trusted: str) -> TransportError | None:

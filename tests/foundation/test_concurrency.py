@@ -6,63 +6,7 @@ import time
 import pytest
 
 from auth0_cte.error import AccessTokenError
-from auth0_cte.foundation.concurrency import KeyedLocks, SingleFlight, TTLCache
-
-
-class Now:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def __call__(self) -> float:
-        return self.time
-
-
-def test_an_entry_expires() -> None:
-    """After its time to live an entry is gone."""
-    now = Now()
-    cache: TTLCache[str, int] = TTLCache(maxsize=2, ttl=10, monotonic=now)
-    cache.set("a", 1)
-    cache.set("b", 2, ttl=20)
-    now.time = 9.999
-    assert (1, 2) == (cache.get("a"), cache.get("b"))
-    now.time = 10
-    assert (None, 2) == (cache.get("a"), cache.get("b"))
-    now.time = 20
-    assert (None, 0) == (cache.get("b"), len(cache))
-
-
-def test_an_entry_that_is_set_again_is_a_new_one() -> None:
-    """It lives from now on, and counts as used."""
-    now = Now()
-    cache: TTLCache[str, int] = TTLCache(maxsize=2, ttl=10, monotonic=now)
-    cache.set("a", 1)
-    cache.set("b", 2)
-    now.time = 9
-    cache.set("a", 3)
-    cache.set("c", 4)
-    now.time = 18
-    assert (3, None, 4) == (cache.get("a"), cache.get("b"), cache.get("c"))
-
-
-def test_the_least_recently_used_goes_first() -> None:
-    """A full cache forgets what has not been asked for the longest."""
-    cache: TTLCache[str, int] = TTLCache(maxsize=2, ttl=10, monotonic=Now())
-    cache.set("a", 1)
-    cache.set("b", 2)
-    cache.get("a")
-    cache.set("c", 3)
-    assert (1, None, 3, 2) == (cache.get("a"), cache.get("b"), cache.get("c"), len(cache))
-
-
-def test_an_entry_can_be_discarded() -> None:
-    """A discarded entry is gone, and discarding twice does no harm."""
-    cache: TTLCache[str, int] = TTLCache(maxsize=2, ttl=10, monotonic=Now())
-    cache.set("a", 1)
-    cache.discard("a")
-    cache.discard("a")
-    assert cache.get("a") is None
+from auth0_cte.foundation.concurrency import KeyedLocks, SingleFlight
 
 
 def _run_together(count: int, work: object) -> list[threading.Thread]:

@@ -11,7 +11,7 @@ from auth0_cte.cli.action.registration import dashboard_steps, management_calls,
 from auth0_cte.cli.action.templates import KINDS, Plan, render
 from auth0_cte.cli.shared.output import Output, json_option
 from auth0_cte.error import ConfigurationError
-from auth0_cte.foundation.urls import is_loopback
+from auth0_cte.foundation.urls import Url
 from auth0_cte.token_types import lint_token_type
 
 if TYPE_CHECKING:
@@ -106,13 +106,10 @@ def _plan(kind: Any, given: Mapping[str, Any]) -> Plan:
 
 
 def _is_safe(url: str) -> bool:
-    from urllib.parse import urlsplit
-
     try:
-        parts = urlsplit(url)
+        return Url.parse(url).is_encrypted_or_local
     except ValueError:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
 def _show(out: Output, plan: Plan, file: str) -> None:

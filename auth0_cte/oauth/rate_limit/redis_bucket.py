@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.oauth.rate_limit.bucket import Slot
+from auth0_cte.oauth.redis_errors import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import redis
 
     from auth0_cte.oauth.rate_limit.bucket import Pace
@@ -119,23 +117,9 @@ class RedisBucket:
         self._run("drain", _micro((self._pace.burst - remaining) * self._pace.interval - age))
 
     def _run(self, script: str, *arguments: Any) -> Any:
-        with _translated():
+        with translated("the rate limit", Code.RATE_LIMIT_UNAVAILABLE, "; nothing was sent"):
             return self._scripts[script](keys=self._keys, args=(KEEP_MILLISECONDS, *arguments))
 
 
 def _micro(seconds: float) -> int:
     return int(seconds * 1_000_000)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    from redis.exceptions import RedisError
-
-    try:
-        yield
-    except RedisError as error:
-        raise CustomTokenExchangeError(
-            f"the rate limit (Redis) cannot be used: {type(error).__name__}; nothing was sent",
-            code=Code.RATE_LIMIT_UNAVAILABLE,
-            is_retryable=True,
-        ) from error.with_traceback(None)

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-__all__ = ["LOCK_SECONDS", "Owner", "Record", "Rotations", "StateStore", "file_name", "held", "unavailable"]
+    from auth0_cte.foundation.concurrency import KeyedLocks
+
+__all__ = [
+    "LOCK_SECONDS",
+    "Owner",
+    "Record",
+    "Rotations",
+    "StateStore",
+    "file_name",
+    "held",
+    "held_in_memory",
+    "unavailable",
+]
 
 logger: Final = logging.getLogger("auth0_cte")
 
@@ -144,7 +156,7 @@ def held(take: Callable[[], bool], release: Callable[[], object], timeout: float
     end = time.monotonic() + timeout
     while not take():
         if time.monotonic() >= end:
-            raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED")
+            raise _locked()
         time.sleep(LOCK_POLL_SECONDS)
     try:
         yield
@@ -153,6 +165,24 @@ def held(take: Callable[[], bool], release: Callable[[], object], timeout: float
             release()
         except SessionError as error:
             logger.warning("the lock of a session was not released, and will expire: %s", error.message)
+
+
+@contextmanager
+def held_in_memory(locks: KeyedLocks, key: str, timeout: float) -> Iterator[None]:
+    """Hold one of this process's locks.
+
+    Raises:
+        SessionError: ``SESSION_LOCKED``: others held it for too long.
+    """
+    try:
+        with locks.hold(key, timeout):
+            yield
+    except TimeoutError as error:
+        raise _locked() from error
+
+
+def _locked() -> SessionError:
+    return SessionError("another refresh of this session takes too long", code="SESSION_LOCKED")
 
 
 def unavailable(what: str, error: BaseException, hint: str = "") -> SessionError:

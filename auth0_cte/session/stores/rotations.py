@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import heapq
-import threading
 import time
-from collections import OrderedDict
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from auth0_cte.error import SessionError
-from auth0_cte.foundation.concurrency import KeyedLocks, reset_in_child
+from auth0_cte.foundation.concurrency import KeyedLocks
+from auth0_cte.foundation.ttl_cache import TTLCache
+from auth0_cte.session.stores.contract import held_in_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 __all__ = ["MemoryRotations"]
 
@@ -25,20 +23,13 @@ class MemoryRotations:
     same refresh token, for which Auth0 revokes all of its family.
 
     Args:
-        maxsize: The most entries; the oldest goes first.
+        maxsize: The most entries; the least recently used goes first.
         monotonic: A clock that never jumps, in seconds; injectable.
     """
 
     def __init__(self, maxsize: int = 100_000, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._maxsize, self._monotonic = maxsize, monotonic
-        self._entries: OrderedDict[str, tuple[float, str]] = OrderedDict()
-        self._ends: list[tuple[float, str]] = []
-        self._mutex = threading.Lock()
+        self._entries: TTLCache[str, str] = TTLCache(maxsize=maxsize, monotonic=monotonic)
         self._locks = KeyedLocks()
-        reset_in_child(self)
-
-    def _after_fork_in_child(self) -> None:
-        self._mutex = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -48,33 +39,13 @@ class MemoryRotations:
 
     def get(self, names: Sequence[str]) -> Mapping[str, str]:
         """Return those entries that have not expired."""
-        with self._mutex:
-            now = self._monotonic()
-            found = {name: self._entries[name] for name in names if name in self._entries}
-        return {name: value for name, (end, value) in found.items() if end > now}
+        found = {name: self._entries.get(name) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
 
     def put(self, name: str, value: str, ttl: float) -> None:
         """Keep an entry."""
-        with self._mutex:
-            now = self._monotonic()
-            self._entries.pop(name, None)
-            self._entries[name] = now + ttl, value
-            heapq.heappush(self._ends, (now + ttl, name))
-            self._purge(now)
+        self._entries.set(name, value, ttl=ttl)
 
-    @contextmanager
-    def lock(self, name: str, timeout: float) -> Iterator[None]:
+    def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
         """Keep other threads out."""
-        try:
-            with self._locks.hold(name, timeout):
-                yield
-        except TimeoutError as error:
-            raise SessionError("another refresh of this session takes too long", code="SESSION_LOCKED") from error
-
-    def _purge(self, now: float) -> None:
-        while self._ends and self._ends[0][0] <= now:
-            end, name = heapq.heappop(self._ends)
-            if self._entries.get(name, (0.0, ""))[0] == end:
-                del self._entries[name]
-        while len(self._entries) > self._maxsize:
-            self._entries.popitem(last=False)
+        return held_in_memory(self._locks, name, timeout)

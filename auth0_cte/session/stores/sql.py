@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from auth0_cte.foundation.extras import extra
 
@@ -12,7 +12,7 @@ with extra("sqlalchemy", "auth0_cte.session.sql"):
     import sqlalchemy as sa
 
 from auth0_cte.session.stores.contract import LOCK_SECONDS, Record, file_name, held
-from auth0_cte.session.stores.sql_engine import HASH_LENGTH, LargeText, SQLTable, engine_from_url
+from auth0_cte.session.stores.sql_engine import HASH_LENGTH, LargeText, SQLKept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def _make_table(name: str) -> sa.Table:
     )
 
 
-class SQLStateStore:
+class SQLStateStore(SQLKept):
     """Keeps sessions in a table: for several processes and machines, and for back-channel logout.
 
     Args:
@@ -62,34 +62,8 @@ class SQLStateStore:
         clock: Callable[[], float] = time.time,
         script: bool = False,
     ) -> None:
-        self._rows = SQLTable(engine, _make_table(table), clock)
-        self._table, self._clock = self._rows.table, clock
+        super().__init__(engine, _make_table(table), clock)
         self.script: bool = script
-
-    @classmethod
-    def from_url(cls, url: str, **options: Any) -> Self:
-        """Make one with an engine of its own.
-
-        Args:
-            url: The database: ``postgresql+psycopg://user@host/database``, for example.
-            **options: Further arguments of the constructor.
-
-        Raises:
-            ConfigurationError: It is not the URL of a database, or its driver is not installed.
-        """
-        return cls(engine_from_url(url), **options)
-
-    def create_tables(self) -> None:
-        """Create the table and its indices, if they are not there."""
-        self._rows.create()
-
-    def purge_expired(self) -> int:
-        """Delete expired rows, and return how many; done at logins, too, once a minute."""
-        return self._rows.purge()
-
-    def check(self) -> None:
-        """Ask the database whether it is there, and the table in it."""
-        self._rows.check()
 
     def create(self, session_id: str, data: str, owner: Owner, ttl: float) -> str:
         """Keep a new session."""

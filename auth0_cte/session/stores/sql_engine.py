@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from auth0_cte.foundation.extras import extra
 
@@ -20,7 +20,7 @@ from auth0_cte.session.stores.contract import unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["HASH_LENGTH", "LargeText", "SQLTable", "engine_from_url"]
+__all__ = ["HASH_LENGTH", "LargeText", "SQLKept", "SQLTable"]
 
 PURGE_SECONDS: Final = 60.0
 HASH_LENGTH: Final = 64
@@ -29,7 +29,7 @@ HASH_LENGTH: Final = 64
 LargeText: Final = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 
 
-def engine_from_url(url: str) -> sa.Engine:
+def _engine_from_url(url: str) -> sa.Engine:
     """Make an engine that notices when the database has closed a connection.
 
     Raises:
@@ -113,6 +113,45 @@ class SQLTable:
         else:
             return
         raise failure
+
+
+class SQLKept:
+    """What is kept in a table of its own.
+
+    Args:
+        engine: An engine of SQLAlchemy.
+        table: The table.
+        clock: The time in Unix seconds.
+    """
+
+    def __init__(self, engine: sa.Engine, table: sa.Table, clock: Callable[[], float]) -> None:
+        self._rows = SQLTable(engine, table, clock)
+        self._table, self._clock = table, clock
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """Make one with an engine of its own.
+
+        Args:
+            url: The database: ``postgresql+psycopg://user@host/database``, for example.
+            **options: Further arguments of the constructor.
+
+        Raises:
+            ConfigurationError: It is not the URL of a database, or its driver is not installed.
+        """
+        return cls(_engine_from_url(url), **options)
+
+    def create_tables(self) -> None:
+        """Create the table and its indices, if they are not there."""
+        self._rows.create()
+
+    def purge_expired(self) -> int:
+        """Delete expired rows, and return how many; done when something is kept, too, once a minute."""
+        return self._rows.purge()
+
+    def check(self) -> None:
+        """Ask the database whether it is there, and the table in it."""
+        self._rows.check()
 
 
 def _check_engine(engine: object) -> None:

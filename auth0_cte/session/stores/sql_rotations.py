@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from auth0_cte.foundation.extras import extra
 
@@ -14,7 +14,7 @@ with extra("sqlalchemy", "auth0_cte.session.sql"):
 
 from auth0_cte.error import SessionError
 from auth0_cte.session.stores.contract import LOCK_SECONDS, held
-from auth0_cte.session.stores.sql_engine import HASH_LENGTH, LargeText, SQLTable, engine_from_url
+from auth0_cte.session.stores.sql_engine import HASH_LENGTH, LargeText, SQLKept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ def _make_table(name: str) -> sa.Table:
     )
 
 
-class SQLRotations:
+class SQLRotations(SQLKept):
     """Keeps rotations of refresh tokens in a table: for sessions in cookies and several processes or machines.
 
     Args:
@@ -49,33 +49,7 @@ class SQLRotations:
     def __init__(
         self, engine: sa.Engine, *, table: str = "auth0_cte_rotations", clock: Callable[[], float] = time.time
     ) -> None:
-        self._rows = SQLTable(engine, _make_table(table), clock)
-        self._table, self._clock = self._rows.table, clock
-
-    @classmethod
-    def from_url(cls, url: str, **options: Any) -> Self:
-        """Make one with an engine of its own.
-
-        Args:
-            url: The database: ``postgresql+psycopg://user@host/database``, for example.
-            **options: Further arguments of the constructor.
-
-        Raises:
-            ConfigurationError: It is not the URL of a database, or its driver is not installed.
-        """
-        return cls(engine_from_url(url), **options)
-
-    def create_tables(self) -> None:
-        """Create the table and its index, if they are not there."""
-        self._rows.create()
-
-    def purge_expired(self) -> int:
-        """Delete expired rows, and return how many; done at refreshes and logouts, too, once a minute."""
-        return self._rows.purge()
-
-    def check(self) -> None:
-        """Ask the database whether it is there, and the table in it."""
-        self._rows.check()
+        super().__init__(engine, _make_table(table), clock)
 
     def get(self, names: Sequence[str]) -> Mapping[str, str]:
         """Return those entries that have not expired."""
