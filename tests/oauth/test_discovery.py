@@ -23,7 +23,7 @@ from auth0_cte.jose import SigningKey
 from auth0_cte.oauth.discovery import Discovery
 from auth0_cte.transport.client import Http, TransportSettings
 from tests.conftest import DOMAIN, ISSUER, TOKEN_ENDPOINT
-from tests.foundation.test_concurrency import Now
+from tests.foundation.test_ttl_cache import Now
 from tests.raw_server import RawServer
 
 OPTIONS = CustomTokenExchangeOptions(subject_token="t", subject_token_type="urn:acme:mcp-token")
