@@ -13,6 +13,7 @@ from werkzeug import Request, Response
 from auth0_cte import CookieStateStore, RedisExchangeCache, ServerClient
 from auth0_cte.django import DjangoCacheStateStore
 from auth0_cte.django.cache import DjangoCacheRotations
+from auth0_cte.error import Auth0CTEError
 from auth0_cte.oauth.rate_limit.limiter import RateLimit
 from auth0_cte.session.redis import RedisRotations, RedisStateStore, client_from_url
 from auth0_cte.session.sql import SQLRotations, SQLStateStore
@@ -88,11 +89,22 @@ for each in clients.values():
 @Request.application
 def application(request: Request) -> Response:
     response = Response(mimetype="application/json")
+    try:
+        return answer(request, response)
+    except Auth0CTEError as error:
+        response.status_code = 409
+        response.set_data(json.dumps([os.getpid(), error.code]))
+        return response
+
+
+def answer(request: Request, response: Response) -> Response:
     store_options = {"request": request, "response": response}
     client, user = clients[request.args["kind"]], request.args.get("user", "")
     if request.path == "/exchange":
-        claims = client.custom_token_exchange(exchange(user)).claims
-        response.set_data(json.dumps([os.getpid(), claims and claims["sub"]]))
+        exchanged = client.custom_token_exchange(exchange(user))
+        if exchanged.id_token_error is not None:
+            raise exchanged.id_token_error
+        response.set_data(json.dumps([os.getpid(), exchanged.claims and exchanged.claims["sub"]]))
         return response
     if request.path == "/login":
         client.login_with_custom_token_exchange(exchange(user), store_options)
