@@ -47,11 +47,12 @@ def configure_caches() -> Any:
     from django.test import override_settings
 
     configure_django()
-    caches = {
+    caches: dict[str, dict[str, Any]] = {
         kind.split(" ")[1]: {"BACKEND": BACKENDS[kind.rpartition("-")[2]], "LOCATION": url}
         for kind, url in ORDER["urls"].items()
         if " django-" in kind
     }
+    caches["django-db"]["OPTIONS"] = {"MAX_ENTRIES": 1_000_000}  # it throws out what exceeds 300 otherwise
     override = override_settings(CACHES={"default": next(iter(caches.values())), **caches})
     override.enable()
     call_command("createcachetable", verbosity=0)
