@@ -12,13 +12,13 @@ from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.oauth.redis_errors import translated
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import redis
 
     from auth0_cte.batch.outcome import State
 
 __all__ = ["RedisClaims", "StoppedError"]
-
-_NAME: Final = ("the claims", "CLAIMS_UNAVAILABLE")
 
 ABANDONED_SECONDS: Final = 300
 """How long a row may be in flight by default: longer than any call with its retries takes."""
@@ -90,7 +90,7 @@ class RedisClaims:
             CustomTokenExchangeError: ``CLAIMS_UNAVAILABLE``: Redis cannot be used; nothing was sent.
         """
         arguments = (row_id, owner, int(retry_unknown), self._abandoned_after)
-        with translated(*_NAME, "; nothing was sent"):
+        with _translated("; nothing was sent"):
             state, left = self._claim(keys=self._keys, args=arguments)
         found = state.decode() if isinstance(state, bytes) else state
         if found == "stopped":
@@ -103,7 +103,7 @@ class RedisClaims:
         Raises:
             CustomTokenExchangeError: ``CLAIMS_UNAVAILABLE``: Redis cannot be used.
         """
-        with translated(*_NAME):
+        with _translated():
             self._settle(keys=self._keys[:1], args=(row_id, owner, state))
 
     def state_of(self, row_id: str) -> State | None:
@@ -112,7 +112,7 @@ class RedisClaims:
         Raises:
             CustomTokenExchangeError: ``CLAIMS_UNAVAILABLE``: Redis cannot be used.
         """
-        with translated(*_NAME):
+        with _translated():
             found: Any = self._client.hget(self._keys[0], row_id)
         text = found.decode() if isinstance(found, bytes) else found
         return None if text is None else _state(text.partition(" ")[0])
@@ -123,7 +123,7 @@ class RedisClaims:
         Raises:
             CustomTokenExchangeError: ``CLAIMS_UNAVAILABLE``: Redis cannot be used.
         """
-        with translated(*_NAME):
+        with _translated():
             self._client.set(self._keys[1], "1", px=max(1, int(seconds * 1000)))
 
     def resume(self) -> None:
@@ -132,7 +132,7 @@ class RedisClaims:
         Raises:
             CustomTokenExchangeError: ``CLAIMS_UNAVAILABLE``: Redis cannot be used.
         """
-        with translated(*_NAME):
+        with _translated():
             self._client.delete(self._keys[1])
 
     def forget(self) -> None:
@@ -141,10 +141,14 @@ class RedisClaims:
         Raises:
             CustomTokenExchangeError: ``CLAIMS_UNAVAILABLE``: Redis cannot be used.
         """
-        with translated(*_NAME):
+        with _translated():
             self._client.delete(*self._keys)
 
 
 def _state(text: Any) -> State:
     state: State = text
     return state
+
+
+def _translated(then: str = "") -> AbstractContextManager[None]:
+    return translated("the claims", code="CLAIMS_UNAVAILABLE", then=then)
