@@ -115,11 +115,13 @@ class IdTokenError(Auth0CTEError):
 
     Attributes:
         claim: The claim or header parameter that failed, or None when the token as a whole did.
+        is_retryable: Whether it was not verified because the issuer's keys could not be had: nothing is wrong with it.
     """
 
     code = "INVALID_ID_TOKEN"
-    _hint = "Do not use the token: it is not proof of the user's identity for this application."
+    _fallback_hint = "Do not use the token: it is not proof of the user's identity for this application."
     claim: str | None = None
+    is_retryable: bool = False
 
 
 class OrganizationError(Auth0CTEError):

@@ -26,6 +26,8 @@ class CustomTokenExchangeErrorCode:
     """What `resume_login` was given was not sealed by this application, was changed, or is over ten minutes old."""
     INVALID_ACTOR_TOKEN = "INVALID_ACTOR_TOKEN"
     """``actor_token`` is said to be an ID token, and is none that Auth0 could accept of an actor."""
+    TOKEN_SUPPLIER_FAILED = "TOKEN_SUPPLIER_FAILED"
+    """The function that was given as a token raised an exception, which is the ``__cause__``; nothing was sent."""
     ACTOR_UNAVAILABLE = "ACTOR_UNAVAILABLE"
     """A session transfer needs an actor: none was given, and the session at hand has no usable ID token."""
     SETACTOR_REQUIRED = "setactor_required"

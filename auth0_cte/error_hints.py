@@ -29,6 +29,8 @@ HINTS: Final = {
     "invalid_grant": "The grant is spent, expired or revoked: get a new one; do not send this one again.",
     "invalid_scope": "Ask only for scopes that the API (audience) defines.",
     "invalid_target": "Check audience: an API with this identifier must exist and be open to the application.",
+    "JWKS_UNAVAILABLE": "The tenant's keys could not be fetched: check the network, then try again with a new token.",
+    "SIGNING_KEY_UNAVAILABLE": "The tenant has just changed its keys: try again in a minute, with a new token.",
     "MISSING_SESSION": "Log the user in.",
     "MISSING_REFRESH_TOKEN": "Log the user in again, with offline_access in the scope.",
     "SESSION_EXPIRED": "Log the user in again.",

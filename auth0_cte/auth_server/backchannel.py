@@ -27,7 +27,7 @@ def answer_logout_request(client: ServerClient, logout_token: object, store_opti
         client.handle_backchannel_logout(logout_token if isinstance(logout_token, str) else "", store_options)
     except IdTokenError as error:
         logger.warning("a logout token was refused: %s", error)
-        return 503 if error.code == "JWKS_UNAVAILABLE" else 400
+        return 503 if error.is_retryable else 400
     except (SessionError, TransportError, DiscoveryError, ConfigurationError) as error:
         logger.warning("a back-channel logout could not be carried out: %s", error)
         return 501 if error.code == "UNSUPPORTED_BY_STORE" else 503

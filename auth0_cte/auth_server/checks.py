@@ -151,7 +151,7 @@ def _check_keys(client: ServerClient, issuer: Issuer) -> Check:
     server = client.authorization_server
     call = Call(issuer.issuer, server.timeout)
     try:
-        keys = server.discovery.keys(issuer, call.deadline).keys
+        keys = server.discovery.keys(issuer, call.deadline).key_set.keys
     except Auth0CTEError as error:
         return fault_of("tenant", error)
     if not keys:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from attrs import evolve
 
 from auth0_cte.auth_types import CustomTokenExchangeOptions
-from auth0_cte.error import ConfigurationError, MfaRequiredError
+from auth0_cte.error import ConfigurationError, CustomTokenExchangeError, MfaRequiredError
+from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.exchange.options import call_suppliers, check_text, check_token, validate
 from auth0_cte.exchange.request import to_form, to_refresh_form
 from auth0_cte.exchange.response import act_error_of, read_reply, to_response
+from auth0_cte.foundation.validation import call_given
 from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.client_auth.base import PublicClient
 from auth0_cte.oauth.domain import domain_of
@@ -201,6 +203,23 @@ class Exchanger:
             dpop_thumbprint=self.server.dpop_thumbprint,
             ends_at=end_of(options.subject_token, options.actor_token),
         )
-        response = cache.fetch(key, lambda: self.ask(call, form, options)[1], self.server.clock, call.deadline)
+        brought: list[TokenExchangeResponse] = []
+
+        def exchange() -> TokenExchangeResponse:
+            brought.append(self.ask(call, form, options)[1])
+            return brought[0]
+
+        try:
+            response: TokenExchangeResponse = call_given(
+                *(cache.fetch, key, exchange, self.server.clock, call.deadline),
+                name="the exchange_cache",
+                code=Code.EXCHANGE_CACHE_UNAVAILABLE,
+                kind=CustomTokenExchangeError,
+            )
+        except CustomTokenExchangeError as error:
+            if not brought:
+                raise
+            logger.warning("the exchange_cache failed after the exchange, which is not kept: %s", error.message)
+            response = brought[0]  # what was spent must not be lost
         act_error = act_error_of(options, response.claims, response.act, response.id_token_error)
         return response if act_error is None else evolve(response, act_error=act_error)

@@ -13,7 +13,7 @@ from attrs import evolve, field, fields, frozen
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.foundation.validation import text_fault
+from auth0_cte.foundation.validation import call_given, text_fault
 from auth0_cte.token_types import ACCESS_TOKEN, lint_token_type
 
 __all__ = [
@@ -197,11 +197,13 @@ def _texts_fault(value: object) -> str | None:
 
 def address_fault(value: object) -> str | None:
     """Say why a value is not an IP address; None when it is one."""
+    text = value if isinstance(value, str) else ""
     try:
-        ip_address(value if isinstance(value, str) else "")
+        ip_address(text)
     except ValueError:
         return "must be an IP address"
-    return None
+    # A zone is of this machine alone, and may be any text.
+    return "must be an IP address without a zone" if "%" in text else None
 
 
 def _promote(options: Options, defaults: ExchangeDefaults | None) -> Options:
@@ -286,7 +288,8 @@ def call_suppliers(options: Options, check_actor: Callable[[Options], None] | No
         check_actor: Called between the actor's token and the subject's, which may be a single-use one.
 
     Raises:
-        CustomTokenExchangeError: ``INVALID_TOKEN_FORMAT``: a function returned no bare token.
+        CustomTokenExchangeError: ``INVALID_TOKEN_FORMAT``: a function returned no bare token;
+            ``TOKEN_SUPPLIER_FAILED``: it raised an exception, which is the ``__cause__``.
     """
     options = _supplied(options, "actor_token")
     if check_actor is not None:
@@ -298,7 +301,13 @@ def _supplied(options: Options, name: str) -> Options:
     supplier = getattr(options, name)
     if not callable(supplier):
         return options
-    token = supplier()
+    token = call_given(
+        supplier,
+        name=f"the function given as {name}",
+        code=Code.TOKEN_SUPPLIER_FAILED,
+        kind=CustomTokenExchangeError,
+        shows_frames=True,
+    )
     fault = "was not returned" if callable(token) else _token_fault(token)
     _require(fault, f"{name}, as its function returned it,", Code.INVALID_TOKEN_FORMAT)
     return evolve(options, **{name: token})

@@ -62,7 +62,7 @@ class SessionRefresh:
             check_identity(response, organization=organization, has_actor=session.act is not None, session=session)
         except IdTokenError as error:
             # Keys that cannot be had say nothing against the tokens: the session then stays as it was verified before.
-            if error.code != "JWKS_UNAVAILABLE":
+            if not error.is_retryable:
                 raise AccessTokenError(error.message, code="INVALID_ID_TOKEN") from error.with_traceback(None)
         # An ID token that failed verification must not take the place of one that passed.
         return response if response.claims is not None else evolve(response, id_token=None)

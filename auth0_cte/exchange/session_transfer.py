@@ -84,7 +84,8 @@ def to_redirect(target: str, result: object, organization: str | None, allowed_h
         _check_host(parts, [allowed_hosts] if isinstance(allowed_hosts, str) else allowed_hosts)
     values = (_token(result), _organization(result, organization))
     added = [f"{name}={quote(value, safe='')}" for name, value in zip(_PARAMETERS, values, strict=True) if value]
-    separator = "?" if "?" not in target else "" if target.endswith(("?", "&")) else "&"
+    # A ? inside of the query belongs to the parameter that it ends.
+    separator = "?" if "?" not in target else "" if parts.query == "" or parts.query.endswith("&") else "&"
     return f"{target}{separator}{'&'.join(added)}"
 
 

@@ -34,7 +34,14 @@ def is_asynchronous(function: object) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
-def call_given(function: Callable[..., Any], *arguments: object, name: str, code: str) -> Any:
+def call_given(
+    function: Callable[..., Any],
+    *arguments: object,
+    name: str,
+    code: str,
+    kind: type[Auth0CTEError] = ConfigurationError,
+    shows_frames: bool = False,
+) -> Any:
     """Call a function that is not ours, before anything is sent.
 
     Args:
@@ -42,24 +49,28 @@ def call_given(function: Callable[..., Any], *arguments: object, name: str, code
         *arguments: Its arguments.
         name: What messages call it.
         code: The code of its failure.
+        kind: The class of its failure.
+        shows_frames: Whether its own frames hold nothing of ours, so that the ``__cause__`` may keep them.
 
     Raises:
-        ConfigurationError: It raised an exception, which is the ``__cause__``, or is asynchronous.
+        Auth0CTEError: It raised an exception, which is the ``__cause__``.
+        ConfigurationError: It is asynchronous.
     """
     try:
         result = function(*arguments)
     except Auth0CTEError:
         raise
-    except Exception as error:  # nobody can list what a stranger's function raises, and nothing of it is swallowed
-        raise ConfigurationError(
+    except Exception as error:  # noqa: BLE001 - nobody can list what a stranger's function raises
+        trace = error.__traceback__
+        raise kind(
             f"{name} failed with {type(error).__name__}",
             code=code,
             _hint="Look at __cause__: a function that was given to the client raised it; nothing was sent.",
-        ) from error
+        ) from error.with_traceback(trace.tb_next if trace is not None and shows_frames else None)
     if inspect.isawaitable(result):
         close = getattr(result, "close", None)
         if close is not None:
-            close()  # lest Python warn of a coroutine that was never awaited
+            close()  # or Python would warn of a coroutine that was never awaited
         raise ConfigurationError(f"{name} is asynchronous; give a plain function")
     return result
 

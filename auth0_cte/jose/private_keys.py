@@ -165,10 +165,10 @@ def _from_jwk(member: Mapping[str, Any]) -> Any:
     try:
         private: Any = JWK(**{name: member[name] for name in _PRIVATE_MEMBERS[kty] if name in member})
         key = private.get_op_key("sign")
+        # The private half tells the public one; an OKP key is not held to the one that stands beside it.
+        public: dict[str, str] = JWK.from_pyca(key).export_public(as_dict=True)
     except (KeyError, TypeError, ValueError, JWException, UnsupportedAlgorithm):
         raise JoseError("the JWK is malformed") from None
-    # The private half tells the public one; an OKP key is not held to the one that stands beside it.
-    public: dict[str, str] = JWK.from_pyca(key).export_public(as_dict=True)
     if any(str(member[name]).rstrip("=") != public[name] for name in _PRIVATE_MEMBERS[kty] if name in public):
         raise JoseError("the JWK is malformed: its halves do not belong together")
     return key

@@ -58,7 +58,7 @@ class MfaApi:
             CustomTokenExchangeError: The server refused, or its reply is not usable.
             TransportError: No reply came.
         """
-        url, form = f"{issuer.issuer}mfa/authenticators", [("mfa_token", mfa_token)]
+        url, form = issuer.url("mfa/authenticators"), [("mfa_token", mfa_token)]
         headers = {**self.endpoint.headers, "Authorization": f"Bearer {mfa_token}"}
         asked = HttpRequest(method="GET", url=url, headers=headers)
         request = TokenRequest(issuer=issuer, url=url, form=form, call=call)
@@ -80,14 +80,14 @@ class MfaApi:
         with_certificate = isinstance(self.endpoint.client_auth, MutualTls)
         alias = issuer.mutual_tls_alias("mfa_challenge_endpoint") if with_certificate else None
         form = [("client_id", self.endpoint.client_id), ("mfa_token", mfa_token), *wanted.items()]
-        url = alias or f"{issuer.issuer}mfa/challenge"
+        url = alias or issuer.url("mfa/challenge")
         request = TokenRequest(issuer=issuer, url=url, form=form, call=call)
         return self.endpoint.ask(request, self._as_json, _challenge, sender=SENDER)
 
     def _as_json(self, request: TokenRequest) -> tuple[HttpRequest, Form]:
         # Authenticated anew for each attempt: an assertion is good for one request.
         form, headers = list(request.form), {**self.endpoint.headers, "Content-Type": "application/json"}
-        self.endpoint.client_auth.apply(self.endpoint.client_id, request.issuer, form, headers)
+        self.endpoint.authenticate(request.issuer, form, headers)
         return HttpRequest(method="POST", url=request.url, headers=headers, body=json.dumps(dict(form))), form
 
 

@@ -106,7 +106,7 @@ class AuthorizationServer:
 
         call = Call(domain, self.timeout)
         try:
-            self.verifier.verify_signature(jws, self.issuer(call), call.deadline)
+            self.verifier.verify_signature(jws, self.issuer(call), call.deadline, by_strangers=True)
         except JoseError:
             return False
         except (TransportError, DiscoveryError):

@@ -5,17 +5,15 @@ OpenID Connect Discovery 1.0, sections 3 and 4; RFC 8414; RFC 7517.
 
 from __future__ import annotations
 
-import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
-from auth0_cte.error import DiscoveryError, TransportError, TransportTimeoutError
-from auth0_cte.foundation.concurrency import SingleFlight
+from auth0_cte.error import DiscoveryError, TransportError
 from auth0_cte.foundation.strict_json import loads_object
-from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.foundation.urls import Url, is_loopback
+from auth0_cte.oauth.last_good import Allowance, LastGood, NotAllowedError
 from auth0_cte.oauth.retry import RetryPolicy
 from auth0_cte.transport.client import HttpRequest, UnusableReplyError
 
@@ -26,18 +24,14 @@ if TYPE_CHECKING:
     from auth0_cte.jose import KeySet
     from auth0_cte.transport.client import Http
 
-__all__ = ["Discovery", "Issuer"]
+__all__ = ["Discovery", "FetchedKeys", "Issuer"]
 
-logger: Final = logging.getLogger("auth0_cte")
-
-FRESH_SECONDS: Final = 600.0
-LAST_GOOD_SECONDS: Final = 24 * 3600.0
-REFETCH_SECONDS: Final = 60.0
-MAX_DOMAINS: Final = 100
+OWN_REFETCHES: Final = 20
+"""In `REFETCH_SECONDS`, for tokens that our own token endpoint issued."""
+STRANGERS_REFETCHES: Final = 1
+"""The same for tokens that anybody can send: they must not use up what logins need."""
 MAX_JWKS_BYTES: Final = 256 * 1024
 MAX_ATTEMPTS: Final = 3
-
-V = TypeVar("V")
 
 
 @frozen(eq=False)
@@ -70,6 +64,10 @@ class Issuer:
         if token_endpoint is None:
             raise DiscoveryError(f"the configuration of {expected} has no token_endpoint")
         return cls(issuer, token_endpoint, _endpoint(expected, metadata, "jwks_uri"), metadata)
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path of this server, whose issuer may lack the trailing slash."""
+        return f"{self.issuer.removesuffix('/')}/{path}"
 
     def mutual_tls_alias(self, name: str) -> str | None:
         """Return the server's alias of an endpoint for mutual TLS, or None (RFC 8705 section 5).
@@ -116,59 +114,17 @@ def _endpoint(issuer: str, metadata: Mapping[str, Any], name: str) -> str | None
     return str(value)
 
 
-class _Kept(Generic[V]):
-    def __init__(self, value: V, fetched_at: float, fresh_until: float) -> None:
-        self.value, self.fetched_at, self.fresh_until = value, fetched_at, fresh_until
+@frozen(eq=False)
+class FetchedKeys:
+    """A key set, and how old it is.
 
+    Args:
+        key_set: The keys.
+        asked_at: When it was asked for, by the monotonic clock; keys that are younger may be missing.
+    """
 
-class _LastGood(Generic[V]):
-    """Values by URL: fresh ones from memory, stale ones fetched anew, and the last good one while that fails."""
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._kept: TTLCache[str, _Kept[V]] = TTLCache(maxsize=MAX_DOMAINS, ttl=LAST_GOOD_SECONDS, monotonic=monotonic)
-        self._flights: SingleFlight[str, V] = SingleFlight()
-        self._fresh: dict[str, _Kept[V]] = {}  # the same once more, for the usual look-up: without any lock
-
-    def get(self, url: str, fetch: Callable[[], V], deadline: Deadline, *, newer_than: float | None = None) -> V:
-        kept = self._fresh.get(url)
-        if kept is not None and newer_than is None and self._monotonic() < kept.fresh_until:
-            return kept.value
-        try:
-            return self._flights.do(url, lambda: self._renew(url, fetch, newer_than), timeout=deadline.remaining())
-        except TimeoutError as error:
-            raise TransportTimeoutError(
-                f"waiting for {url} took too long", phase="connect", may_have_reached_server=False
-            ) from error
-
-    def _is_fresh(self, kept: _Kept[V], newer_than: float | None) -> bool:
-        if newer_than is not None:
-            return kept.fetched_at > newer_than
-        return self._monotonic() < kept.fresh_until
-
-    def _renew(self, url: str, fetch: Callable[[], V], newer_than: float | None) -> V:
-        kept = self._kept.get(url)  # the flight before this one may have brought it
-        if kept is not None and self._is_fresh(kept, newer_than):
-            return kept.value
-        try:
-            value = fetch()
-        except (TransportError, DiscoveryError) as error:
-            if kept is None:
-                raise
-            logger.warning("%s cannot be fetched (%s): the last good copy serves on", url, error.message)
-            now, ends_at = self._monotonic(), kept.fetched_at + LAST_GOOD_SECONDS
-            self._keep(url, kept.value, kept.fetched_at, min(now + REFETCH_SECONDS, ends_at), ttl=ends_at - now)
-            return kept.value
-        now = self._monotonic()
-        self._keep(url, value, now, now + FRESH_SECONDS, ttl=LAST_GOOD_SECONDS)
-        return value
-
-    def _keep(self, url: str, value: V, fetched_at: float, fresh_until: float, *, ttl: float) -> None:
-        kept = _Kept(value, fetched_at, fresh_until)
-        self._kept.set(url, kept, ttl=ttl)
-        if len(self._fresh) >= MAX_DOMAINS:
-            self._fresh.clear()
-        self._fresh[url] = kept
+    key_set: KeySet
+    asked_at: float
 
 
 class Discovery:
@@ -189,10 +145,10 @@ class Discovery:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._http, self._headers, self._retry, self._monotonic = http, headers, retry or RetryPolicy(), monotonic
-        self._issuers: _LastGood[Issuer] = _LastGood(monotonic)
-        self._key_sets: _LastGood[KeySet] = _LastGood(monotonic)
-        # When a key set was last asked for because of an unknown key; attempts count, not successes.
-        self._refetched: TTLCache[str, float] = TTLCache(maxsize=MAX_DOMAINS, ttl=REFETCH_SECONDS, monotonic=monotonic)
+        self._issuers: LastGood[Issuer] = LastGood(monotonic)
+        self._key_sets: LastGood[FetchedKeys] = LastGood(monotonic)
+        # Of refetches because of an unknown key; attempts count, not successes.
+        self._own, self._strangers = (Allowance(each, monotonic) for each in (OWN_REFETCHES, STRANGERS_REFETCHES))
 
     def issuer(self, issuer_url: str, deadline: Deadline) -> Issuer:
         """Return the metadata of an issuer.
@@ -210,37 +166,62 @@ class Discovery:
             issuer_url, lambda: Issuer.from_metadata(issuer_url, self._fetch(url, deadline)), deadline
         )
 
-    def keys(self, issuer: Issuer, deadline: Deadline, *, newer_than: float | None = None) -> KeySet:
+    def now(self) -> float:
+        """Return the time by the monotonic clock."""
+        return self._monotonic()
+
+    def keys(self, issuer: Issuer, deadline: Deadline) -> FetchedKeys:
         """Return the keys of an issuer; the last good ones for up to 24 h while the endpoint is down.
 
         Args:
             issuer: Whose keys.
             deadline: When to give up.
-            newer_than: When they must have been fetched after, by the monotonic clock; None for any that are fresh.
 
         Raises:
             DiscoveryError: The issuer publishes no key set.
             TransportError: The server could not be reached.
         """
-        url = issuer.jwks_uri
-        if url is None:
-            raise DiscoveryError(f"the configuration of {issuer.issuer} has no jwks_uri")
-        return self._key_sets.get(url, lambda: self._fetch_keys(url, deadline), deadline, newer_than=newer_than)
+        url = _jwks_uri(issuer)
+        return self._key_sets.get(url, lambda: self._fetch_keys(url, deadline), deadline)
 
-    def newer_keys(self, issuer: Issuer, deadline: Deadline) -> KeySet:
-        """Return the keys, fetched anew unless that was tried within the last minute."""
-        url = issuer.jwks_uri or ""
-        asked_at = self._monotonic()
-        if self._refetched.get(url) is not None:
-            return self.keys(issuer, deadline)
-        self._refetched.set(url, asked_at)
-        return self.keys(issuer, deadline, newer_than=asked_at)
+    def newer_keys(
+        self, issuer: Issuer, seen: FetchedKeys, deadline: Deadline, *, for_strangers: bool = False
+    ) -> FetchedKeys:
+        """Return keys that are newer than those that lack one: another caller's, or fetched now.
 
-    def _fetch_keys(self, url: str, deadline: Deadline) -> KeySet:
+        Args:
+            issuer: Whose keys.
+            seen: What lacks the key.
+            deadline: When to give up.
+            for_strangers: Whether anybody could have sent the token: such tokens have an allowance of their own.
+
+        Returns:
+            ``seen`` itself when no newer ones can be had: the allowance is used up, or the endpoint is down.
+
+        Raises:
+            TransportTimeoutError: Waiting for another caller took too long.
+        """
+        url = _jwks_uri(issuer)
+        allowance = self._strangers if for_strangers else self._own
+
+        def fetch() -> FetchedKeys:
+            allowance.take(url)
+            return self._fetch_keys(url, deadline)
+
+        # A second time, because the first may have joined one that had no allowance.
+        for _ in range(2):
+            try:
+                return self._key_sets.get(url, fetch, deadline, newer_than=seen.asked_at)
+            except NotAllowedError:
+                continue
+        return seen
+
+    def _fetch_keys(self, url: str, deadline: Deadline) -> FetchedKeys:
         from auth0_cte.jose import JoseError, KeySet  # jwcrypto is slow to import, so only when needed
 
+        asked_at = self._monotonic()
         try:
-            return KeySet.from_jwks(self._fetch(url, deadline, MAX_JWKS_BYTES))
+            return FetchedKeys(KeySet.from_jwks(self._fetch(url, deadline, MAX_JWKS_BYTES)), asked_at)
         except JoseError as error:
             raise DiscoveryError(f"{url} must be a key set: {error}") from error
 
@@ -270,3 +251,9 @@ class Discovery:
             return loads_object(reply.body)
         except ValueError as error:
             raise DiscoveryError(f"{request.url}: the reply is {error}") from error
+
+
+def _jwks_uri(issuer: Issuer) -> str:
+    if issuer.jwks_uri is None:
+        raise DiscoveryError(f"the configuration of {issuer.issuer} has no jwks_uri")
+    return issuer.jwks_uri

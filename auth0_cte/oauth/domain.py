@@ -26,7 +26,8 @@ __all__ = [
 
 # LDH labels (RFC 1123) with a letter somewhere in the last one, so that no spelling of an IP address passes.
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOST: Final = rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?=[A-Za-z0-9-]*[A-Za-z]){_LABEL}\Z"
+# A last label that is a number, hexadecimal ones included, makes an IPv4 address of it for some readers.
+_HOST: Final = rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?!0[xX][0-9A-Fa-f]*\Z)(?=[A-Za-z0-9-]*[A-Za-z]){_LABEL}\Z"
 _AUTHORITY: Final = r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?\Z"
 
 

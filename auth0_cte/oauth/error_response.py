@@ -16,10 +16,9 @@ from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.foundation.strict_json import loads_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from auth0_cte.error import RateLimitKind
-    from auth0_cte.oauth.client_auth.base import Form
     from auth0_cte.transport.client import Reply
 
 __all__ = ["exchange_error", "read_rate_limit", "read_retry_after", "unusable_reply"]
@@ -27,8 +26,6 @@ __all__ = ["exchange_error", "read_rate_limit", "read_retry_after", "unusable_re
 MAX_CODE_LENGTH: Final = 1024
 """An Action may deny with a code of this length."""
 MAX_DESCRIPTION_LENGTH: Final = 512
-MIN_SECRET_LENGTH: Final = 6
-"""A shorter token is not a secret, and to blank it out of every word would leave no message."""
 
 MAX_WAIT: Final = 86_400.0
 """No limit lasts longer than a day; what says so is a mistake of the server's, or of this machine's clock."""
@@ -44,10 +41,6 @@ _KEPT_HEADERS: Final = (
     "x-ratelimit-limit",
     "x-ratelimit-remaining",
     "x-ratelimit-reset",
-)
-# Parameters whose values must not come back in a message, should a server or a proxy echo them.
-_SECRETS: Final = frozenset(
-    {"subject_token", "actor_token", "client_secret", "client_assertion", "refresh_token", "mfa_token"}
 )
 # Not compiled here: errors are rare, and re remembers what it compiled.
 _CONTROL: Final = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+"
@@ -82,20 +75,19 @@ def unusable_reply(
 
 
 def exchange_error(
-    reply: Reply, form: Form, now: float, *, sender: str = "the token endpoint"
+    reply: Reply, redact: Callable[[str], str], now: float, *, sender: str = "the token endpoint"
 ) -> CustomTokenExchangeError:
     """Make the exception for a reply with status 400 or above.
 
     Args:
         reply: The reply; its body may be HTML, or miss ``error``.
-        form: What was sent; its secrets are kept out of the message.
+        redact: Keeps the secrets that were sent out of a text.
         now: The time in Unix seconds, to read limits that end at a time.
         sender: What replied.
     """
     body = _read(reply.body)
-    secrets = [value for name, value in form if name in _SECRETS and len(value) >= MIN_SECRET_LENGTH]
-    error, description = _code(body.get("error"), secrets), _description(body.get("error_description"), secrets)
-    headers = _kept_headers(reply.headers)
+    error, description = _code(body.get("error"), redact), _description(body.get("error_description"), redact)
+    headers = {name: redact(value) for name, value in _kept_headers(reply.headers).items()}
     evidence: dict[str, Any] = {
         "error": error,
         "error_description": description,
@@ -120,23 +112,17 @@ def _read(body: bytes) -> dict[str, Any]:
         return {}
 
 
-def _redact(text: str, secrets: list[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "[redacted]")
-    return text
-
-
-def _code(value: object, secrets: list[str]) -> str | None:
+def _code(value: object, redact: Callable[[str], str]) -> str | None:
     if not isinstance(value, str) or not 0 < len(value) <= MAX_CODE_LENGTH or re.search(_CONTROL, value):
         return None
-    return _redact(value, secrets)
+    return redact(value)
 
 
-def _description(value: object, secrets: list[str]) -> str | None:
+def _description(value: object, redact: Callable[[str], str]) -> str | None:
     if not isinstance(value, str):
         return None
-    # Redacted before it is cut, lest half a secret remain.
-    return re.sub(_CONTROL, " ", _redact(value, secrets))[:MAX_DESCRIPTION_LENGTH].strip() or None
+    # Redacted before it is cut: half a secret must not remain.
+    return re.sub(_CONTROL, " ", redact(value))[:MAX_DESCRIPTION_LENGTH].strip() or None
 
 
 def _rate_limited(message: str, error: str | None, evidence: dict[str, Any], now: float) -> RateLimitError:

@@ -25,6 +25,7 @@ MAX_SUB_LENGTH: Final = 255
 MAX_LOGOUT_TOKEN_AGE: Final = 3600.0
 MAX_TIME: Final = 2.0**53
 """Beyond any clock; compared before arithmetic, which numbers of hundreds of digits would break."""
+KEY_UNAVAILABLE: Final = "SIGNING_KEY_UNAVAILABLE"
 LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
 
@@ -95,7 +96,7 @@ class IdTokenVerifier:
         Raises:
             IdTokenError: The token is not acceptable.
         """
-        claims = self._verify_jws(token, issuer, deadline, ("JWT", "LOGOUT+JWT"))
+        claims = self._verify_jws(token, issuer, deadline, ("JWT", "LOGOUT+JWT"), by_strangers=True)
         self._check_claims(claims, issuer.issuer, needs_subject="sub" in claims)
         now = self.clock()
         events = claims.get("events")
@@ -113,43 +114,58 @@ class IdTokenVerifier:
                 raise _refused(claim, fault)
         return claims
 
-    def _verify_jws(self, token: str, issuer: Issuer, deadline: Deadline, types: Sequence[str]) -> dict[str, Any]:
+    def _verify_jws(
+        self, token: str, issuer: Issuer, deadline: Deadline, types: Sequence[str], *, by_strangers: bool = False
+    ) -> dict[str, Any]:
         try:
             jws = Jws.parse(token)
             if jws.header.get("alg") not in self.algorithms:
                 raise _refused("alg", "is not on the allow-list")
             if jws.header.get("typ", "JWT").upper() not in types:
                 raise _refused("typ", "is another kind of token's")
-            return self.verify_signature(jws, issuer, deadline)
+            return self.verify_signature(jws, issuer, deadline, by_strangers=by_strangers)
         except JoseError as error:
             raise IdTokenError(f"the token is refused: {error}", claim=error.parameter) from None
         except (TransportError, DiscoveryError) as error:
-            raise IdTokenError(
-                f"the issuer's keys are not available: {error.message}", code="JWKS_UNAVAILABLE"
-            ) from error.with_traceback(None)
+            code = error.code if error.code == KEY_UNAVAILABLE else "JWKS_UNAVAILABLE"
+            message = f"the issuer's keys are not available: {error.message}"
+            raise IdTokenError(message, code=code, is_retryable=True) from error.with_traceback(None)
 
-    def verify_signature(self, jws: Jws, issuer: Issuer, deadline: Deadline) -> dict[str, Any]:
+    def verify_signature(self, jws: Jws, issuer: Issuer, deadline: Deadline, *, by_strangers: bool) -> dict[str, Any]:
         """Verify a signature alone, with the issuer's keys, and return the claims.
+
+        Keys that do not fit are fetched anew: the issuer may have rotated them, or replaced one under the same kid.
+
+        Args:
+            jws: The token.
+            issuer: Who must have signed it.
+            deadline: When to give up fetching keys.
+            by_strangers: Whether anybody could have sent the token, rather than our own token endpoint.
 
         Raises:
             JoseError: It is not one of the issuer's keys that signed.
             TransportError: The keys cannot be had.
-            DiscoveryError: The issuer publishes none.
+            DiscoveryError: The issuer publishes none, or ``SIGNING_KEY_UNAVAILABLE``: the key is not among them, yet.
         """
         if jws.header["alg"] == "HS256":
             return jws.verify(VerificationKey.from_secret(self.client_secret or ""))
+        began_at = self.discovery.now()
         keys = self.discovery.keys(issuer, deadline)
-        try:
-            return jws.verify(keys.select(jws.header))
-        except NoKeyError:
-            failed: JoseError | None = None
-        except JoseError as error:
-            failed = error
-        # The issuer may have rotated its keys, or replaced one under the same kid.
-        newer = self.discovery.newer_keys(issuer, deadline)
-        if failed is not None and newer is keys:
-            raise failed
-        return jws.verify(newer.select(jws.header))
+        while True:
+            try:
+                return jws.verify(keys.key_set.select(jws.header))
+            except JoseError as error:
+                failed = error
+            is_current = keys.asked_at > began_at
+            newer = (
+                keys if is_current else self.discovery.newer_keys(issuer, keys, deadline, for_strangers=by_strangers)
+            )
+            if newer is keys:
+                break
+            keys = newer
+        if isinstance(failed, NoKeyError) and not (by_strangers and is_current):
+            raise DiscoveryError("the key that signed the token is not among them", code=KEY_UNAVAILABLE) from None
+        raise failed
 
     def _check_claims(self, claims: Mapping[str, Any], issuer: str, *, needs_subject: bool) -> None:
         if claims.get("iss") != issuer:

@@ -9,10 +9,12 @@ from urllib.parse import quote_plus
 
 from attrs import define, field, frozen
 
-from auth0_cte.error import Auth0CTEError
+from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError, TransportError
 from auth0_cte.foundation.strict_json import loads_object
+from auth0_cte.foundation.validation import call_given
 from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
 from auth0_cte.oauth.error_response import exchange_error, unusable_reply
+from auth0_cte.oauth.redaction import Redactor
 from auth0_cte.transport.client import HttpRequest, Reply, UnusableReplyError
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class TokenRequest:
         own_headers: Headers of interceptors, which win over all others of the same name.
         reply: The reply to this attempt, if there is one.
         failure: How the attempt before failed, or None.
+        was_seen: Whether the server may have seen one of the attempts.
         announce: What is told of a wait before it begins: the failure that it follows (None for a slot of the rate
             limiter), and its seconds.
     """
@@ -68,6 +71,7 @@ class TokenRequest:
     own_headers: dict[str, str] = field(factory=dict, init=False)
     reply: Reply | None = field(default=None, init=False)
     failure: Auth0CTEError | None = field(default=None, init=False)
+    was_seen: bool = field(default=False, init=False)
     announce: Callable[[Auth0CTEError | None, float], None] | None = field(default=None, init=False)
 
     def announcement(self, failure: Auth0CTEError | None) -> Callable[[float], None] | None:
@@ -153,22 +157,40 @@ class TokenEndpoint:
             sender: What replies, for messages.
         """
         around = [begin(request) for begin in interceptors]
-        while True:
-            request.attempt, request.reply = request.attempt + 1, None
-            for each in around:
-                each.before(request)
-            try:
-                answer = self._attempt(request, build, read, sender)
-            except Auth0CTEError as error:
-                request.failure = error
-                if not self._goes_on(request, around, error):
-                    raise
-                continue
-            for each in around:
-                each.replied(request)
-            if self.retry.budget.spent:
-                self.retry.budget.give_back(1)
-            return answer
+        try:
+            while True:
+                request.attempt, request.reply = request.attempt + 1, None
+                for each in around:
+                    each.before(request)
+                try:
+                    answer = self._attempt(request, build, read, sender)
+                except Auth0CTEError as error:
+                    request.failure = error
+                    request.was_seen |= getattr(error, "may_have_reached_server", False)
+                    if not self._goes_on(request, around, error):
+                        raise
+                    continue
+                for each in around:
+                    each.replied(request)
+                if self.retry.budget.spent:
+                    self.retry.budget.give_back(1)
+                return answer
+        except (CustomTokenExchangeError, TransportError) as error:
+            # What one attempt showed the server, the next one does not take back.
+            error.may_have_reached_server |= request.was_seen
+            raise
+
+    def authenticate(self, issuer: Issuer, form: Form, headers: dict[str, str]) -> None:
+        """Add the application's authentication to the form and the headers of one attempt.
+
+        Raises:
+            ConfigurationError: ``CLIENT_AUTH_FAILED``: a method of the application's own raised an exception.
+        """
+        apply = self.client_auth.apply
+        if type(self.client_auth).__module__.startswith("auth0_cte."):
+            apply(self.client_id, issuer, form, headers)
+        else:
+            call_given(apply, self.client_id, issuer, form, headers, name="client_auth", code="CLIENT_AUTH_FAILED")
 
     def _goes_on(self, request: TokenRequest, around: Sequence[Interceptor], error: Auth0CTEError) -> bool:
         announce = request.announcement(error)
@@ -194,7 +216,7 @@ class TokenEndpoint:
             reply = request.reply = Reply(error.status, error.headers, b"")
             raise unusable_reply(str(error), reply, sender=sender) from None
         if reply.status >= 400:
-            raise exchange_error(reply, form, self.clock(), sender=sender)
+            raise exchange_error(reply, Redactor(form, sent.headers), self.clock(), sender=sender)
         if reply.status != 200:
             kind = "a redirect, which is never followed" if 300 <= reply.status < 400 else "not a success"
             raise unusable_reply(f"status {reply.status} is {kind}", reply, sender=sender)
@@ -209,7 +231,7 @@ class TokenEndpoint:
         headers = {**self.headers, "Content-Type": FORM}
         if request.call.forwarded_for is not None:
             headers["auth0-forwarded-for"] = request.call.forwarded_for
-        self.client_auth.apply(self.client_id, request.issuer, form, headers)
+        self.authenticate(request.issuer, form, headers)
         if request.own_headers:
             own = {name.lower() for name in request.own_headers}
             headers = {name: value for name, value in headers.items() if name.lower() not in own} | request.own_headers

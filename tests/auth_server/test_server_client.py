@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import traceback
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -174,14 +175,29 @@ def test_suppliers_are_called_once_an_exchange(sent: Any) -> None:
     assert ["x"] == calls
 
 
-def test_a_suppliers_own_error_is_its_own(sent: Any) -> None:
-    """What a function raises is not disguised."""
+@pytest.mark.parametrize("name", ["subject_token", "actor_token"])
+def test_what_a_supplier_raises_is_the_cause(sent: Any, name: str) -> None:
+    """A function that fails is told as that, with its own exception and its own frames behind."""
 
     def fail() -> str:
         raise LookupError("no token today")
 
-    with pytest.raises(LookupError, match="no token today"):
-        sent({"subject_token": fail})
+    with pytest.raises(CustomTokenExchangeError, match=f"the function given as {name} failed") as caught:
+        sent({"actor_token_type": "urn:acme:actor", "actor_token": "x", name: fail})
+    assert ("TOKEN_SUPPLIER_FAILED", False) == (caught.value.code, caught.value.may_have_reached_server)
+    cause = caught.value.__cause__
+    assert isinstance(cause, LookupError)
+    assert ["fail"] == [frame.name for frame in traceback.extract_tb(cause.__traceback__)]
+
+
+def test_an_asynchronous_supplier_is_refused(sent: Any) -> None:
+    """A coroutine is not a token, and the message says what to give."""
+
+    async def supply() -> str:
+        return "x"
+
+    with pytest.raises(ConfigurationError, match="is asynchronous; give a plain function"):
+        sent({"subject_token": supply})
 
 
 def test_telemetry_names_the_library_alone(sent: Any) -> None:

@@ -177,24 +177,27 @@ def test_the_last_good_copy_serves_while_the_server_is_down(discovery: Discovery
             discovery.keys(issuer, deadline())
 
 
-def test_an_unknown_kid_refetches_once_a_minute(discovery: Discovery, now: Now) -> None:
-    """Whoever sends tokens with made-up kids causes one request a minute, counted by attempts."""
+@pytest.mark.parametrize(("for_strangers", "times"), [(True, 1), (False, 20)])
+def test_unknown_kids_refetch_so_many_times_a_minute(
+    discovery: Discovery, now: Now, for_strangers: bool, times: int
+) -> None:
+    """Made-up kids of strangers cause one request a minute, those of our own tokens twenty, counted by attempts."""
     with responses.RequestsMock() as wire:
         wire.get(CONFIGURATION, json=GOOD)
         wire.get(JWKS, json=KEYS)
         issuer = discovery.issuer(ISSUER, deadline())
-        discovery.keys(issuer, deadline())
-        for _ in range(10_000):
-            discovery.newer_keys(issuer, deadline())
-        assert 3 == len(wire.calls)
+        keys = discovery.keys(issuer, deadline())
+        for _ in range(1_000):
+            keys = discovery.newer_keys(issuer, keys, deadline(), for_strangers=for_strangers)
+        assert 2 + times == len(wire.calls)
         now.time = 59.9
-        discovery.newer_keys(issuer, deadline())
-        assert 3 == len(wire.calls)
+        discovery.newer_keys(issuer, keys, deadline(), for_strangers=for_strangers)
+        assert 2 + times == len(wire.calls)
         now.time = 60.0
         wire.replace("GET", JWKS, status=404)
         for _ in range(100):
-            discovery.newer_keys(issuer, deadline())
-        assert 4 == len(wire.calls)
+            assert keys is discovery.newer_keys(issuer, keys, deadline(), for_strangers=for_strangers)
+        assert 2 + 2 * times == len(wire.calls)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"keys": 1}', b"x", b"[]"])
@@ -217,7 +220,7 @@ def test_a_key_set_of_256_kib_is_the_longest(more: int, accepted: bool, discover
         wire.get(JWKS, body=body + b" " * (256 * 1024 + more - len(body)))
         issuer = discovery.issuer(ISSUER, deadline())
         if accepted:
-            assert ["one"] == [key.kid for key in discovery.keys(issuer, deadline()).keys]
+            assert ["one"] == [key.kid for key in discovery.keys(issuer, deadline()).key_set.keys]
             return
         with pytest.raises(DiscoveryError):
             discovery.keys(issuer, deadline())

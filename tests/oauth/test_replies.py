@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import html
 import json
+import re
 import traceback
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, quote_plus
 
 import pytest
 import requests
 import responses
 
 from auth0_cte import (
+    ClientSecretBasic,
     CustomTokenExchangeError,
     CustomTokenExchangeOptions,
     MfaRequiredError,
@@ -251,6 +255,17 @@ def pem() -> str:
     return str(SigningKey.generate().jwk.export_to_pem(private_key=True, password=None).decode())
 
 
+AWKWARD = 's3cr3t/+ "<&~é%'
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "form": quote_plus,
+    "percent": lambda text: quote(text, safe=""),
+    "path": quote,
+    "lower": lambda text: re.sub("%..", lambda match: match[0].lower(), quote_plus(text)),
+    "json": lambda text: json.dumps(text)[1:-1],
+    "json with slashes": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "html": html.escape,
+}
 CALLS: dict[str, tuple[Callable[[ServerClient], Any], dict[str, Any]]] = {
     "subject_token": (lambda client: client.custom_token_exchange(OPTIONS), {}),
     "actor_token": (
@@ -283,6 +298,46 @@ def test_no_secret_that_a_server_echoes_gets_into_a_message(
     shown = _everything(caught.value)
     assert "[redacted]" in caught.value.message
     assert [] == [each for each in (echoing[name], "the-secret", "sixsix") if each in shown]
+
+
+SPELLED: dict[str, tuple[Callable[[ServerClient], Any], dict[str, Any]]] = {
+    "client_secret": (lambda client: client.custom_token_exchange(SIX), {"client_secret": AWKWARD}),
+    "basic": (
+        lambda client: client.custom_token_exchange(SIX),
+        {"client_secret": None, "client_auth": lambda: ClientSecretBasic(AWKWARD)},
+    ),
+    "refresh_token": (lambda client: client.refresh_exchanged_token(AWKWARD), {}),
+    "otp": (lambda client: client.complete_mfa("the-mfa-token", otp="123456"), {}),
+    "recovery_code": (lambda client: client.complete_mfa("the-mfa-token", recovery_code=AWKWARD), {}),
+    "oob_code": (lambda client: client.complete_mfa("the-mfa-token", oob_code=AWKWARD, binding_code="654321"), {}),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("name", SPELLED)
+def test_no_spelling_of_a_secret_gets_into_a_message(
+    name: str, spelling: str, wire: responses.RequestsMock, new_client: type[ServerClient]
+) -> None:
+    """Plain, form-encoded, JSON-escaped, HTML-escaped or in the header: what authenticates is blanked out."""
+    call, settings = SPELLED[name]
+    spell = SPELLINGS[spelling]
+
+    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        sent = [AWKWARD, "123456", "654321", str(request.headers.get("Authorization"))]
+        body = {"error": "invalid_client", "error_description": "wrong: " + " | ".join([spell(each) for each in sent])}
+        return 401, {"x-auth0-requestid": spell(AWKWARD)}, json.dumps(body)
+
+    wire.add_callback("POST", TOKEN_ENDPOINT, answer)
+    made = {key: value() if callable(value) else value for key, value in settings.items()}
+    with new_client(
+        **{"domain": "tenant.auth0.com", "client_id": "c", "client_secret": "the-secret", **made}
+    ) as client:
+        with pytest.raises(CustomTokenExchangeError) as caught:
+            call(client)
+    secrets = ["123456"] if name == "otp" else [AWKWARD, "654321"] if name == "oob_code" else [AWKWARD]
+    shown = [caught.value.message, str(caught.value.error_description), str(caught.value.headers)]
+    assert [] == [each for each in secrets if any(spell(each) in text for text in shown)]
+    assert "Basic " + b64encode(f"c:{quote_plus(AWKWARD)}".encode()).decode() not in " ".join(shown)
 
 
 def test_a_token_too_short_to_be_a_secret_does_not_blank_the_message(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 import responses
+from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from auth0_cte import CustomTokenExchangeError, RetryBudget, RetryPolicy, ServerClient
+from auth0_cte import CustomTokenExchangeError, DPoPKey, RetryBudget, RetryPolicy, ServerClient
+from auth0_cte.error import ExchangeTransportError
 from tests.conftest import DOMAIN, TOKEN_ENDPOINT
 
 OPTIONS: dict[str, Any] = {"subject_token": "a-token", "subject_token_type": "urn:acme:mcp-token"}
@@ -134,3 +137,28 @@ def test_retries_of_several_clients_share_a_budget(caller: Caller) -> None:
         caller.exchange(caller.make(budget=shared))
         assert sent == caller.sent
     assert RetryPolicy().budget is RetryPolicy().budget
+
+
+@pytest.mark.parametrize("first", ["503", "nonce"])
+def test_a_failure_speaks_of_the_whole_call(first: str, caller: Caller) -> None:
+    """After an answer the server has seen the token, whatever happens to the connection of the next attempt."""
+    refused = requests.exceptions.ConnectionError(
+        MaxRetryError(None, "/", NewConnectionError(None, "refused"))  # type: ignore[arg-type]
+    )
+    replies: list[Any] = [refused] * 3
+
+    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        if not caller.naps and caller.sent == 0:
+            status, headers = (503, {"Retry-After": "1"}) if first == "503" else (400, {"DPoP-Nonce": "n"})
+            return status, headers, json.dumps({"error": "use_dpop_nonce" if first == "nonce" else "busy"})
+        raise replies.pop()
+
+    caller.wire.add_callback("POST", TOKEN_ENDPOINT, answer)
+    more: dict[str, Any] = {} if first == "503" else {"dpop": DPoPKey.generate()}
+    policy = RetryPolicy(sleep=caller.naps.append, uniform=lowest, budget=RetryBudget())
+    client = caller.new_client(DOMAIN, "c", "s", retry=policy, **more)
+    with pytest.raises(CustomTokenExchangeError) as caught:
+        client.custom_token_exchange(OPTIONS)
+    assert caller.sent > 1
+    assert isinstance(caught.value, ExchangeTransportError)
+    assert (True, False) == (caught.value.may_have_reached_server, caught.value.is_retryable)
