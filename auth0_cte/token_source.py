@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from typing import TYPE_CHECKING, Final
 
-from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError
+from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError, ExchangeTimeoutError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.exchange.cache import is_shareable
 from auth0_cte.foundation.concurrency import SingleFlight, reset_in_child
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ExchangedTokenSource", "scheme_of"]
 
+logger: Final = logging.getLogger("auth0_cte")
+
+FIRST_PAUSE: Final = 1.0
+MAX_PAUSE: Final = 60.0
+"""Seconds between attempts to renew a token that is still good."""
 SCHEMES: Final = {"": "Bearer", "bearer": "Bearer", "dpop": "DPoP"}
 
 _SENDABLE: Final = re.compile(r"[\x21-\x7e]+").fullmatch
@@ -28,6 +34,9 @@ _SENDABLE: Final = re.compile(r"[\x21-\x7e]+").fullmatch
 
 class ExchangedTokenSource:
     """Has a token that is good, of one user for one API. Safe among threads.
+
+    A token that is still good is renewed by one thread, while the others use it; when that fails it is used on, and
+    renewed later.
 
     A fixed subject token is sent once: whether it may be sent again nobody but its issuer knows.
 
@@ -55,12 +64,14 @@ class ExchangedTokenSource:
         self._response: TokenExchangeResponse | None = None
         self._refresh_token: str | None = None
         self._user: object = None
-        self._lock = threading.Lock()
+        # When a renewal may be tried again while there still is a token; how often it has failed.
+        self._not_before, self._failures = 0.0, 0
         self._flights: SingleFlight[str, TokenExchangeResponse] = SingleFlight()
+        self._after_fork_in_child()
         reset_in_child(self)
 
     def _after_fork_in_child(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._early = threading.Lock(), threading.Lock()
 
     def get(self) -> TokenExchangeResponse:
         """Return the response with the token to use now.
@@ -70,9 +81,9 @@ class ExchangedTokenSource:
                 fixed subject token was sent before; else as the exchange failed.
         """
         response = self._response
-        if response is not None and self._lasts(response):
-            return response
-        return self._renew(response)
+        if response is None or not self._is_valid(response):
+            return self._renew(response)
+        return response if self._lasts(response) else self._renew_early(response)
 
     def drop(self, refused: TokenExchangeResponse) -> bool:
         """Let go of a token that an API refused, unless it has been replaced since or is the last one to be had.
@@ -93,11 +104,34 @@ class ExchangedTokenSource:
         margin = min(self._skew, (response.expires_in or 0) / 2) if self._can_renew() else 0.0
         return response.expires_at - margin > self._client.clock()
 
+    def _is_valid(self, response: TokenExchangeResponse) -> bool:
+        return response.expires_at is None or response.expires_at > self._client.clock()
+
+    def _renew_early(self, valid: TokenExchangeResponse) -> TokenExchangeResponse:
+        """Renew a token that is still good, or return it: when another thread renews it, or that fails."""
+        if self._client.clock() < self._not_before or not self._early.acquire(blocking=False):
+            return valid
+        try:
+            return self._renew(valid)
+        except CustomTokenExchangeError as error:
+            if not self._is_valid(valid):
+                raise
+            wait = error.retry_after or min(MAX_PAUSE, FIRST_PAUSE * 2**self._failures)
+            self._not_before, self._failures = self._client.clock() + wait, self._failures + 1
+            logger.warning("a token could not be renewed (%s); it is used on, and renewed later", error.code)
+            return valid
+        finally:
+            self._early.release()
+
     def _can_renew(self) -> bool:
         return self._refresh_token is not None or not self._is_spent
 
     def _renew(self, stale: TokenExchangeResponse | None) -> TokenExchangeResponse:
-        return self._flights.do("renew", lambda: self._renew_once(stale))
+        try:
+            return self._flights.do("renew", lambda: self._renew_once(stale), timeout=self._client.settings.timeout)
+        except TimeoutError as error:
+            message = "waiting for another thread to renew the token took too long; this call has sent nothing"
+            raise ExchangeTimeoutError(message, phase="connect", may_have_reached_server=False) from error
 
     def _renew_once(self, stale: TokenExchangeResponse | None) -> TokenExchangeResponse:
         current = self._response
@@ -107,6 +141,7 @@ class ExchangedTokenSource:
         self._check(response)
         with self._lock:
             self._response = response
+            self._not_before, self._failures = 0.0, 0
         return response
 
     def _refreshed(self) -> TokenExchangeResponse | None:
@@ -128,7 +163,7 @@ class ExchangedTokenSource:
                 "the access token is of no use any more, and the subject token has been sent already",
                 code=Code.SUBJECT_TOKEN_SPENT,
             )
-        self._is_spent = self._is_single  # before, lest an interrupt leave it open
+        self._is_spent = self._is_single  # before: an interrupt must not leave it open
         try:
             response = self._client.custom_token_exchange(self._options, self._store_options)
         except Auth0CTEError as error:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from auth0_cte.auth_server.server_client import ServerClient
-    from auth0_cte.oauth.discovery import Issuer
+    from auth0_cte.oauth.issuer import Issuer
 
 __all__ = ["Check", "Kind", "Status", "check_sessions", "check_tenant", "check_token_type", "fault_of"]
 

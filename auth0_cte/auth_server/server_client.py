@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +13,9 @@ from auth0_cte.error import exchange_failure
 from auth0_cte.exchange.exchanger import Exchanger
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.foundation.concurrency import once
+from auth0_cte.foundation.deadline import system_clock
 from auth0_cte.foundation.validation import check_positive, check_secrets
+from auth0_cte.oauth.attack_brake import AttackBrake
 from auth0_cte.oauth.authorization_server import AuthorizationServer
 from auth0_cte.oauth.discovery import Discovery
 from auth0_cte.oauth.peer import check_networks
@@ -150,7 +151,7 @@ class ServerClient:
         exchange_cache: ExchangeCacheBackend | None = None,
         trusted_proxies: Sequence[str | IPv4Network | IPv6Network] = (),
         telemetry: bool = True,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = system_clock,
     ) -> None:
         client_id = check.check_client_id(client_id)
         assertion = (client_assertion_signing_key, client_assertion_signing_alg)
@@ -763,6 +764,7 @@ def _authorization_server(settings: ClientSettings, http: Http, events: EventRep
         headers=headers,
         clock=settings.clock,
         interceptors=_interceptors(settings, events),
+        brake=AttackBrake.of(settings.retry),
     )
     return AuthorizationServer(
         client_id=settings.client_id,

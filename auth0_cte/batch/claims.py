@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.error import CustomTokenExchangeError
-from auth0_cte.oauth.redis_errors import translated
+from auth0_cte.foundation.redis_errors import translated
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

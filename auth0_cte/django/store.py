@@ -25,13 +25,13 @@ from __future__ import annotations
 
 import math
 import secrets
-import time
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
 from auth0_cte.django.cache import NOT_KEPT, SharedCache
 from auth0_cte.error import SessionError
+from auth0_cte.foundation.deadline import system_clock
 from auth0_cte.session.stores.contract import Record, file_name
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class DjangoCacheStateStore:
         alias: str = "default",
         *,
         prefix: str = "auth0-cte",
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = system_clock,
         script: bool = False,
     ) -> None:
         self.alias: str = alias

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from auth0_cte.exchange.options import ExchangeDefaults
     from auth0_cte.oauth.authorization_server import AuthorizationServer
     from auth0_cte.oauth.client_auth.base import Form
-    from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.oauth.event_reporter import EventReporter
     from auth0_cte.oauth.id_token import Identity
+    from auth0_cte.oauth.issuer import Issuer
 
 __all__ = ["Exchanger"]
 

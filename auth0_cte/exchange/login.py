@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import CustomTokenExchangeOptions, Session, TokenExchangeResponse
     from auth0_cte.auth_types.exchange import StoreOptions
     from auth0_cte.exchange.exchanger import Exchanger
-    from auth0_cte.oauth.discovery import Issuer
+    from auth0_cte.oauth.issuer import Issuer
     from auth0_cte.session.carrier import Carrier
     from auth0_cte.session.manager import SessionManager
 

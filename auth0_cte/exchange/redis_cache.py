@@ -28,9 +28,9 @@ from auth0_cte.exchange.cache import (
 )
 from auth0_cte.foundation.concurrency import SingleFlight
 from auth0_cte.foundation.deadline import nap
+from auth0_cte.foundation.redis_errors import translated
 from auth0_cte.foundation.validation import check_secrets
 from auth0_cte.jose import JoseError, Sealer
-from auth0_cte.oauth.redis_errors import translated
 from auth0_cte.session.stores.redis import client_from_url
 
 if TYPE_CHECKING:

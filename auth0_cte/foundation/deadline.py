@@ -1,4 +1,4 @@
-"""The deadline of a call, and how a call waits."""
+"""The clock, the deadline of a call, and how a call waits."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Deadline", "nap", "sleeper", "waited"]
+__all__ = ["Deadline", "nap", "sleeper", "system_clock", "waited"]
 
 sleeper: Final[ContextVar[Callable[[float], None]]] = ContextVar("auth0_cte_sleeper", default=time.sleep)
 """How this context waits: asynchronous code must be able to cancel a wait, which ``time.sleep`` does not allow."""
 
 waited: Final[ContextVar[float]] = ContextVar("auth0_cte_waited", default=0.0)
 """The seconds that the call of this context waited for a thread: they count towards its deadline."""
+
+
+def system_clock() -> float:
+    """Return the time in Unix seconds, looked up when it is read: tools that freeze time replace it."""
+    return time.time()
 
 
 def nap(seconds: float) -> None:

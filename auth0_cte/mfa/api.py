@@ -19,7 +19,7 @@ from auth0_cte.transport.client import HttpRequest
 if TYPE_CHECKING:
     from auth0_cte.oauth.call import Call
     from auth0_cte.oauth.client_auth.base import Form
-    from auth0_cte.oauth.discovery import Issuer
+    from auth0_cte.oauth.issuer import Issuer
     from auth0_cte.oauth.token_endpoint import TokenEndpoint
 
 __all__ = ["MfaApi", "mfa_form"]

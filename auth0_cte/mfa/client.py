@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from auth0_cte.exchange.login import Logins
     from auth0_cte.mfa.api import MfaApi
     from auth0_cte.mfa.pending_login import PendingLogins
-    from auth0_cte.oauth.discovery import Issuer
+    from auth0_cte.oauth.issuer import Issuer
     from auth0_cte.session.sessions import Sessions
 
 __all__ = ["MfaClient"]

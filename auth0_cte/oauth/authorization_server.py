@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import DomainResolver
     from auth0_cte.auth_types.exchange import ForwardedFor
     from auth0_cte.jose import Jws
-    from auth0_cte.oauth.discovery import Discovery, Issuer
+    from auth0_cte.oauth.discovery import Discovery
     from auth0_cte.oauth.id_token import IdTokenVerifier
+    from auth0_cte.oauth.issuer import Issuer
     from auth0_cte.oauth.token_endpoint import TokenEndpoint
 
 __all__ = ["AuthorizationServer"]

@@ -5,15 +5,17 @@ OpenID Connect Discovery 1.0, sections 3 and 4; RFC 8414; RFC 7517.
 
 from __future__ import annotations
 
+import logging
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 
-from auth0_cte.error import DiscoveryError, TransportError
+from auth0_cte.error import Auth0CTEError, DiscoveryError, TransportError, TransportTimeoutError
+from auth0_cte.foundation.concurrency import SingleFlight
 from auth0_cte.foundation.strict_json import loads_object
-from auth0_cte.foundation.urls import Url, is_loopback
-from auth0_cte.oauth.last_good import Allowance, LastGood, NotAllowedError
+from auth0_cte.foundation.ttl_cache import TTLCache
+from auth0_cte.oauth.issuer import Issuer
 from auth0_cte.oauth.retry import RetryPolicy
 from auth0_cte.transport.client import HttpRequest, UnusableReplyError
 
@@ -24,8 +26,14 @@ if TYPE_CHECKING:
     from auth0_cte.jose import KeySet
     from auth0_cte.transport.client import Http
 
-__all__ = ["Discovery", "FetchedKeys", "Issuer"]
+__all__ = ["Discovery", "FetchedKeys"]
 
+logger: Final = logging.getLogger("auth0_cte")
+
+FRESH_SECONDS: Final = 600.0
+LAST_GOOD_SECONDS: Final = 24 * 3600.0
+REFETCH_SECONDS: Final = 60.0
+MAX_DOMAINS: Final = 100
 OWN_REFETCHES: Final = 20
 """In `REFETCH_SECONDS`, for tokens that our own token endpoint issued."""
 STRANGERS_REFETCHES: Final = 1
@@ -33,85 +41,7 @@ STRANGERS_REFETCHES: Final = 1
 MAX_JWKS_BYTES: Final = 256 * 1024
 MAX_ATTEMPTS: Final = 3
 
-
-@frozen(eq=False)
-class Issuer:
-    """An authorization server as its metadata describes it; every URL has been checked.
-
-    Args:
-        issuer: The issuer identifier, exactly as ID tokens carry it.
-        token_endpoint: Where tokens are issued.
-        jwks_uri: Where its keys are, or None when it publishes none.
-        metadata: The whole document.
-    """
-
-    issuer: str
-    token_endpoint: str
-    jwks_uri: str | None
-    metadata: Mapping[str, Any] = field(repr=False)
-
-    @classmethod
-    def from_metadata(cls, expected: str, metadata: Mapping[str, Any]) -> Issuer:
-        """Check a metadata document against the issuer URL that it was asked for at.
-
-        Raises:
-            DiscoveryError: It is about another issuer, or sends requests elsewhere.
-        """
-        issuer = metadata.get("issuer")
-        if not isinstance(issuer, str) or issuer.rstrip("/") != expected.rstrip("/"):
-            raise DiscoveryError(f"the configuration at {expected} is for another issuer")
-        token_endpoint = _endpoint(expected, metadata, "token_endpoint")
-        if token_endpoint is None:
-            raise DiscoveryError(f"the configuration of {expected} has no token_endpoint")
-        return cls(issuer, token_endpoint, _endpoint(expected, metadata, "jwks_uri"), metadata)
-
-    def url(self, path: str) -> str:
-        """Return the URL of a path of this server, whose issuer may lack the trailing slash."""
-        return f"{self.issuer.removesuffix('/')}/{path}"
-
-    def mutual_tls_alias(self, name: str) -> str | None:
-        """Return the server's alias of an endpoint for mutual TLS, or None (RFC 8705 section 5).
-
-        Args:
-            name: As in the metadata, e.g. ``"token_endpoint"``.
-
-        Raises:
-            DiscoveryError: The alias sends requests elsewhere than to the issuer's host or a subdomain of it.
-        """
-        aliases = self.metadata.get("mtls_endpoint_aliases")
-        alias = aliases.get(name) if isinstance(aliases, dict) else None
-        if alias is None:
-            return None
-        if not isinstance(alias, str) or not _is_alias(alias, self.issuer):
-            raise DiscoveryError(f"mtls_endpoint_aliases of {self.issuer} are not on its own host or a subdomain")
-        return alias
-
-
-def _is_alias(text: object, issuer: str) -> bool:
-    """Compare an alias with the issuer: a subdomain and, on loopback alone, another port will do."""
-    own = Url.parse(issuer)
-    try:
-        url = Url.parse_strictly(text)
-    except ValueError:
-        return False
-    is_local = is_loopback(own.host)
-    related = url.host == own.host or (url.host.endswith("." + own.host) and not is_local)
-    same_port = url.effective_port == own.effective_port or is_local
-    return url.scheme == own.scheme and related and same_port and not url.has_user and "#" not in str(text)
-
-
-def _endpoint(issuer: str, metadata: Mapping[str, Any], name: str) -> str | None:
-    value = metadata.get(name)
-    if value is None:
-        return None
-    try:
-        url = Url.parse_strictly(value)
-    except ValueError:
-        raise DiscoveryError(f"{name} of {issuer} must be an absolute URL") from None
-    # The issuer's scheme, https or http on loopback, was settled with the domain.
-    if url.origin != Url.parse(issuer).origin or url.has_user or "#" in value:
-        raise DiscoveryError(f"{name} of {issuer} is not on the issuer's own host, or not https")
-    return str(value)
+V = TypeVar("V")
 
 
 @frozen(eq=False)
@@ -125,6 +55,104 @@ class FetchedKeys:
 
     key_set: KeySet
     asked_at: float
+
+
+class _NotAllowedError(Auth0CTEError):
+    """No refetch is left; never seen by users."""
+
+
+class _Allowance:
+    """So many times in a minute, for each name.
+
+    Args:
+        times: How often.
+        monotonic: A clock that never jumps.
+    """
+
+    def __init__(self, times: int, monotonic: Callable[[], float]) -> None:
+        self._times, self._monotonic = times, monotonic
+        self._used: TTLCache[str, tuple[float, ...]] = TTLCache(
+            maxsize=MAX_DOMAINS, ttl=REFETCH_SECONDS, monotonic=monotonic
+        )
+
+    def take(self, name: str) -> None:
+        """Use one.
+
+        Raises:
+            _NotAllowedError: None is left.
+        """
+        now = self._monotonic()
+        used = [each for each in self._used.get(name) or () if each > now - REFETCH_SECONDS]
+        if len(used) >= self._times:
+            raise _NotAllowedError("no refetch is left")
+        self._used.set(name, (*used, now))
+
+
+class _Kept(Generic[V]):
+    def __init__(self, value: V, fetched_at: float, fresh_until: float) -> None:
+        self.value, self.fetched_at, self.fresh_until = value, fetched_at, fresh_until
+
+
+class _LastGood(Generic[V]):
+    """Values by URL: fresh ones from memory, stale ones fetched anew, and the last good one while that fails."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._kept: TTLCache[str, _Kept[V]] = TTLCache(maxsize=MAX_DOMAINS, ttl=LAST_GOOD_SECONDS, monotonic=monotonic)
+        self._flights: SingleFlight[str, V] = SingleFlight()
+        self._fresh: dict[str, _Kept[V]] = {}  # the same once more, for the usual look-up: without any lock
+
+    def get(self, url: str, fetch: Callable[[], V], deadline: Deadline, *, newer_than: float | None = None) -> V:
+        """Return the value of a URL.
+
+        Args:
+            url: What the value is kept under.
+            fetch: Fetches it; called by one of those who ask at the same time.
+            deadline: When to give up waiting for another caller.
+            newer_than: When it must have been asked for after, by the monotonic clock; None for any that is fresh.
+
+        Raises:
+            TransportTimeoutError: Waiting for another caller took too long.
+        """
+        kept = self._fresh.get(url)
+        if kept is not None and newer_than is None and self._monotonic() < kept.fresh_until:
+            return kept.value
+        try:
+            return self._flights.do(url, lambda: self._renew(url, fetch, newer_than), timeout=deadline.remaining())
+        except TimeoutError as error:
+            raise TransportTimeoutError(
+                f"waiting for {url} took too long", phase="connect", may_have_reached_server=False
+            ) from error
+
+    def _is_fresh(self, kept: _Kept[V], newer_than: float | None) -> bool:
+        if newer_than is not None:
+            return kept.fetched_at > newer_than
+        return self._monotonic() < kept.fresh_until
+
+    def _renew(self, url: str, fetch: Callable[[], V], newer_than: float | None) -> V:
+        kept = self._kept.get(url)  # the flight before this one may have brought it
+        if kept is not None and self._is_fresh(kept, newer_than):
+            return kept.value
+        began_at = self._monotonic()
+        try:
+            value = fetch()
+        except (TransportError, DiscoveryError) as error:
+            if kept is None:
+                raise
+            logger.warning("%s cannot be fetched (%s): the last good copy serves on", url, error.message)
+            now, ends_at = self._monotonic(), kept.fetched_at + LAST_GOOD_SECONDS
+            self._keep(url, kept.value, kept.fetched_at, min(now + REFETCH_SECONDS, ends_at), ttl=ends_at - now)
+            return kept.value
+        now = self._monotonic()
+        self._keep(url, value, began_at, now + FRESH_SECONDS, ttl=LAST_GOOD_SECONDS)
+        return value
+
+    def _keep(self, url: str, value: V, fetched_at: float, fresh_until: float, *, ttl: float) -> None:
+        kept = _Kept(value, fetched_at, fresh_until)
+        self._kept.set(url, kept, ttl=ttl)
+        if len(self._fresh) >= MAX_DOMAINS:
+            self._fresh.clear()
+        self._fresh[url] = kept
 
 
 class Discovery:
@@ -144,11 +172,12 @@ class Discovery:
         retry: RetryPolicy | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._http, self._headers, self._retry, self._monotonic = http, headers, retry or RetryPolicy(), monotonic
-        self._issuers: LastGood[Issuer] = LastGood(monotonic)
-        self._key_sets: LastGood[FetchedKeys] = LastGood(monotonic)
+        self._http, self._headers, self._retry = http, headers, retry or RetryPolicy()
+        self.monotonic: Callable[[], float] = monotonic
+        self._issuers: _LastGood[Issuer] = _LastGood(monotonic)
+        self._key_sets: _LastGood[FetchedKeys] = _LastGood(monotonic)
         # Of refetches because of an unknown key; attempts count, not successes.
-        self._own, self._strangers = (Allowance(each, monotonic) for each in (OWN_REFETCHES, STRANGERS_REFETCHES))
+        self._own, self._strangers = (_Allowance(each, monotonic) for each in (OWN_REFETCHES, STRANGERS_REFETCHES))
 
     def issuer(self, issuer_url: str, deadline: Deadline) -> Issuer:
         """Return the metadata of an issuer.
@@ -166,10 +195,6 @@ class Discovery:
             issuer_url, lambda: Issuer.from_metadata(issuer_url, self._fetch(url, deadline)), deadline
         )
 
-    def now(self) -> float:
-        """Return the time by the monotonic clock."""
-        return self._monotonic()
-
     def keys(self, issuer: Issuer, deadline: Deadline) -> FetchedKeys:
         """Return the keys of an issuer; the last good ones for up to 24 h while the endpoint is down.
 
@@ -181,7 +206,7 @@ class Discovery:
             DiscoveryError: The issuer publishes no key set.
             TransportError: The server could not be reached.
         """
-        url = _jwks_uri(issuer)
+        url = issuer.jwks_uri or _no_keys(issuer)
         return self._key_sets.get(url, lambda: self._fetch_keys(url, deadline), deadline)
 
     def newer_keys(
@@ -201,7 +226,7 @@ class Discovery:
         Raises:
             TransportTimeoutError: Waiting for another caller took too long.
         """
-        url = _jwks_uri(issuer)
+        url = issuer.jwks_uri or _no_keys(issuer)
         allowance = self._strangers if for_strangers else self._own
 
         def fetch() -> FetchedKeys:
@@ -212,14 +237,14 @@ class Discovery:
         for _ in range(2):
             try:
                 return self._key_sets.get(url, fetch, deadline, newer_than=seen.asked_at)
-            except NotAllowedError:
+            except _NotAllowedError:
                 continue
         return seen
 
     def _fetch_keys(self, url: str, deadline: Deadline) -> FetchedKeys:
         from auth0_cte.jose import JoseError, KeySet  # jwcrypto is slow to import, so only when needed
 
-        asked_at = self._monotonic()
+        asked_at = self.monotonic()
         try:
             return FetchedKeys(KeySet.from_jwks(self._fetch(url, deadline, MAX_JWKS_BYTES)), asked_at)
         except JoseError as error:
@@ -253,7 +278,5 @@ class Discovery:
             raise DiscoveryError(f"{request.url}: the reply is {error}") from error
 
 
-def _jwks_uri(issuer: Issuer) -> str:
-    if issuer.jwks_uri is None:
-        raise DiscoveryError(f"the configuration of {issuer.issuer} has no jwks_uri")
-    return issuer.jwks_uri
+def _no_keys(issuer: Issuer) -> NoReturn:
+    raise DiscoveryError(f"the configuration of {issuer.issuer} has no jwks_uri")

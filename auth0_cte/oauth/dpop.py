@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 from auth0_cte.foundation.boundary import guarded
+from auth0_cte.foundation.deadline import system_clock
 from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.foundation.urls import Url, normalized
 from auth0_cte.jose import JoseError, SigningKey, b64url_encode, load_signing_key
@@ -139,7 +140,7 @@ class DPoPKey:
             "jti": secrets.token_urlsafe(JTI_BYTES),
             "htm": method.upper(),
             "htu": _normalized(url),
-            "iat": int((self._clock or time.time)()),
+            "iat": int((self._clock or system_clock)()),
         }
         if access_token is not None:
             claims["ath"] = _hash_of(access_token)
@@ -255,7 +256,13 @@ class ProvenRequest:
         Nothing of the request was carried out then: the server refused it before it looked at the token in it.
         """
         given = self._learn(request)
-        asked = isinstance(error, CustomTokenExchangeError) and (error.status_code, error.error) == (400, USE_NONCE)
+        # Servers differ in how they ask: RFC 9449 section 8 has 400 and use_dpop_nonce, APIs (section 9) have 401.
+        challenge = "" if request.reply is None else request.reply.headers.get("www-authenticate", "")
+        asked = (
+            isinstance(error, CustomTokenExchangeError)
+            and error.status_code in (400, 401)
+            and (error.error in (USE_NONCE, "invalid_dpop_proof") or USE_NONCE in challenge)
+        )
         if not asked or given is None or self._has_repeated or request.call.deadline.remaining() <= 0:
             return False
         self._has_repeated = True

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from auth0_cte.foundation.deadline import Deadline
-    from auth0_cte.oauth.discovery import Discovery, Issuer
+    from auth0_cte.oauth.discovery import Discovery
+    from auth0_cte.oauth.issuer import Issuer
 
 __all__ = ["IdTokenVerifier", "Identity", "actor_chain", "id_token_expiry", "read_time", "read_unverified"]
 
@@ -149,7 +150,7 @@ class IdTokenVerifier:
         """
         if jws.header["alg"] == "HS256":
             return jws.verify(VerificationKey.from_secret(self.client_secret or ""))
-        began_at = self.discovery.now()
+        began_at = self.discovery.monotonic()
         keys = self.discovery.keys(issuer, deadline)
         while True:
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
@@ -16,6 +17,7 @@ from attrs import field, frozen
 from auth0_cte.error import CustomTokenExchangeError, RateLimitError, TransportError, TransportTimeoutError
 from auth0_cte.foundation.concurrency import reset_in_child
 from auth0_cte.foundation.deadline import nap
+from auth0_cte.foundation.validation import check_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +31,12 @@ MAX_UNSENT_RETRIES: Final = 2
 MAX_ASKED_RETRIES: Final = 1
 BACKOFF_BASE: Final = 0.2
 BACKOFF_CAP: Final = 2.0
+BRAKE_SECONDS: Final = 600.0
+"""Auth0 gives one attempt back in ten minutes by default (Auth0, "Suspicious IP Throttling")."""
+
+
+def _check_seconds(_policy: object, _field: object, seconds: float) -> None:
+    check_number("brake_seconds", seconds, at_least=0, at_most=86_400, unit="seconds")
 
 
 class RetryBudget:
@@ -76,16 +84,21 @@ class RetryPolicy:
         asked_retries: Retries at most when the server asked to come back (429, 503 with ``Retry-After``).
         subject_token_reusable: Also retry once after 500, 502, 504 and transport failures after which the server may
             have spent the subject token. Only for tokens that are not single-use.
+        brake_seconds: How long exchanges are not sent after Auth0 has blocked the caller's address
+            (``too_many_attempts``): each attempt would prolong the block. Then one is, to find out. 0 sends them all.
         sleep: Waits for some seconds; injectable.
         uniform: Draws a float between two bounds; injectable.
+        monotonic: A clock that never jumps, by which ``brake_seconds`` pass; injectable.
         budget: The allowance that all retries share.
     """
 
     unsent_retries: int = MAX_UNSENT_RETRIES
     asked_retries: int = MAX_ASKED_RETRIES
     subject_token_reusable: bool = False
+    brake_seconds: float = field(default=BRAKE_SECONDS, validator=_check_seconds)
     sleep: Callable[[float], None] = field(default=nap, repr=False)
     uniform: Callable[[float, float], float] = field(default=random.uniform, repr=False)
+    monotonic: Callable[[], float] = field(default=time.monotonic, repr=False)
     budget: RetryBudget = field(default=_shared_budget, repr=False)
 
     def wait_before_retry(

@@ -20,9 +20,10 @@ from auth0_cte.transport.client import HttpRequest, Reply, UnusableReplyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from auth0_cte.oauth.attack_brake import AttackBrake
     from auth0_cte.oauth.call import Call
     from auth0_cte.oauth.client_auth.base import ClientAuth, Form
-    from auth0_cte.oauth.discovery import Issuer
+    from auth0_cte.oauth.issuer import Issuer
     from auth0_cte.oauth.retry import RetryPolicy
     from auth0_cte.transport.client import Http
 
@@ -109,6 +110,7 @@ class TokenEndpoint:
         headers: The headers of every request.
         clock: The time in Unix seconds.
         interceptors: Make what surrounds the attempts of a token request; the last ones are next to the wire.
+        brake: Keeps exchanges from being sent while Auth0 blocks the caller; None for nothing.
     """
 
     http: Http
@@ -118,6 +120,7 @@ class TokenEndpoint:
     headers: Mapping[str, str]
     clock: Callable[[], float]
     interceptors: Sequence[Callable[[TokenRequest], Interceptor]] = ()
+    brake: AttackBrake | None = None
 
     def request_tokens(self, issuer: Issuer, form: Form, call: Call) -> dict[str, Any]:
         """Send a token request until it is answered, or must not be sent again (RFC 6749 section 3.2).
@@ -132,12 +135,25 @@ class TokenEndpoint:
 
         Raises:
             CustomTokenExchangeError: The server refused, or its reply is not usable.
+            RateLimitError: Auth0 has blocked the caller before, and nothing was sent.
             TransportError: No reply came.
             ConfigurationError: The server does not take the algorithm of the DPoP key; nothing was sent.
         """
         alias = issuer.mutual_tls_alias("token_endpoint") if isinstance(self.client_auth, MutualTls) else None
         request = TokenRequest(issuer=issuer, url=alias or issuer.token_endpoint, form=form, call=call)
-        return self.ask(request, self._authenticated, loads_object, self.interceptors)
+        brake = self.brake if form[0][1] == TOKEN_EXCHANGE_GRANT else None
+        caller = (issuer.issuer, call.forwarded_for)
+        if brake is not None and brake.is_pulled:
+            brake.check(caller, call.deadline)
+        try:
+            tokens = self.ask(request, self._authenticated, loads_object, self.interceptors)
+        except Auth0CTEError as error:
+            if brake is not None:
+                brake.settle(caller, error)
+            raise
+        if brake is not None and brake.is_pulled:
+            brake.settle(caller, None)
+        return tokens
 
     def ask(
         self,

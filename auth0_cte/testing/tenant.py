@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
+from time import sleep as system_sleep
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
-from urllib.parse import urlsplit
 
+from auth0_cte.foundation.deadline import system_clock
 from auth0_cte.testing.clients import make_client
 from auth0_cte.testing.endpoints.backchannel_logout import BackchannelLogout
 from auth0_cte.testing.issuing import Issuing
@@ -74,8 +74,8 @@ class LocalTenant:
         self,
         domain: str = "acme.auth0.local",
         *,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = system_clock,
+        sleep: Callable[[float], None] = system_sleep,
         client_id: str = "local-client",
         client_secret: str | None = None,
         default_audience: str | None = None,
@@ -274,11 +274,11 @@ class LocalTenant:
             ip: The address of the connection's other end.
             client_certificate: The certificate (DER) that the client presented, or None.
         """
-        parts = urlsplit(target)
+        path, _, query = target.partition("#")[0].partition("?")
         request = TenantRequest(
             method=method,
-            path=parts.path,
-            query=parts.query,
+            path=path,
+            query=query,
             base_url=base_url,
             ip=ip,
             date=self.clock(),

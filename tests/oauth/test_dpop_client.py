@@ -104,6 +104,38 @@ def test_the_subject_token_is_sent_twice_for_a_nonce_alone(tenant: LocalTenant, 
     assert ["a-single-use-token", "another"] == seen
 
 
+CHALLENGES = {
+    "400": (400, {"error": "use_dpop_nonce"}, {}),
+    "401": (401, {"error": "use_dpop_nonce"}, {}),
+    "401 by header alone": (401, {}, {"WWW-Authenticate": 'DPoP error="use_dpop_nonce"'}),
+    "invalid_dpop_proof": (400, {"error": "invalid_dpop_proof"}, {}),
+    "401 invalid_dpop_proof": (401, {"error": "invalid_dpop_proof"}, {}),
+}
+
+
+@pytest.mark.parametrize("call", ["exchange", "refresh"])
+@pytest.mark.parametrize("name", CHALLENGES)
+def test_a_nonce_is_taken_however_it_is_asked_for(
+    name: str, call: str, tenant: LocalTenant, connect: NewClient
+) -> None:
+    """With a ``DPoP-Nonce`` there is one more attempt, which has it; without one there is none."""
+    status, body, headers = CHALLENGES[name]
+    client = connect(dpop=DPoPKey.generate())
+    refresh_token = client.custom_token_exchange({**OPTIONS, "scope": "offline_access"}).refresh_token or ""
+    actions: dict[str, Any] = {
+        "exchange": lambda: client.custom_token_exchange(OPTIONS),
+        "refresh": lambda: client.refresh_exchanged_token(refresh_token),
+    }
+    sent = len(tenant.token_requests)
+    tenant.fail_next(status, body=body, headers={**headers, "DPoP-Nonce": "n-1"})
+    assert actions[call]().access_token
+    assert sent + 2 == len(tenant.token_requests)
+    tenant.fail_next(status, body=body, headers=headers)
+    with pytest.raises(CustomTokenExchangeError):
+        actions[call]()
+    assert sent + 3 == len(tenant.token_requests)
+
+
 def test_rotated_nonces_cost_one_more_request(tenant: LocalTenant, connect: NewClient) -> None:
     """A nonce that a success brought is used next; one that the tenant has replaced is asked for once."""
     tenant.dpop.nonce_required = True
@@ -147,7 +179,8 @@ def test_a_second_wish_for_a_nonce_is_raised(raw_server: RawServer, new_client: 
         reply('{"error":"use_dpop_nonce"}', "400 Bad Request", ['DPoP-Nonce: a"b']),
         reply('{"error":"use_dpop_nonce"}', "400 Bad Request", ["DPoP-Nonce: a", "DPoP-Nonce: b"]),
         reply('{"error":"use_dpop_nonce"}', "500 Oops", ["DPoP-Nonce: a"]),
-        reply('{"error":"invalid_dpop_proof"}', "400 Bad Request", ["DPoP-Nonce: a"]),
+        reply('{"error":"invalid_dpop_proof"}', "400 Bad Request"),
+        reply('{"error":"invalid_dpop_proof"}', "403 Forbidden", ["DPoP-Nonce: a"]),
         reply('{"error":"invalid_request"}', "400 Bad Request", ["DPoP-Nonce: a"]),
     ],
 )
@@ -189,8 +222,8 @@ def test_a_retry_is_proved_anew(raw_server: RawServer) -> None:
 def test_the_deadline_ends_the_wish_for_a_nonce(raw_server: RawServer) -> None:
     """The attempt with the nonce is part of the call: it is not made when the call's time is over."""
     from auth0_cte.oauth.call import Call
-    from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.oauth.dpop import DPoPNonceStore, ProvenRequest
+    from auth0_cte.oauth.issuer import Issuer
     from auth0_cte.oauth.token_endpoint import TokenRequest
     from auth0_cte.transport.client import Reply
 

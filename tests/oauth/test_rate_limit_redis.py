@@ -91,6 +91,20 @@ def test_a_pause_moves_all_slots(bucket: RedisBucket) -> None:
     assert _near(120) == bucket.reserve(200).wait
 
 
+@pytest.mark.parametrize("field", ["next", "paused_until", "seen", "all"])
+def test_a_bucket_ahead_of_the_clock_recovers(
+    field: str, bucket: RedisBucket, client: redis.Redis, request: pytest.FixtureRequest
+) -> None:
+    """After a clock that was an hour ahead slots are given as ever, not refused for an hour."""
+    bucket.reserve(60)
+    key = f"{{{request.node.name}}}:rate-limit"
+    ahead = int((time.time() + 3600) * 1e6)
+    fields = ["next", "paused_until", "seen"] if field == "all" else [field]
+    client.hset(key, mapping=dict.fromkeys(fields, ahead))
+    assert [True, True, True] == [bucket.reserve(60).granted for _ in range(3)]
+    assert bucket.reserve(60).wait <= 60
+
+
 def test_a_slot_that_was_given_back_is_taken_next(bucket: RedisBucket) -> None:
     """A slot that nobody used goes to who asks next."""
     slots = [bucket.reserve(60) for _ in range(3)]

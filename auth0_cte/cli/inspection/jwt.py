@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from auth0_cte.oauth.authorization_server import AuthorizationServer
-    from auth0_cte.oauth.discovery import Issuer
     from auth0_cte.oauth.id_token import IdTokenVerifier
+    from auth0_cte.oauth.issuer import Issuer
 
 __all__ = ["Signature", "TokenReport", "inspect_jwt"]
 

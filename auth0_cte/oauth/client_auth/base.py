@@ -13,7 +13,7 @@ from auth0_cte.error import ConfigurationError
 if TYPE_CHECKING:
     from attrs import Attribute
 
-    from auth0_cte.oauth.discovery import Issuer
+    from auth0_cte.oauth.issuer import Issuer
 
 __all__ = [
     "ClientAuth",

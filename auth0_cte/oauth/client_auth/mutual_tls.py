@@ -13,7 +13,7 @@ from auth0_cte.foundation.boundary import guarded
 
 if TYPE_CHECKING:
     from auth0_cte.oauth.client_auth.base import Form
-    from auth0_cte.oauth.discovery import Issuer
+    from auth0_cte.oauth.issuer import Issuer
 
 __all__ = ["MutualTls", "fingerprint_of"]
 

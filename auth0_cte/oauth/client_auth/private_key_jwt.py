@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
@@ -11,6 +10,7 @@ from attrs import evolve
 
 from auth0_cte.error import ConfigurationError
 from auth0_cte.foundation.boundary import guarded
+from auth0_cte.foundation.deadline import system_clock
 from auth0_cte.foundation.validation import call_given, is_asynchronous
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.jose import RemoteSigner, SigningKey
     from auth0_cte.oauth.client_auth.base import Form
-    from auth0_cte.oauth.discovery import Issuer
+    from auth0_cte.oauth.issuer import Issuer
 
 __all__ = ["AssertionKey", "PrivateKeyJwt", "Signer"]
 
@@ -148,7 +148,7 @@ class PrivateKeyJwt:
         """
         import secrets
 
-        now = int((self._clock or time.time)())
+        now = int((self._clock or system_clock)())
         claims = {
             "iss": client_id,
             "sub": client_id,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.foundation.redis_errors import translated
 from auth0_cte.oauth.rate_limit.bucket import Slot
-from auth0_cte.oauth.redis_errors import translated
 
 if TYPE_CHECKING:
     import redis
@@ -22,16 +22,27 @@ logger: Final = logging.getLogger("auth0_cte")
 KEEP_MILLISECONDS: Final = 3_600_000
 """An idle bucket is forgotten after an hour, which is longer than any slot is away."""
 
+FURTHEST: Final = 600.0
+"""Seconds; what says that the next slot is further away than any call waits is the mistake of some clock."""
+
 # The rules of LocalBucket, by the clock of Redis, in microseconds. Each script is one atomic step.
 _STATE: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local state = redis.call('HMGET', KEYS[1], 'next', 'behind', 'paused_until')
+local state = redis.call('HMGET', KEYS[1], 'next', 'behind', 'paused_until', 'seen')
 local even, behind, paused = tonumber(state[1] or 0), tonumber(state[2] or 0), tonumber(state[3] or 0)
+local back = tonumber(state[4] or now) - now
+if back > 1000000 then  -- the clock was set back, or Redis moved to a machine whose clock is behind
+  even, paused = even - back, paused - back
+  redis.call('DEL', KEYS[2])
+end
+if paused > now + FURTHEST then paused = 0 end
 local base = math.max(now, paused) - behind
+if even > base + FURTHEST then even = base end
 local function text(number) return string.format('%.0f', number) end
 local function keep()
-  redis.call('HSET', KEYS[1], 'next', text(even), 'behind', text(behind), 'paused_until', text(paused))
+  redis.call('HSET', KEYS[1], 'next', text(even), 'behind', text(behind), 'paused_until', text(paused),
+    'seen', text(now))
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 end
 """
@@ -87,7 +98,10 @@ class RedisBucket:
         # The braces keep both keys on one node of a cluster.
         self._keys = [f"{{{name}}}:rate-limit", f"{{{name}}}:rate-limit:free"]
         scripts = {"reserve": _RESERVE, "due": _DUE, "give_back": _GIVE_BACK, "pause": _PAUSE, "drain": _DRAIN}
-        self._scripts = {key: client.register_script(text) for key, text in scripts.items()}
+        furthest = str(_micro(FURTHEST + pace.tolerance))
+        self._scripts = {
+            key: client.register_script(text.replace("FURTHEST", furthest)) for key, text in scripts.items()
+        }
         if client.get_connection_kwargs().get("socket_timeout") is None:
             logger.warning("the Redis client has no socket_timeout: a Redis that hangs will make exchanges hang")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-import time
 from typing import TYPE_CHECKING
 
+from auth0_cte.foundation.deadline import system_clock
 from auth0_cte.foundation.extras import extra
 
 with extra("sqlalchemy", "auth0_cte.session.sql"):
@@ -47,7 +47,7 @@ class SQLRotations(SQLKept):
     """
 
     def __init__(
-        self, engine: sa.Engine, *, table: str = "auth0_cte_rotations", clock: Callable[[], float] = time.time
+        self, engine: sa.Engine, *, table: str = "auth0_cte_rotations", clock: Callable[[], float] = system_clock
     ) -> None:
         super().__init__(engine, _make_table(table), clock)
 
