@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         DomainResolverContext,
         LoginWithCustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
+        LogoutUrl,
         MfaAuthenticator,
         MfaChallenge,
         Session,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         RateLimitError,
         RateLimitKind,
         RateLimitStatus,
+        RevocationError,
         SessionError,
         TransportError,
         TransportTimeoutError,
@@ -80,7 +82,7 @@ if TYPE_CHECKING:
     from auth0_cte.requests_auth import ExchangeAuth
     from auth0_cte.session.carrier import Carrier, DictCarrier
     from auth0_cte.session.settings import CookieSettings, SessionSettings
-    from auth0_cte.session.stores.contract import Rotations, StateStore
+    from auth0_cte.session.stores.contract import Rotations, SearchableStore, StateStore
     from auth0_cte.session.stores.cookie import CookieStateStore
     from auth0_cte.session.stores.memory import MemoryStateStore
     from auth0_cte.session.stores.redis import RedisStateStore
@@ -126,6 +128,7 @@ __all__ = [
     "IdTokenError",
     "LoginWithCustomTokenExchangeOptions",
     "LoginWithCustomTokenExchangeResult",
+    "LogoutUrl",
     "MemoryRotations",
     "MemoryStateStore",
     "MfaAuthenticator",
@@ -145,7 +148,9 @@ __all__ = [
     "RedisStateStore",
     "RetryBudget",
     "RetryPolicy",
+    "RevocationError",
     "Rotations",
+    "SearchableStore",
     "ServerClient",
     "Session",
     "SessionClaims",
@@ -200,6 +205,7 @@ _HOMES = {
         "DomainResolverContext",
         "LoginWithCustomTokenExchangeOptions",
         "LoginWithCustomTokenExchangeResult",
+        "LogoutUrl",
         "MfaAuthenticator",
         "MfaChallenge",
         "Session",
@@ -215,7 +221,7 @@ _HOMES = {
     "requests_auth": ("ExchangeAuth",),
     "session.carrier": ("Carrier", "DictCarrier"),
     "session.settings": ("CookieSettings", "SessionSettings"),
-    "session.stores.contract": ("Rotations", "StateStore"),
+    "session.stores.contract": ("Rotations", "SearchableStore", "StateStore"),
     "session.stores.cookie": ("CookieStateStore",),
     "session.stores.memory": ("MemoryStateStore",),
     "session.stores.redis": ("RedisStateStore",),

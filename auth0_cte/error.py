@@ -32,6 +32,7 @@ __all__ = [
     "RateLimitError",
     "RateLimitKind",
     "RateLimitStatus",
+    "RevocationError",
     "SessionError",
     "TransportError",
     "TransportTimeoutError",
@@ -173,6 +174,28 @@ class AccessTokenError(Auth0CTEError):
     retry_after: float | None = None
     request_id: str | None = None
     dpop_key_mismatch: bool = False
+
+
+class RevocationError(Auth0CTEError):
+    """A refresh token was not revoked: it may still be good.
+
+    Attributes:
+        error: The server's ``error``, or None when it gave none.
+        error_description: The server's ``error_description``, or None.
+        status_code: The HTTP status of the reply, or None when there was none.
+        is_retryable: Whether a later attempt can succeed.
+        retry_after: Seconds to wait before another attempt, or None.
+        request_id: Auth0's correlation id, or None.
+    """
+
+    code = "REVOCATION_FAILED"
+    _fallback_hint = "Try again later with revoke_refresh_token, or revoke the user's refresh tokens in the dashboard."
+    error: str | None = None
+    error_description: str | None = None
+    status_code: int | None = None
+    is_retryable: bool = False
+    retry_after: float | None = None
+    request_id: str | None = None
 
 
 class CustomTokenExchangeError(Auth0CTEError):

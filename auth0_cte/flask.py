@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import (
         CustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
+        LogoutUrl,
         Session,
         TokenExchangeResponse,
     )
@@ -145,7 +146,11 @@ class Auth0CTE:
         """Return a valid access token of the session, as `ServerClient.get_access_token` does."""
         return self.client.get_access_token(store_options=_store_options(), audience=audience, scope=scope, **options)
 
-    def logout(self, return_to: str | None = None, **options: Any) -> str:
+    def revoke_refresh_token(self, refresh_token: str | None = None) -> None:
+        """Revoke the session's refresh token, or another one, as `ServerClient.revoke_refresh_token` does."""
+        self.client.revoke_refresh_token(refresh_token, _store_options())
+
+    def logout(self, return_to: str | None = None, **options: Any) -> LogoutUrl:
         """End the session, and return the URL that ends it at Auth0, to redirect the browser to.
 
         Args:

@@ -153,6 +153,7 @@ class AsyncServerClient:
     get_user: Final = awaited(ServerClient.get_user)
     get_access_token: Final = awaited(ServerClient.get_access_token)
     logout: Final = awaited(ServerClient.logout)
+    revoke_refresh_token: Final = awaited(ServerClient.revoke_refresh_token)
     handle_backchannel_logout: Final = awaited(ServerClient.handle_backchannel_logout)
     list_mfa_authenticators: Final = awaited(ServerClient.list_mfa_authenticators)
     challenge_mfa: Final = awaited(ServerClient.challenge_mfa)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         DomainResolver,
         LoginWithCustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
+        LogoutUrl,
         Session,
         SessionClaims,
         SessionTransferTokenResult,
@@ -428,22 +429,44 @@ class ServerClient:
         return self.sessions.access_token(store_options, audience, scope, forwarded_for)
 
     @guarded()
-    def logout(self, store_options: StoreOptions = None, return_to: str | None = None) -> str:
+    def logout(
+        self, store_options: StoreOptions = None, return_to: str | None = None, *, revoke: bool = False
+    ) -> LogoutUrl:
         """End the session here, and return the URL that ends it at Auth0.
 
         Args:
             store_options: ``{"request": …, "response": …}``.
             return_to: Where Auth0 sends the browser then; an absolute URL that the application allows.
+            revoke: Whether the session's refresh token is revoked at Auth0, after the session has ended here. Always
+                with ``SessionSettings(revoke_refresh_tokens=True)``.
 
         Returns:
-            The URL of Auth0's ``/v2/logout``, to redirect the browser to.
+            The URL of Auth0's ``/v2/logout``, to redirect the browser to. Its ``revocation_error`` says why the refresh
+            token was not revoked, which is logged, too; the user is logged out all the same.
 
         Raises:
             SessionError: The response to delete the cookies on is missing, or the store cannot be reached: the user is
                 still logged in.
             ConfigurationError: ``return_to`` is not an absolute http or https URL.
         """
-        return self.sessions.log_out(store_options, return_to)
+        return self.sessions.log_out(store_options, return_to, revoke=revoke)
+
+    @guarded()
+    def revoke_refresh_token(self, refresh_token: str | None = None, store_options: StoreOptions = None) -> None:
+        """Revoke a refresh token, and those that rotation makes of it (RFC 7009).
+
+        Args:
+            refresh_token: The token; that of the session at hand when None. The session goes on without it, until its
+                access token expires.
+            store_options: ``{"request": …, "response": …}``, to find the session, or for a ``domain`` that is a
+                function.
+
+        Raises:
+            RevocationError: Auth0 refused or could not be reached: the token may still be good.
+            AccessTokenError: Nobody is logged in.
+            SessionError: The session could not be read or written.
+        """
+        self.sessions.revoke(refresh_token, store_options)
 
     @guarded()
     def handle_backchannel_logout(self, logout_token: str, store_options: StoreOptions = None) -> int:

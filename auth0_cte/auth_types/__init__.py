@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types.domain import DomainResolverContext
     from auth0_cte.auth_types.login import LoginWithCustomTokenExchangeOptions
     from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
-    from auth0_cte.auth_types.session import LoginWithCustomTokenExchangeResult, Session, SessionClaims, TokenSet
+    from auth0_cte.auth_types.session import (
+        LoginWithCustomTokenExchangeResult,
+        LogoutUrl,
+        Session,
+        SessionClaims,
+        TokenSet,
+    )
     from auth0_cte.auth_types.session_transfer import SessionTransferTokenResult
 
 __all__ = [
@@ -30,6 +36,7 @@ __all__ = [
     "DomainResolverContext",
     "LoginWithCustomTokenExchangeOptions",
     "LoginWithCustomTokenExchangeResult",
+    "LogoutUrl",
     "MfaAuthenticator",
     "MfaChallenge",
     "RateLimitKind",
@@ -49,6 +56,7 @@ _LATE = {
     "LoginWithCustomTokenExchangeOptions": "login",
     "SessionTransferTokenResult": "session_transfer",
     "LoginWithCustomTokenExchangeResult": "session",
+    "LogoutUrl": "session",
     "MfaAuthenticator": "mfa",
     "MfaChallenge": "mfa",
     "Session": "session",

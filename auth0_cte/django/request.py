@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import (
         CustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
+        LogoutUrl,
         Session,
         TokenExchangeResponse,
     )
@@ -164,7 +165,18 @@ class RequestAuth0:
         """Finish a login that required a second factor, as `resume_login` does."""
         return await self._aadmit(lambda: self.async_client.resume_login(pending_login, self.store_options, **answer))
 
-    def logout(self, return_to: str | None = None, **options: Any) -> str:
+    def revoke_refresh_token(self, refresh_token: str | None = None) -> None:
+        """Revoke the session's refresh token, or another one, as `ServerClient.revoke_refresh_token` does."""
+        _refuse_in_event_loop()
+        self._found = None
+        self.client.revoke_refresh_token(refresh_token, self.store_options)
+
+    async def arevoke_refresh_token(self, refresh_token: str | None = None) -> None:
+        """Revoke the session's refresh token, or another one, as `ServerClient.revoke_refresh_token` does."""
+        self._found = None
+        await self.async_client.revoke_refresh_token(refresh_token, self.store_options)
+
+    def logout(self, return_to: str | None = None, **options: Any) -> LogoutUrl:
         """End the session, and what `Auth0Backend` made of it; return the URL to redirect the browser to.
 
         Args:
@@ -177,7 +189,7 @@ class RequestAuth0:
         users.log_out(self._request, user)
         return url
 
-    async def alogout(self, return_to: str | None = None, **options: Any) -> str:
+    async def alogout(self, return_to: str | None = None, **options: Any) -> LogoutUrl:
         """End the session, as `logout` does."""
         user = await users.acurrent(self._request)
         url = await self.async_client.logout(store_options=self.store_options, return_to=return_to, **options)

@@ -204,14 +204,12 @@ class DjangoCacheStateStore:
         Returns:
             How many; the count goes no further than 64, the logout does.
         """
-        owner = file_name(f"sub {issuer} {sub or ''}" if sid is None else f"sid {issuer} {sid}")
-        key = self._key("owner", owner)
+        key = self._owner_key(issuer, sid, sub)
         generation = _Generation.from_text(self._cache.get(key))
         if generation is None:
             return 0
         end = self._clock() if until is None else until
-        names = sorted(set(self._cache.get_many(self._places(generation.number)).values()))
-        living = {name: live for name in names if (live := self._find(name)) is not None}
+        living = self._living(generation)
         newer = _Generation(secrets.token_hex(16), max(end, generation.ended_until))
         seconds = _generation_lifetime(
             max([_lifetime(each.expires_at - self._clock()) for each in living.values()] or [0])
@@ -225,9 +223,22 @@ class DjangoCacheStateStore:
                 self._take_place(newer.number, name, seconds)
         return len(ended)
 
+    def find_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> list[str]:
+        """Return an issuer's sessions by ``sid``, or by ``sub``; 64 at most."""
+        generation = _Generation.from_text(self._cache.get(self._owner_key(issuer, sid, sub)))
+        found = [] if generation is None else self._living(generation).values()
+        return [live.record.data for live in found if until is None or live.root.since <= until]
+
     def lock(self, cookie: str, timeout: float) -> AbstractContextManager[None]:
         """Keep other processes out, by an entry that expires should this one die."""
         return self._cache.lock(file_name(cookie), timeout)
+
+    def _owner_key(self, issuer: str, sid: str | None, sub: str | None) -> str:
+        return self._key("owner", file_name(f"sub {issuer} {sub or ''}" if sid is None else f"sid {issuer} {sid}"))
+
+    def _living(self, generation: _Generation) -> dict[str, _Live]:
+        names = sorted(set(self._cache.get_many(self._places(generation.number)).values()))
+        return {name: live for name in names if (live := self._find(name)) is not None}
 
     def _find(self, name: str) -> _Live | None:
         root = _Root.from_text(self._cache.get(self._key("session", name)))

@@ -112,6 +112,12 @@ class TTLCache(Generic[K, V]):
         with self._lock:
             self._drop(key)
 
+    def tagged(self, tag: Hashable) -> list[V]:
+        """Return the values with a tag that have not expired."""
+        with self._lock:
+            found = [self._live(key) for key in list(self._tagged.get(tag, ()))]
+            return [entry.value for entry in found if entry is not None]
+
     def discard_tagged(self, tag: Hashable, *, where: Callable[[V], bool] | None = None) -> int:
         """Forget the entries with a tag, of those that meet a condition, and return how many there were."""
         with self._lock:

@@ -50,6 +50,14 @@ class Issuer:
         """Return the URL of a path of this server, whose issuer may lack the trailing slash."""
         return f"{self.issuer.removesuffix('/')}/{path}"
 
+    def endpoint(self, name: str) -> str | None:
+        """Return the URL of another endpoint of the metadata, or None where there is none.
+
+        Raises:
+            DiscoveryError: It is not on the issuer's own host.
+        """
+        return _endpoint(self.issuer, self.metadata, name)
+
     def mutual_tls_alias(self, name: str) -> str | None:
         """Return the server's alias of an endpoint for mutual TLS, or None (RFC 8705 section 5).
 

@@ -146,7 +146,7 @@ class TokenEndpoint:
         if brake is not None and brake.is_pulled:
             brake.check(caller, call.deadline)
         try:
-            tokens = self.ask(request, self._authenticated, loads_object, self.interceptors)
+            tokens = self.ask(request, self.authenticated, loads_object, self.interceptors)
         except Auth0CTEError as error:
             if brake is not None:
                 brake.settle(caller, error)
@@ -208,6 +208,24 @@ class TokenEndpoint:
         else:
             call_given(apply, self.client_id, issuer, form, headers, name="client_auth", code="CLIENT_AUTH_FAILED")
 
+    def authenticated(self, request: TokenRequest) -> tuple[HttpRequest, Form]:
+        """Build the HTTP request of one attempt: an assertion or a proof is good for one request."""
+        form = list(request.form)
+        headers = {**self.headers, "Content-Type": FORM}
+        if request.call.forwarded_for is not None:
+            headers["auth0-forwarded-for"] = request.call.forwarded_for
+        self.authenticate(request.issuer, form, headers)
+        if request.own_headers:
+            own = {name.lower() for name in request.own_headers}
+            headers = {name: value for name, value in headers.items() if name.lower() not in own} | request.own_headers
+        # What urllib.parse.urlencode does, without its detour for values that need no escaping: most tokens.
+        pairs = [
+            (_quoted(name), _quoted(value) if name in _PUBLIC else value if _PLAIN(value) else quote_plus(value))
+            for name, value in form
+        ]
+        body = "&".join([f"{name}={value}" for name, value in pairs])
+        return HttpRequest(method="POST", url=request.url, headers=headers, body=body), form
+
     def _goes_on(self, request: TokenRequest, around: Sequence[Interceptor], error: Auth0CTEError) -> bool:
         announce = request.announcement(error)
         wishes = [each.failed(request, error) for each in around]
@@ -240,21 +258,3 @@ class TokenEndpoint:
             return read(reply.body)
         except ValueError as error:
             raise unusable_reply(str(error), reply, sender=sender) from None
-
-    def _authenticated(self, request: TokenRequest) -> tuple[HttpRequest, Form]:
-        # Anew for each attempt: an assertion or a proof is good for one request.
-        form = list(request.form)
-        headers = {**self.headers, "Content-Type": FORM}
-        if request.call.forwarded_for is not None:
-            headers["auth0-forwarded-for"] = request.call.forwarded_for
-        self.authenticate(request.issuer, form, headers)
-        if request.own_headers:
-            own = {name.lower() for name in request.own_headers}
-            headers = {name: value for name, value in headers.items() if name.lower() not in own} | request.own_headers
-        # What urllib.parse.urlencode does, without its detour for values that need no escaping: most tokens.
-        pairs = [
-            (_quoted(name), _quoted(value) if name in _PUBLIC else value if _PLAIN(value) else quote_plus(value))
-            for name, value in form
-        ]
-        body = "&".join([f"{name}={value}" for name, value in pairs])
-        return HttpRequest(method="POST", url=request.url, headers=headers, body=body), form

@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from auth0_cte.error import AccessTokenError, SessionError
 from auth0_cte.foundation.concurrency import KeyedLocks, SingleFlight
 from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.oauth.id_token import id_token_expiry
 from auth0_cte.session.serialization import with_tokens
-from auth0_cte.session.stores.contract import file_name
+from auth0_cte.session.stores.contract import file_name, held_in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +128,30 @@ class AccessTokens:
         if loaded.session.refresh_token is None or wanted.is_met(loaded.session, self.clock()):
             return loaded.session
         return self._renew(carrier, loaded, wanted).session
+
+    def give_up_refresh_token(self, carrier: Carrier, loaded: Loaded, revoke: Callable[[Session], None]) -> None:
+        """Revoke the refresh token of a session, which goes on without it; no refresh is under way meanwhile.
+
+        Args:
+            carrier: The cookies of the call.
+            loaded: The session.
+            revoke: Revokes the refresh token that the session has by then.
+
+        Raises:
+            AccessTokenError: The session has ended.
+            SessionError: The session cannot be read or written, or its lock cannot be had.
+        """
+        self.sessions.forget(carrier)
+        name = self._name(loaded)
+        with held_in_memory(self._turns, name, self.timeout), self.sessions.lock(loaded, self.timeout):
+            current = self.sessions.reload(loaded)
+            renewed = None
+            if current is not None:
+                revoke(current.session)
+                renewed = self.sessions.replace(current, evolve(current.session, refresh_token=None))
+            if renewed is None:
+                raise AccessTokenError("the session has ended", code="MISSING_SESSION")
+        self.sessions.deliver(carrier, loaded, renewed)
 
     def _renew(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> Loaded:
         _require_refresh_token(loaded.session)

@@ -5,21 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from auth0_cte.error import ConfigurationError, IdTokenError
+from attrs import frozen
+
+from auth0_cte.error import Auth0CTEError, ConfigurationError, IdTokenError, RevocationError, without_frames
 from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.foundation.urls import Url
+from auth0_cte.oauth.call import Call
+from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
+from auth0_cte.oauth.token_endpoint import TokenRequest
 from auth0_cte.session.claims import sid_of_user
 from auth0_cte.session.stores.contract import Owner, file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from auth0_cte.oauth.authorization_server import AuthorizationServer
     from auth0_cte.session.stores.contract import StateStore
 
-__all__ = ["LogoutTokens", "logout_url"]
+__all__ = ["LogoutTokens", "Revocations", "logout_url", "owners_of"]
 
+REVOCATION_ENDPOINT: Final = "the revocation endpoint"
 REMEMBERED_SECONDS: Final = 2 * 3600.0
 """Longer than any logout token is accepted."""
+
+_TOLD: Final = ("status_code", "error", "error_description", "is_retryable", "retry_after", "request_id")
 
 
 def logout_url(issuer: str, client_id: str, return_to: str | None) -> str:
@@ -51,6 +60,15 @@ def _check_return_to(url: object) -> None:
         raise ConfigurationError("return_to must be an absolute http or https URL")
 
 
+def owners_of(claims: Mapping[str, Any]) -> list[str | None]:
+    """Return each ``sid`` that a logout token's claims end sessions of; None for all of its ``sub``.
+
+    With ``sid`` and ``sub``, sessions of the user whose ID token had no ``sid`` end, too.
+    """
+    sid, sub = claims.get("sid"), claims.get("sub")
+    return [sid] if sid is None or sub is None else [sid, sid_of_user(sub)]
+
+
 class LogoutTokens:
     """Applies verified logout tokens, and rejects replays.
 
@@ -74,14 +92,53 @@ class LogoutTokens:
             IdTokenError: The token was carried out before.
             SessionError: The store cannot be reached, or cannot find sessions.
         """
-        issuer, sid, sub = claims["iss"], claims.get("sid"), claims.get("sub")
+        issuer, sub = claims["iss"], claims.get("sub")
         name = file_name(f"logout token {issuer} {claims['jti']}")  # each issuer names its own
         if self._seen.get(name) or (not store.stateless and store.get(name) is not None):
             raise IdTokenError("the logout token was used before", claim="jti", code="REPLAYED_LOGOUT_TOKEN")
-        ended = store.delete_by_owner(issuer, sid=sid, sub=sub, until=claims["iat"])
-        if sid is not None and sub is not None:
-            ended += store.delete_by_owner(issuer, sid=sid_of_user(sub), sub=sub, until=claims["iat"])
+        ended = sum(store.delete_by_owner(issuer, sid=each, sub=sub, until=claims["iat"]) for each in owners_of(claims))
         # Only now, so that Auth0's next attempt counts when the store was down.
         self._seen.set(name, True)
         store.create(name, "logout token", Owner(issuer, "logout token", "logout token"), REMEMBERED_SECONDS)
         return ended
+
+
+@frozen(eq=False, repr=False)
+class Revocations:
+    """Revokes refresh tokens of the application (RFC 7009; Auth0, "Revoke Refresh Token").
+
+    Args:
+        server: The authorization server.
+    """
+
+    server: AuthorizationServer
+
+    def revoke(self, refresh_token: str, domain: str) -> None:
+        """Revoke a refresh token, and with it those that rotation makes of it.
+
+        Args:
+            refresh_token: The token; one that is dead already is accepted.
+            domain: The issuer URL of the domain that issued it: no other one may see it.
+
+        Raises:
+            RevocationError: Auth0 refused or could not be reached: the token may still be good.
+        """
+        try:
+            self._send(refresh_token, Call(domain, self.server.timeout))
+        except Auth0CTEError as error:
+            cause = without_frames(error)
+        else:
+            return
+        told = {name: getattr(cause, name, None) for name in _TOLD}
+        told["is_retryable"] = bool(told["is_retryable"]) or not isinstance(told["status_code"], int)
+        code = told["error"] or RevocationError.code
+        raise RevocationError(f"the refresh token was not revoked: {cause.message}", code=code, **told) from cause
+
+    def _send(self, refresh_token: str, call: Call) -> None:
+        issuer, endpoint = self.server.issuer(call), self.server.token_endpoint
+        with_certificate = isinstance(endpoint.client_auth, MutualTls)
+        alias = issuer.mutual_tls_alias("revocation_endpoint") if with_certificate else None
+        url = alias or issuer.endpoint("revocation_endpoint") or issuer.url("oauth/revoke")
+        form = [("client_id", endpoint.client_id), ("token", refresh_token), ("token_type_hint", "refresh_token")]
+        request = TokenRequest(issuer=issuer, url=url, form=form, call=call)
+        endpoint.ask(request, endpoint.authenticated, lambda _: None, sender=REVOCATION_ENDPOINT)

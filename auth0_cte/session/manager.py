@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from auth0_cte.error import SessionError
+from auth0_cte.error import ConfigurationError, SessionError
 from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.session.carrier import Carrier, DictCarrier, carrier_of, require_admitted, require_writable
 from auth0_cte.session.claims import owner_of
@@ -66,7 +66,9 @@ class SessionManager:
         claims: ClaimsChoice,
     ) -> None:
         self.store: StateStore = store
-        self.guarded: StateStore = GuardedStore(store)
+        self.guarded: GuardedStore = GuardedStore(store)
+        if settings.revoke_refresh_tokens and not hasattr(store, "find_by_owner"):
+            raise ConfigurationError("revoke_refresh_tokens=True requires a state_store that has find_by_owner")
         self.settings: SessionSettings = settings
         self.claims: ClaimsChoice = claims
         self.lifetime: Lifetime = Lifetime(settings, clock)
@@ -285,6 +287,11 @@ class SessionManager:
         self.guarded.delete(loaded.cookie)
         if self._rotations is not None:
             self._rotations.end(loaded.session, self.lifetime.end(loaded.session))
+
+    def owned(self, issuer: str, *, sid: str | None, sub: str | None, until: float) -> list[Session]:
+        """Return the sessions that `StateStore.delete_by_owner` would forget, of this application."""
+        found = self.guarded.find_by_owner(issuer, sid=sid, sub=sub, until=until)
+        return [session for data in found if (session := self._seal.unsealed(data)) is not None]
 
     def _end_records(self, carrier: Carrier) -> None:
         if self.store.stateless:

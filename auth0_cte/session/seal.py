@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import Factory, field, frozen
 
@@ -135,17 +135,27 @@ class SessionSeal:
 
     def open(self, record: Record, cookie: str) -> Loaded | None:
         """Return the session of a record; None for everything that is not exactly one of this application's here."""
-        try:
-            state = self._sealer.unseal(record.data)
-            session = from_state_data(state)
-        except (JoseError, SessionError) as error:
-            logger.info("a session cookie was not accepted: %s", error)
+        found = self._read(record.data)
+        if found is None:
             return None
+        state, session = found
         # A record that was moved to another id, or out of its store into a cookie, is as good as forged.
         if state["internal"].get("id") != (None if self.is_stateless else cookie):
-            return None
-        if not is_of_application(session, self.client_id):
             return None
         return Loaded(
             session, cookie, record.version, state["internal"].get("touched_at") if self.is_stateless else None
         )
+
+    def unsealed(self, data: str) -> Session | None:
+        """Return the session of a record whose id is not known, to end it; None when it is not this application's."""
+        found = self._read(data)
+        return None if found is None else found[1]
+
+    def _read(self, data: str) -> tuple[dict[str, Any], Session] | None:
+        try:
+            state = self._sealer.unseal(data)
+            session = from_state_data(state)
+        except (JoseError, SessionError) as error:
+            logger.info("a session cookie was not accepted: %s", error)
+            return None
+        return (state, session) if is_of_application(session, self.client_id) else None

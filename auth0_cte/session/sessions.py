@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from auth0_cte.error import AccessTokenError
+from auth0_cte.auth_types.session import LogoutUrl
+from auth0_cte.error import AccessTokenError, ConfigurationError, RevocationError
+from auth0_cte.foundation.validation import text_fault
 from auth0_cte.oauth.call import Call
-from auth0_cte.oauth.domain import domain_of, is_domain
+from auth0_cte.oauth.domain import domain_of, is_domain, issuer_url
 from auth0_cte.session.access_tokens import AccessTokens, Wanted
 from auth0_cte.session.claims import issuer_of
-from auth0_cte.session.logout import LogoutTokens, logout_url
+from auth0_cte.session.logout import LogoutTokens, Revocations, logout_url, owners_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from auth0_cte.session.stores.contract import StateStore
 
 __all__ = ["Sessions"]
+
+logger: Final = logging.getLogger("auth0_cte")
 
 
 class Sessions:
@@ -46,6 +51,7 @@ class Sessions:
             sessions=manager, refresh=refresh, clock=server.clock, timeout=server.timeout
         )
         self._logout_tokens = LogoutTokens(server.clock)
+        self._revocations = Revocations(server)
 
     @property
     def store(self) -> StateStore:
@@ -105,17 +111,55 @@ class Sessions:
         """Return the session with an ID token that does not expire at once, refreshed if need be."""
         return self._access_tokens.with_id_token(carrier, loaded, self._server.leeway)
 
-    def log_out(self, store_options: StoreOptions, return_to: str | None) -> str:
+    def log_out(self, store_options: StoreOptions, return_to: str | None, *, revoke: bool = False) -> LogoutUrl:
         """End the session of a request. See `ServerClient.logout`."""
         carrier = self.manager.carrier(store_options)
-        url = logout_url(self._server.domain_for(store_options), self._server.client_id, return_to)
+        domain = self._server.domain_for(store_options)
+        url = logout_url(domain, self._server.client_id, return_to)
         self.manager.require_writable(carrier)
+        loaded = self.load(store_options, domain) if revoke or self.manager.settings.revoke_refresh_tokens else None
         self.manager.end(carrier)
-        return url
+        return LogoutUrl(url, None if loaded is None else self._revocation_error(loaded.session))
+
+    def revoke(self, refresh_token: str | None, store_options: StoreOptions) -> None:
+        """Revoke a refresh token. See `ServerClient.revoke_refresh_token`."""
+        if refresh_token is not None:
+            fault = text_fault(refresh_token, ascii_only=True)
+            if fault is not None:
+                raise ConfigurationError(f"refresh_token {fault}")
+            self._revocations.revoke(refresh_token, self._server.domain_for(store_options))
+            return
+        carrier, loaded = self.manager.carrier(store_options), self.load(store_options)
+        if loaded is None:
+            raise AccessTokenError("nobody is logged in", code="MISSING_SESSION")
+        if self.manager.store.stateless:
+            self.manager.require_writable(carrier)
+        self._access_tokens.give_up_refresh_token(carrier, loaded, self._revoke_of)
+
+    def _revoke_of(self, session: Session) -> None:
+        if session.refresh_token is not None:
+            domain = issuer_url(session.domain) if session.domain else self._server.domain_for(None)
+            self._revocations.revoke(session.refresh_token, domain)
+
+    def _revocation_error(self, session: Session) -> RevocationError | None:
+        """Revoke the refresh token of a session that has ended; a failure is returned, and stands in the log."""
+        try:
+            self._revoke_of(session)
+        except RevocationError as error:
+            logger.warning("a session was ended, but its refresh token may still be good: %s", error.message)
+            return error
+        return None
 
     def end_by_logout_token(self, logout_token: str, store_options: StoreOptions) -> int:
         """End the sessions that a logout token names. See `ServerClient.handle_backchannel_logout`."""
         call = Call(self._server.domain_for(store_options), self._server.timeout)
         issuer = self._server.issuer(call)
         claims = self._server.verifier.verify_logout_token(logout_token, issuer, call.deadline)
-        return self._logout_tokens.carry_out(claims, self.manager.guarded)
+        found: list[Session] = []
+        if self.manager.settings.revoke_refresh_tokens:
+            for sid in owners_of(claims):
+                found += self.manager.owned(claims["iss"], sid=sid, sub=claims.get("sub"), until=claims["iat"])
+        ended = self._logout_tokens.carry_out(claims, self.manager.guarded)
+        for session in found:
+            self._revocation_error(session)
+        return ended

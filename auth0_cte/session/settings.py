@@ -112,12 +112,14 @@ class SessionSettings:
         identifier: The cookies' name; part of the key that sessions are sealed with.
         absolute_duration: How long a session lasts at most, in seconds.
         inactivity_duration: How long it lasts without being used, in seconds.
+        revoke_refresh_tokens: Whether every logout, back-channel logout included, revokes the refresh token at Auth0.
         cookie: The attributes of the cookies.
     """
 
     identifier: str = "_a0_session"
     absolute_duration: float = 3 * 24 * 3600.0
     inactivity_duration: float = 24 * 3600.0
+    revoke_refresh_tokens: bool = False
     cookie: CookieSettings = field(factory=CookieSettings)
 
     def __attrs_post_init__(self) -> None:

@@ -40,6 +40,7 @@ from auth0_cte.starlette.request import (
     login,
     logout,
     resume_login,
+    revoke_refresh_token,
     store_options,
 )
 from auth0_cte.starlette.responses import backchannel_logout_route, handle_error
@@ -56,5 +57,6 @@ __all__ = [
     "logout",
     "requires_session",
     "resume_login",
+    "revoke_refresh_token",
     "store_options",
 ]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import (
         CustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
+        LogoutUrl,
         TokenExchangeResponse,
     )
 
@@ -28,6 +29,7 @@ __all__ = [
     "login",
     "logout",
     "resume_login",
+    "revoke_refresh_token",
     "store_options",
 ]
 
@@ -89,7 +91,12 @@ async def get_access_token(
     return await client.get_access_token(store_options=found, audience=audience, scope=scope, **options)
 
 
-async def logout(request: HTTPConnection, return_to: str | None = None, **options: Any) -> str:
+async def revoke_refresh_token(request: HTTPConnection, refresh_token: str | None = None) -> None:
+    """Revoke the session's refresh token, or another one, as `ServerClient.revoke_refresh_token` does."""
+    await client_of(request).revoke_refresh_token(refresh_token, store_options(request))
+
+
+async def logout(request: HTTPConnection, return_to: str | None = None, **options: Any) -> LogoutUrl:
     """End the session, and return the URL that ends it at Auth0, to redirect the browser to.
 
     Args:

@@ -25,11 +25,11 @@ Cancel = Callable[[Call, "Gate"], Awaitable[None]]
 
 
 class Gate:
-    """Holds the answers of a tenant's token endpoint back, once a request has arrived, until it is opened."""
+    """Holds the answers of a tenant's endpoint back, once a request has arrived, until it is opened."""
 
-    def __init__(self, tenant: LocalTenant) -> None:
+    def __init__(self, tenant: LocalTenant, path: str = "/oauth/token") -> None:
         self._arrived, self._opened = threading.Event(), threading.Event()
-        self._endpoint = tenant.router.endpoints["/oauth/token"]
+        self._endpoint = tenant.router.endpoints[path]
         self._answer: Any = self._endpoint["POST"]
 
     def shut(self) -> None:
@@ -209,6 +209,20 @@ async def test_a_cancelled_refresh_is_kept(
     assert [session.refresh_token] == list(tenant.refresh_tokens)
     assert session.token_sets[0].access_token == await client.get_access_token({"cookies": jar})
     assert 3 == len(tenant.token_requests)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("anyio_backend", "cancel"), WAYS)
+async def test_a_cancelled_logout_has_revoked(
+    anyio_backend: Any, cancel: Cancel, client: AsyncServerClient, tenant: LocalTenant, store: MemoryStateStore
+) -> None:
+    """When the caller learns that it is cancelled the session has ended, and its refresh token is dead."""
+    jar: dict[str, str] = {}
+    await client.login_with_custom_token_exchange(LOGIN, {"cookies": jar})
+    gate = Gate(tenant, "/oauth/revoke")
+    gate.shut()
+    await cancel(lambda: client.logout({"cookies": jar}, revoke=True), gate)
+    assert (0, 0, {}) == (len(store), len(tenant.refresh_tokens), jar)
 
 
 @pytest.mark.anyio

@@ -27,6 +27,7 @@ QUESTIONS = {
     "How do I change the secret?": "guides/stores#change-the-secret",
     "How do I log users out from Auth0's side?": "guides/stores#back-channel-logout",
     "How are access tokens refreshed?": "guides/refresh#who-refreshes-when",
+    "How do I make a refresh token worthless?": "guides/revocation#at-a-logout",
     "How does a service act for a user?": "guides/delegation#actor-tokens",
     "How does a support agent see what a customer sees?": "guides/delegation#session-transfer-impersonation",
     "How does one API call another for the same user?": "guides/on-behalf-of#call-an-api-on-behalf-of-a-user",

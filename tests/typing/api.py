@@ -27,6 +27,7 @@ from auth0_cte import (
     ExchangeRequest,
     IdTokenError,
     LoginWithCustomTokenExchangeOptions,
+    LogoutUrl,
     MfaRequiredError,
     MutualTls,
     PrivateKeyJwt,
@@ -37,7 +38,9 @@ from auth0_cte import (
     RateLimitStatus,
     RedisExchangeCache,
     RetryPolicy,
+    RevocationError,
     ServerClient,
+    SessionSettings,
     SessionTransferTokenResult,
     TokenExchangeResponse,
     TokenRequestRetried,
@@ -128,6 +131,15 @@ def exchange(client: ServerClient) -> None:
         assert_type(response.act["sub"], Any)
     response.access_token = "x"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     client.custom_token_exchange(option={})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def revocation(client: ServerClient) -> None:
+    url = client.logout(return_to="https://app.example/", revoke=True)
+    assert_type(url, LogoutUrl)
+    assert_type(url.revocation_error, RevocationError | None)
+    client.revoke_refresh_token("t")
+    client.revoke_refresh_token(store_options={})
+    SessionSettings(revoke_refresh_tokens=True)
 
 
 def delegation(client: ServerClient, mirror: AsyncServerClient, response: TokenExchangeResponse) -> None:

@@ -15,6 +15,7 @@ from auth0_cte import (
     AsyncServerClient,
     CustomTokenExchangeOptions,
     LoginWithCustomTokenExchangeResult,
+    LogoutUrl,
     ServerClient,
     Session,
     TokenExchangeResponse,
@@ -53,7 +54,8 @@ async def results(mirror: AsyncServerClient) -> None:
     assert_type(await mirror.get_session(), Session | None)
     assert_type(await mirror.get_user({}), Mapping[str, Any] | None)
     assert_type(await mirror.get_access_token(audience="https://api.example", scope="read:data"), str)
-    assert_type(await mirror.logout(return_to="https://app.example/"), str)
+    assert_type(await mirror.logout(return_to="https://app.example/", revoke=True), LogoutUrl)
+    await mirror.revoke_refresh_token("t")
     assert_type(await mirror.handle_backchannel_logout("a.b.c"), int)
     assert_type(await mirror.offload(len, "abc"), int)
     async with mirror as entered:
@@ -98,5 +100,5 @@ async def not_awaited(mirror: AsyncServerClient) -> None:
 
 def signatures(mirror: AsyncServerClient) -> None:
     # As a value, too, a method has its names and types.
-    logout: Callable[[Mapping[str, Any] | None, str | None], Coroutine[Any, Any, str]] = mirror.logout
-    assert_type(logout({}, None), Coroutine[Any, Any, str]).close()
+    logout: Callable[[Mapping[str, Any] | None, str | None], Coroutine[Any, Any, LogoutUrl]] = mirror.logout
+    assert_type(logout({}, None), Coroutine[Any, Any, LogoutUrl]).close()

@@ -27,6 +27,7 @@ __all__ = [
     "Owner",
     "Record",
     "Rotations",
+    "SearchableStore",
     "StateStore",
     "file_name",
     "held",
@@ -111,6 +112,14 @@ class StateStore(Protocol):
 
     def lock(self, cookie: str, timeout: float) -> AbstractContextManager[None]:
         """Keep other processes from refreshing the same session; wait ``timeout`` seconds for it at most."""
+        ...
+
+
+class SearchableStore(StateStore, Protocol):
+    """A store that can show an owner's sessions before they are forgotten, so that their refresh tokens are revoked."""
+
+    def find_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> list[str]:
+        """Return the sealed sessions that `StateStore.delete_by_owner` would forget."""
         ...
 
 

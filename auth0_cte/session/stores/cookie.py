@@ -77,6 +77,10 @@ class CookieStateStore:
             code="UNSUPPORTED_BY_STORE",
         )
 
+    def find_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> list[str]:  # noqa: ARG002
+        """Find nothing: nobody can look into browsers."""
+        return []
+
     def lock(self, cookie: str, timeout: float) -> AbstractContextManager[None]:  # noqa: ARG002
         """Lock nothing: the session's lock is one of `rotations`."""
         return nullcontext()

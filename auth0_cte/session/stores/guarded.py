@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from auth0_cte.error import ConfigurationError
 from auth0_cte.foundation.validation import call_given
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from auth0_cte.session.stores.contract import Owner, Record, Rotations, StateStore
+    from auth0_cte.session.stores.contract import Owner, Record, Rotations, SearchableStore, StateStore
 
 __all__ = ["GuardedRotations", "GuardedStore"]
 
@@ -81,6 +81,11 @@ class GuardedStore:
     def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> int:
         """See `StateStore`."""
         return _call(self._store.delete_by_owner, issuer, sid=sid, sub=sub, until=until)
+
+    def find_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> list[str]:
+        """See `SearchableStore`."""
+        store = cast("SearchableStore", self._store)
+        return _call(store.find_by_owner, issuer, sid=sid, sub=sub, until=until)
 
     def lock(self, cookie: str, timeout: float) -> AbstractContextManager[None]:
         """See `StateStore`."""

@@ -77,12 +77,21 @@ class MemoryStateStore:
 
     def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> int:
         """Forget an issuer's sessions by ``sid``, or by ``sub``."""
-        tag = (issuer, "sid", sid) if sid is not None else (issuer, "sub", sub)
+        tag = _tag(issuer, sid, sub)
         return self._entries.discard_tagged(tag, where=lambda entry: until is None or entry.owner.since <= until)
+
+    def find_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> list[str]:
+        """Return an issuer's sessions by ``sid``, or by ``sub``."""
+        found = self._entries.tagged(_tag(issuer, sid, sub))
+        return [entry.record.data for entry in found if until is None or entry.owner.since <= until]
 
     def lock(self, cookie: str, timeout: float) -> AbstractContextManager[None]:
         """Keep other threads out."""
         return held_in_memory(self._locks, cookie, timeout)
+
+
+def _tag(issuer: str, sid: str | None, sub: str | None) -> tuple[str, str, str | None]:
+    return (issuer, "sid", sid) if sid is not None else (issuer, "sub", sub)
 
 
 def _tags(entry: _Entry) -> tuple[tuple[str, str, str], ...]:

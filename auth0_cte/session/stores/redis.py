@@ -79,6 +79,16 @@ end
 return count
 """
 )
+_FIND_BY_OWNER: Final = """
+local found = {}
+for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local record = redis.call('HMGET', ARGV[1] .. name, 'since', 'data')
+  if record[1] and (ARGV[2] == '' or tonumber(record[1]) <= tonumber(ARGV[2])) then
+    table.insert(found, record[2])
+  end
+end
+return found
+"""
 
 
 class RedisStateStore:
@@ -113,6 +123,7 @@ class RedisStateStore:
                 "touch": _TOUCH,
                 "delete": _DELETE,
                 "delete_by_owner": _DELETE_BY_OWNER,
+                "find_by_owner": _FIND_BY_OWNER,
             }.items()
         }
 
@@ -179,6 +190,12 @@ class RedisStateStore:
         """Forget an issuer's sessions by ``sid``, or by ``sub``."""
         index = self._index("sub", issuer, sub or "") if sid is None else self._index("sid", issuer, sid)
         return int(self._run("delete_by_owner", [index], self._record(""), "" if until is None else until))
+
+    def find_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> list[str]:
+        """Return an issuer's sessions by ``sid``, or by ``sub``."""
+        index = self._index("sub", issuer, sub or "") if sid is None else self._index("sid", issuer, sid)
+        found = self._run("find_by_owner", [index], self._record(""), "" if until is None else until)
+        return [text(data) for data in found]
 
     def lock(self, cookie: str, timeout: float) -> AbstractContextManager[None]:
         """Keep other processes out, by a key that expires should this one die."""

@@ -103,15 +103,12 @@ class SQLStateStore(SQLKept):
 
     def delete_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> int:
         """Forget an issuer's sessions by ``sid``, or by ``sub``."""
-        columns = self._table.c
-        if sid is not None:
-            mine = columns.owner_sid == _owner_key(issuer, sid)
-        else:
-            mine = columns.owner_sub == _owner_key(issuer, sub or "")
-        rules = [mine, columns.expires_at > self._clock()]
-        if until is not None:
-            rules.append(columns.owner_since <= until)
-        return self._rows.execute(sa.delete(self._table).where(*rules)).rowcount
+        return self._rows.execute(sa.delete(self._table).where(*self._owned(issuer, sid, sub, until))).rowcount
+
+    def find_by_owner(self, issuer: str, *, sid: str | None, sub: str | None, until: float | None = None) -> list[str]:
+        """Return an issuer's sessions by ``sid``, or by ``sub``."""
+        found = sa.select(self._table.c.data).where(*self._owned(issuer, sid, sub, until))
+        return [row.data for row in self._rows.rows(found)]
 
     def lock(self, cookie: str, timeout: float) -> AbstractContextManager[None]:
         """Keep other processes out, by a mark in the row that counts for a while only, should this one die."""
@@ -130,6 +127,17 @@ class SQLStateStore(SQLKept):
         free = sa.or_(columns.locked_until.is_(None), columns.locked_until <= now)
         take = sa.update(self._table).where(*self._live(cookie), free)
         return bool(self._rows.execute(take.values(locked_by=token, locked_until=now + seconds)).rowcount)
+
+    def _owned(
+        self, issuer: str, sid: str | None, sub: str | None, until: float | None
+    ) -> list[sa.ColumnElement[bool]]:
+        columns = self._table.c
+        if sid is not None:
+            mine = columns.owner_sid == _owner_key(issuer, sid)
+        else:
+            mine = columns.owner_sub == _owner_key(issuer, sub or "")
+        rules = [mine, columns.expires_at > self._clock()]
+        return rules if until is None else [*rules, columns.owner_since <= until]
 
     def _live(self, cookie: str) -> tuple[sa.ColumnElement[bool], ...]:
         columns = self._table.c

@@ -1,0 +1,165 @@
+"""The short forms of what goes on after a login, in each framework: one program, written three times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from auth0_cte import AccessTokenError, AsyncServerClient, Auth0CTEError, LogoutUrl, starlette
+from auth0_cte.flask import Auth0CTE
+from auth0_cte.testing import FakeClock, LocalTenant
+from tests.django_project import SECRET, TYPE, project
+from tests.exchanges import accept_user_ids
+from tests.integration.apps import serve_asgi
+
+LOGIN = {"subject_token": "auth0|ada", "subject_token_type": TYPE, "scope": "offline_access"}
+
+Program = Callable[..., Any]
+"""A browser at an application: each call is a request, whose view calls the short form of that name."""
+
+
+@contextmanager
+def flask_program(tenant: LocalTenant, **settings: Any) -> Iterator[Program]:
+    app = Flask(__name__)
+    app.testing = True  # errors come out
+    auth0 = Auth0CTE(app, client=tenant.client(secret=SECRET, **settings))
+    asked: list[Any] = []
+    answers: list[Any] = []
+
+    @app.post("/")
+    def view() -> str:
+        step, arguments, options = asked.pop()
+        answers.append(getattr(auth0, step)(*arguments, **options))
+        return ""
+
+    browser = app.test_client()
+
+    def run(step: str, *arguments: Any, **options: Any) -> Any:
+        asked.append((step, arguments, options))
+        assert 200 == browser.post("/").status_code
+        return answers.pop()
+
+    yield run
+
+
+@contextmanager
+def starlette_program(tenant: LocalTenant, **settings: Any) -> Iterator[Program]:
+    asked: list[Any] = []
+    answers: list[Any] = []
+
+    async def view(request: Request) -> JSONResponse:
+        step, arguments, options = asked.pop()
+        try:
+            answers.append(await getattr(starlette, step)(request, *arguments, **options))
+        except Auth0CTEError as error:
+            answers.append(error)
+        return JSONResponse({})
+
+    mirror = AsyncServerClient.from_sync(tenant.client(secret=SECRET, **settings))
+    middleware = [Middleware(starlette.Auth0CTEMiddleware, client=mirror)]
+    app = Starlette(routes=[Route("/", view, methods=["POST"])], middleware=middleware)
+    with serve_asgi(app) as url, requests.Session() as browser:
+
+        def run(step: str, *arguments: Any, **options: Any) -> Any:
+            asked.append((step, arguments, options))
+            browser.post(url)
+            answer = answers.pop()
+            if isinstance(answer, Auth0CTEError):
+                raise answer
+            return answer
+
+        yield run
+
+
+@contextmanager
+def django_program(tenant: LocalTenant, *, a: str = "", **settings: Any) -> Iterator[Program]:
+    with project(tenant, clock=tenant.clock, **settings):
+        from asgiref.sync import async_to_sync
+        from django.http import HttpResponse
+        from django.test import RequestFactory
+
+        from auth0_cte.django.middleware import Auth0CTEMiddleware
+
+        cookies: dict[str, str] = {}
+
+        def run(step: str, *arguments: Any, **options: Any) -> Any:
+            answers: list[Any] = []
+
+            def view(request: Any) -> HttpResponse:
+                answers.append(getattr(request.auth0, step)(*arguments, **options))
+                return HttpResponse()
+
+            async def aview(request: Any) -> HttpResponse:
+                answers.append(await getattr(request.auth0, f"a{step}")(*arguments, **options))
+                return HttpResponse()
+
+            request: Any = RequestFactory().post("/")
+            request.COOKIES = dict(cookies)
+            serve: Any = Auth0CTEMiddleware(aview if a else view)
+            serve = async_to_sync(serve) if a else serve
+            cookies.update({name: morsel.value for name, morsel in serve(request).cookies.items()})
+            return answers.pop()
+
+        yield run
+
+
+@contextmanager
+def async_django_program(tenant: LocalTenant, **settings: Any) -> Iterator[Program]:
+    with django_program(tenant, a="a", **settings) as run:
+        yield run
+
+
+PROGRAMS: dict[str, Callable[..., AbstractContextManager[Program]]] = {
+    "flask": flask_program,
+    "starlette": starlette_program,
+    "django": django_program,
+    "django-async": async_django_program,
+}
+
+
+@pytest.fixture
+def tenant(clock: FakeClock) -> LocalTenant:
+    """A tenant where a subject token is the id of its user."""
+    return accept_user_ids(LocalTenant(clock=clock))
+
+
+@pytest.fixture(params=PROGRAMS)
+def make_program(request: pytest.FixtureRequest, tenant: LocalTenant) -> Iterator[Callable[..., Program]]:
+    """Make the program of each framework in turn; arguments are those of the client."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(PROGRAMS[request.param](tenant, **settings))
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_logout_that_revokes(is_down: bool, make_program: Callable[..., Program], tenant: LocalTenant) -> None:
+    """The refresh token is dead, or its URL says that it is not; the cookie is gone in either case."""
+    program = make_program()
+    program("login", LOGIN)
+    if is_down:
+        tenant.fail_next(fault="close", path="/oauth/revoke", times=10)
+    url = program("logout", revoke=True)
+    assert isinstance(url, LogoutUrl)
+    assert is_down is (url.revocation_error is not None)
+    assert (1 if is_down else 0) == len(tenant.state.refresh_tokens)
+    with pytest.raises(AccessTokenError) as caught:
+        program("get_access_token")
+    assert "MISSING_SESSION" == caught.value.code
+
+
+def test_refresh_token_is_revoked_by_itself(make_program: Callable[..., Program], tenant: LocalTenant) -> None:
+    """The user stays logged in, without a refresh token."""
+    program = make_program()
+    program("login", LOGIN)
+    program("revoke_refresh_token")
+    assert 0 == len(tenant.state.refresh_tokens)
+    assert program("get_access_token")
