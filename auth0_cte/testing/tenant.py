@@ -13,6 +13,9 @@ from auth0_cte.testing.parts import part_method
 from auth0_cte.testing.registry.apis import Apis
 from auth0_cte.testing.registry.rate_limits import RateLimits
 from auth0_cte.testing.router import Router
+from auth0_cte.testing.seeding.people import People
+from auth0_cte.testing.seeding.seeding import Seeding
+from auth0_cte.testing.serving import Serving
 from auth0_cte.testing.setup.actions import ActionSetup
 from auth0_cte.testing.setup.apis import ApiSetup
 from auth0_cte.testing.setup.applications import ApplicationSetup, check_host_name
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
     from auth0_cte.testing.session_settings import SessionSettings
     from auth0_cte.testing.wire.in_process import TenantAdapter
     from auth0_cte.testing.wire.messages import Headers, Reply
-    from auth0_cte.testing.wire.server import TenantServer
 
 __all__ = ["LocalTenant"]
 
@@ -85,16 +87,19 @@ class LocalTenant:
         self.state: TenantState = TenantState(domain=domain, clock=clock, strict=strict, apis=Apis(default_audience))
         logouts = BackchannelLogout(self.state, client_id)
         self.router: Router = Router(self.state, logouts)
-        directory = DirectorySetup(self.state, logouts)
-        setup = (directory, ApplicationSetup(self.state), ApiSetup(self.state), ActionSetup(self.state, directory))
-        parts = (*setup, logouts, Issuing(self.state, client_id), self.state.rate_limits, self.state.script)
-        self._parts: dict[type[Any], Any] = {type(part): part for part in parts}
+        directory, apis = DirectorySetup(self.state, logouts), ApiSetup(self.state)
+        setup = (directory, ApplicationSetup(self.state), apis, ActionSetup(self.state, directory))
+        people = People(self.state, directory, apis)
+        parts = (*setup, logouts, Issuing(self.state, client_id), self.state.rate_limits, self.state.script, people)
+        seeding = Seeding(self.state, people, *setup)
+        self._parts: dict[type[Any], Any] = {type(part): part for part in (*parts, seeding, Serving(self))}
         self.clock: Callable[[], float] = clock
-        self._sleep, self._servers = sleep, list["TenantServer"]()
+        self._sleep = sleep
         self.state.issuers.add(self.issuer)
         default = self.add_application(client_id, client_secret, name="Local application")
         self.client_id: str = default.client_id
         self.client_secret: str = default.client_secret or ""
+        seeding.begin()
 
     def __enter__(self) -> Self:
         return self
@@ -194,6 +199,9 @@ class LocalTenant:
         """The base URLs for clients with certificates, by the usual ones."""
         return self.state.mtls_aliases
 
+    serve: Final = part_method(Serving, Serving.serve)
+    seed: Final = part_method(Seeding, Seeding.seed)
+    reset: Final = part_method(Seeding, Seeding.reset)
     add_application: Final = part_method(ApplicationSetup, ApplicationSetup.add_application)
     add_custom_domain: Final = part_method(ApplicationSetup, ApplicationSetup.add_custom_domain)
     add_user: Final = part_method(DirectorySetup, DirectorySetup.add_user)
@@ -326,25 +334,8 @@ class LocalTenant:
         """Make a client, adding credentials and the clock to what is given."""
         return make_client(self.state, {"client_id": self.client_id, **arguments})
 
-    def serve(self, *, tls: bool = False, mutual_tls: bool = False) -> TenantServer:
-        """Listen on a loopback port; close the server, or use it in a ``with`` statement.
-
-        Args:
-            tls: Whether to speak TLS, as ``https://localhost:PORT``; needs ``pip install 'auth0-cte[test]'``.
-            mutual_tls: Likewise, and on a second port with client certificates (``mtls_endpoint_aliases``).
-
-        Raises:
-            ConfigurationError: TLS is asked for, and trustme is not installed.
-        """
-        from auth0_cte.testing.wire.server import TenantServer
-
-        server = TenantServer(self, tls=tls, mutual_tls=mutual_tls)
-        self._servers.append(server)
-        return server
-
     def close(self) -> None:
         """Close the servers that were started, and the processes of Actions. The tenant itself can be used on."""
         self.state.actions.close()
         self.part(BackchannelLogout).wait()
-        while self._servers:
-            self._servers.pop().close()
+        self.part(Serving).close()

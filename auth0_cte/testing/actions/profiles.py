@@ -14,7 +14,7 @@ from auth0_cte.testing.wire.messages import RefusalError
 from auth0_cte.token_types import lint_token_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from auth0_cte.testing.actions.guard import ApiCall
     from auth0_cte.testing.actions.records import CamelCase
@@ -78,6 +78,17 @@ class Actions:
         if self._clock() - begun > self.time_limit:  # by a clock that a test moves
             raise _refused(action, ActionFailure(limits.exceeded, console=console))
         return console
+
+    def restore(self, profiles: Mapping[str, Action], post_login: Iterable[Action]) -> None:
+        """Have these Actions and no others; their caches are empty."""
+        kept = {id(action) for action in (*profiles.values(), *post_login)}
+        for action in (*self.profiles.values(), *self.post_login):
+            if id(action) not in kept:
+                action.code.close()
+        self.profiles.clear()
+        self.profiles.update(profiles)
+        self.post_login[:] = post_login
+        self._caches.clear()
 
     def close(self) -> None:
         """End the processes that run JavaScript Actions. They begin anew with the next request."""

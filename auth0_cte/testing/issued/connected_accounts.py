@@ -10,7 +10,7 @@ import secrets
 import threading
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +65,13 @@ class ConnectedAccounts:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._lock = clock, threading.RLock()
         self._accounts: list[ConnectedAccount] = []
+
+    def copy(self) -> ConnectedAccounts:
+        """Copy the accounts."""
+        other = ConnectedAccounts(self._clock)
+        with self._lock:
+            other._accounts = [evolve(account) for account in self._accounts]
+        return other
 
     def connect(
         self,

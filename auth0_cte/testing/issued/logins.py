@@ -45,3 +45,8 @@ class Logins:
             for login in ended:
                 del self._logins[login.sid]
             return ended
+
+    def clear(self) -> None:
+        """Forget all sessions."""
+        with self._lock:
+            self._logins.clear()

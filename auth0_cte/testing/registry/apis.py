@@ -99,6 +99,14 @@ class Apis:
         with self._lock:
             self._apis[api.identifier] = api
 
+    def copy(self) -> Apis:
+        """Copy the APIs, and which one is the default."""
+        other = Apis(self.default_audience)
+        other.resource_parameter_profile = self.resource_parameter_profile
+        with self._lock:
+            other._apis = dict(self._apis)
+        return other
+
     def requested(self, request: TenantRequest) -> str | None:
         """Return the audience that a request names, as ``audience`` or, with that profile, as ``resource``."""
         resource = request.one("resource") if self.resource_parameter_profile == "compatibility" else None

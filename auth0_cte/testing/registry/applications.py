@@ -185,6 +185,13 @@ class Applications:
         with self._lock:
             self._applications[application.client_id] = application
 
+    def copy(self) -> Applications:
+        """Copy the applications."""
+        other = Applications()
+        with self._lock:
+            other._applications = dict(self._applications)
+        return other
+
     def get(self, client_id: str | None) -> Application | None:
         """Return an application, or None."""
         return self._applications.get(client_id or "")

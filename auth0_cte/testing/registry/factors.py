@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class Factor:
     def __attrs_post_init__(self) -> None:
         self.id = self.id or f"{self.kind}|dev_{secrets.token_hex(8)}"
         if self.kind == "recovery-code":
-            self._code = _recovery_code()
+            self._code = self._code or _recovery_code()
 
     @property
     def authenticator_type(self) -> str:
@@ -176,6 +176,14 @@ class Factors:
             kept = [each for each in self._factors if (each.user_id, each.id) != (user_id, factor_id)]
             removed, self._factors = len(kept) < len(self._factors), kept
             return removed
+
+    def copy(self) -> Factors:
+        """Copy the factors, with no code sent or used up."""
+        other = Factors()
+        other.enrollable = self.enrollable
+        with self._lock:
+            other._factors = [evolve(factor, used=set(), answer=None) for factor in self._factors]
+        return other
 
     def requirements(self, user_id: str) -> dict[str, Any] | None:
         """Return the ``mfa_requirements`` of a user: what is there to challenge, else what can be enrolled."""

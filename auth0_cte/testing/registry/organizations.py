@@ -54,6 +54,13 @@ class Organizations:
         with self._lock:
             self._organizations[organization.id] = organization
 
+    def copy(self) -> Organizations:
+        """Copy the organizations."""
+        other = Organizations()
+        with self._lock:
+            other._organizations = dict(self._organizations)
+        return other
+
     def find(self, id_or_name: str) -> Organization:
         """Return an organization.
 

@@ -25,6 +25,19 @@ class Roles:
         with self._lock:
             self._permissions[name] = {api: frozenset(scopes) for api, scopes in permissions.items()}
 
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a role of a name."""
+        return name in self._permissions
+
+    def copy(self) -> Roles:
+        """Copy the roles, and who has which."""
+        other = Roles()
+        with self._lock:
+            other._permissions = dict(self._permissions)
+            other._assigned = {key: set(names) for key, names in self._assigned.items()}
+            other._direct = {key: set(scopes) for key, scopes in self._direct.items()}
+        return other
+
     def assign(self, user_id: str, names: Iterable[str], organization_id: str | None) -> None:
         """Give a user roles.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -215,6 +216,14 @@ class Users(Mapping[str, User]):
         """Count an exchange that set a user."""
         with self._lock:
             user.logins += 1
+
+    def copy(self) -> Users:
+        """Copy the users and connections."""
+        other = Users(self._clock)
+        with self._lock:
+            other._users = deepcopy(self._users)
+            other._connections = dict(self._connections)
+        return other
 
     def connection(self, user: User) -> Connection:
         """Return the connection that holds a user."""

@@ -65,6 +65,11 @@ class Script:
                 queue.remove(event)
             return event
 
+    def clear(self) -> None:
+        """Forget what is queued."""
+        with self._lock:
+            self._queues.clear()
+
     def fail_next(
         self,
         status: int | None = None,

@@ -268,7 +268,7 @@ class TenantServer:
         try:
             import trustme  # pyright: ignore[reportMissingImports] - comes with an extra
         except ImportError as error:
-            raise ConfigurationError("serve(tls=True) needs trustme: pip install 'auth0-cte[test]'") from error
+            raise ConfigurationError("serve(tls=True) needs trustme: pip install 'auth0-cte[testing]'") from error
         authority = trustme.CA()
         certificate = authority.issue_cert("localhost", "127.0.0.1")
         context, asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

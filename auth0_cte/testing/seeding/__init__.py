@@ -1,0 +1,1 @@
+"""Filling a tenant from a seed file, and returning to it."""
