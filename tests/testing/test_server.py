@@ -94,7 +94,7 @@ def test_tls_without_trustme(tenant: LocalTenant, monkeypatch: pytest.MonkeyPatc
     """Without trustme the error says what to install."""
     monkeypatch.setitem(sys.modules, "trustme", None)
 
-    with pytesting.raises(ConfigurationError, match=r"pip install 'auth0-cte\[test\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'auth0-cte\[testing\]'"):
         tenant.serve(tls=True)
 
 
