@@ -164,6 +164,8 @@ class AccessTokenError(Auth0CTEError):
         request_id: Auth0's correlation id, or None.
         dpop_key_mismatch: Whether the refresh was refused while the client had another DPoP key than the one that the
             session's tokens were asked for with, or none. The session is kept: with that key it goes on.
+        session_ended: Whether the session was ended by it: Auth0 refused to let it go on, or answered for another
+            user, organization or actor.
     """
 
     code = "ACCESS_TOKEN_ERROR"
@@ -174,6 +176,7 @@ class AccessTokenError(Auth0CTEError):
     retry_after: float | None = None
     request_id: str | None = None
     dpop_key_mismatch: bool = False
+    session_ended: bool = False
 
 
 class RevocationError(Auth0CTEError):

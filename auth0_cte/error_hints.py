@@ -33,6 +33,7 @@ HINTS: Final = {
     "SIGNING_KEY_UNAVAILABLE": "The tenant has just changed its keys: try again in a minute, with a new token.",
     "MISSING_SESSION": "Log the user in.",
     "MISSING_REFRESH_TOKEN": "Log the user in again, with offline_access in the scope.",
+    "REEXCHANGE_FAILED": "Look at __cause__ and fix the function that was given as reexchange; nothing was sent.",
     "SESSION_EXPIRED": "Log the user in again.",
     "consent_required": "Allow skipping user consent on the API, or make the application a first-party one.",
     "mfa_required": "Ask for the second factor, then call complete_mfa(mfa_token, …) or resume_login(pending_login).",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, Type
 from auth0_cte.auth_server.server_client import ServerClient
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.foundation.concurrency import once
-from auth0_cte.foundation.worker_thread import WorkerThreads, awaited
+from auth0_cte.foundation.validation import is_asynchronous
+from auth0_cte.foundation.worker_thread import WorkerThreads, awaited, in_event_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,12 @@ def _constructor(
     return decorate
 
 
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Make plain functions of async ones: a worker thread calls them, and has them awaited in its caller's loop."""
+    reexchange: Any = options.get("reexchange")
+    return options | {"reexchange": in_event_loop(reexchange)} if is_asynchronous(reexchange) else options
+
+
 def _at_once(method: Callable[Concatenate[ServerClient, P], R]) -> Callable[Concatenate[AsyncServerClient, P], R]:
     """Make a method that sends nothing one of the mirror, not to be awaited."""
 
@@ -54,7 +61,8 @@ class AsyncServerClient:
     """The mirror of `ServerClient` for ``async`` code: the same arguments and methods, to be awaited.
 
     One instance serves any number of event loops, of asyncio or trio, in any number of threads. A domain resolver stays
-    a plain function; it is called in a worker thread.
+    a plain function; it is called in a worker thread. ``reexchange`` may be async: it is awaited in the event loop of
+    the call.
 
     `build_session_transfer_redirect` alone is not awaited: it sends nothing.
 
@@ -67,7 +75,7 @@ class AsyncServerClient:
 
     @_constructor(ServerClient.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._wrap(ServerClient(*args, **kwargs))
+        self._wrap(ServerClient(*args, **_plain(kwargs)))
 
     def _wrap(self, client: ServerClient, max_threads: int | None = None) -> None:
         self.sync: ServerClient = client
@@ -95,7 +103,7 @@ class AsyncServerClient:
         Raises:
             ConfigurationError: Variables are missing; the message lists all of them.
         """
-        return cls.from_sync(ServerClient.from_env(**options))
+        return cls.from_sync(ServerClient.from_env(**_plain(options)))
 
     @property
     def limiter(self) -> anyio.CapacityLimiter:

@@ -151,5 +151,5 @@ def _status_of(error: Auth0CTEError) -> int | None:
     if status is None and isinstance(error, CustomTokenExchangeError):
         return 400 if error.status_code is None else 502 if error.status_code >= 500 else 403
     if status is None and isinstance(error, AccessTokenError):
-        return 401 if error.code == "invalid_grant" else 503 if error.is_retryable else 502
+        return 401 if error.session_ended or error.code == "invalid_grant" else 503 if error.is_retryable else 502
     return status

@@ -14,7 +14,7 @@ from auth0_cte.exchange.exchanger import Exchanger
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.foundation.concurrency import once
 from auth0_cte.foundation.deadline import system_clock
-from auth0_cte.foundation.validation import check_positive, check_secrets
+from auth0_cte.foundation.validation import check_plain_function, check_positive, check_secrets
 from auth0_cte.oauth.attack_brake import AttackBrake
 from auth0_cte.oauth.authorization_server import AuthorizationServer
 from auth0_cte.oauth.discovery import Discovery
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         LoginWithCustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
         LogoutUrl,
+        Reexchange,
         Session,
         SessionClaims,
         SessionTransferTokenResult,
@@ -97,6 +98,9 @@ class ServerClient:
             names or a mapping of claims; all when None. ``iss``, ``sub``, ``aud``, ``sid``, ``org_id``, ``org_name``,
             ``act``, ``exp``, ``iat`` and ``session_expiry`` always do. Sessions in cookies then do not hold the ID
             token itself, which has all claims.
+        reexchange: A function that goes on with sessions in which an actor acts for the user, for which Auth0 issues no
+            refresh token: it is given the session, without tokens, when `get_access_token` finds the access token
+            expired, and returns the options of the exchange (subject and actor token) that brings the next one.
         retry: What is tried again, and how often.
         rate_limit: The tenant's limit on exchanges, ``"4/s"``, or a `RateLimit`: exchanges wait for their slot, within
             the deadline, so that the limit is not overrun.
@@ -145,6 +149,7 @@ class ServerClient:
         state_identifier: str = "_a0_session",
         session_settings: SessionSettings | None = None,
         session_claims: SessionClaims | None = None,
+        reexchange: Reexchange | None = None,
         retry: RetryPolicy | None = None,
         rate_limit: RateLimit | str | None = None,
         on_event: EventHook | None = None,
@@ -178,6 +183,7 @@ class ServerClient:
             state_identifier=state_identifier,
             session_settings=session_settings,
             session_claims=check.check_session_claims(session_claims),
+            reexchange=check_plain_function("reexchange", reexchange),
             retry=retry or RetryPolicy(),
             rate_limit=check.check_rate_limit(rate_limit),
             on_event=on_event,
@@ -239,6 +245,7 @@ class ServerClient:
     def sessions(self) -> Sessions:
         """The sessions of the application's users."""
         # Here and not above, as everything that an exchange does without: it brings jwcrypto.
+        from auth0_cte.exchange.reexchange import SessionReexchange
         from auth0_cte.exchange.refresh import SessionRefresh
         from auth0_cte.session.claims import ClaimsChoice
         from auth0_cte.session.manager import SessionManager
@@ -252,7 +259,8 @@ class ServerClient:
         store = CookieStateStore() if given.state_store is None else given.state_store
         claims = ClaimsChoice(given.session_claims)
         manager = SessionManager(store, given.secrets, settings, given.clock, client_id=given.client_id, claims=claims)
-        return Sessions(manager, self.authorization_server, SessionRefresh(self._exchanger))
+        again = None if given.reexchange is None else SessionReexchange(self._exchanger, given.reexchange)
+        return Sessions(manager, self.authorization_server, SessionRefresh(self._exchanger), again)
 
     @once
     def mfa(self) -> MfaClient:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
-    from auth0_cte.auth_types import AuthorizationParams, DomainResolver, SessionClaims
+    from auth0_cte.auth_types import AuthorizationParams, DomainResolver, Reexchange, SessionClaims
     from auth0_cte.exchange.cache import ExchangeCacheBackend
     from auth0_cte.oauth.client_auth.base import ClientAuth
     from auth0_cte.oauth.client_auth.private_key_jwt import AssertionKey
@@ -51,7 +51,6 @@ __all__ = [
     "check_ssl_context",
     "options_from_names",
 ]
-
 
 MAX_LEEWAY: Final = 300.0
 CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -83,6 +82,7 @@ class ClientSettings:
         state_identifier: The name of the session cookies, where ``session_settings`` is None.
         session_settings: How long sessions last, and the attributes of the cookies; None for the defaults.
         session_claims: Which claims of ID tokens enter sessions; None for all.
+        reexchange: What is exchanged for a delegated session when its access token has expired, or None.
         retry: What is tried again.
         rate_limit: The rate limit of exchanges, or None.
         on_event: What is called with each event, or None.
@@ -113,6 +113,7 @@ class ClientSettings:
     state_identifier: str
     session_settings: SessionSettings | None
     session_claims: SessionClaims | None
+    reexchange: Reexchange | None = field(repr=False)
     retry: RetryPolicy
     rate_limit: RateLimit | None
     on_event: EventHook | None = field(repr=False)
@@ -341,8 +342,6 @@ def _session_settings_from_names(source: Mapping[str, Any]) -> dict[str, Any]:
         if str(given["secure"]).lower() not in ("true", "false"):
             raise ConfigurationError("AUTH0_COOKIE_SECURE must be true or false")
         given["secure"] = str(given["secure"]).lower() == "true"
-    if "same_site" in given:
-        given["same_site"] = str(given["same_site"]).capitalize()
     if not given:
         return {}
     from auth0_cte.session.settings import CookieSettings, SessionSettings

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types.session import (
         LoginWithCustomTokenExchangeResult,
         LogoutUrl,
+        Reexchange,
         Session,
         SessionClaims,
         TokenSet,
@@ -41,6 +42,7 @@ __all__ = [
     "MfaChallenge",
     "RateLimitKind",
     "RateLimitStatus",
+    "Reexchange",
     "Session",
     "SessionClaims",
     "SessionTransferTokenResult",
@@ -59,6 +61,7 @@ _LATE = {
     "LogoutUrl": "session",
     "MfaAuthenticator": "mfa",
     "MfaChallenge": "mfa",
+    "Reexchange": "session",
     "Session": "session",
     "SessionClaims": "session",
     "TokenSet": "session",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from attrs import Factory, asdict, field, fields, frozen
 
 from auth0_cte.auth_types.actor import Actor, chain_of
+from auth0_cte.auth_types.exchange import CustomTokenExchangeOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.error import RevocationError
 
-__all__ = ["LoginWithCustomTokenExchangeResult", "LogoutUrl", "Session", "SessionClaims", "TokenSet"]
+__all__ = ["LoginWithCustomTokenExchangeResult", "LogoutUrl", "Reexchange", "Session", "SessionClaims", "TokenSet"]
 
 SessionClaims: TypeAlias = Sequence[str] | Callable[[Mapping[str, Any]], Iterable[str] | Mapping[str, Any]]
 """Which claims of ID tokens enter sessions: their names, or a function of all claims that returns names or claims."""
@@ -129,6 +130,11 @@ class Session(Mapping[str, Any]):
 
 def _compared(session: Session) -> dict[str, Any]:
     return {each.name: getattr(session, each.name) for each in fields(Session)}
+
+
+_Options: TypeAlias = CustomTokenExchangeOptions | Mapping[str, Any]
+Reexchange: TypeAlias = Callable[[Session], _Options | Awaitable[_Options]]
+"""Returns what to exchange for a delegated session, which it gets without tokens; async for `AsyncServerClient`."""
 
 
 @frozen(kw_only=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from auth0_cte.exchange.exchanger import Exchanger
     from auth0_cte.session.access_tokens import Wanted
 
-__all__ = ["SessionRefresh"]
+__all__ = ["SessionRefresh", "to_access_token_error"]
 
 _OTHER_KEY: Final = (
     "The session's refresh token is bound to another DPoP key: give every process the same one "
@@ -68,18 +68,23 @@ class SessionRefresh:
         return response if response.claims is not None else evolve(response, id_token=None)
 
     def _refused(self, error: CustomTokenExchangeError, session: Session) -> AccessTokenError:
-        failure = AccessTokenError(
-            error.message,
-            code=error.code if error.error else "FAILED_TO_REFRESH_TOKEN",
-            status_code=error.status_code,
-            error_description=error.error_description,
-            is_retryable=error.is_retryable,
-            retry_after=error.retry_after,
-            request_id=error.request_id,
-        )
+        failure = to_access_token_error(error)
         server = self._exchanger.server
         # A public client's refresh token is bound to the key, any other one to the credentials: RFC 9449 section 5.
         is_bound = session.dpop_thumbprint is not None and isinstance(server.token_endpoint.client_auth, PublicClient)
         if error.error and is_bound and session.dpop_thumbprint != server.dpop_thumbprint:
             failure.dpop_key_mismatch, failure._hint = True, _OTHER_KEY  # noqa: SLF001 - of our own error
         return failure
+
+
+def to_access_token_error(error: CustomTokenExchangeError) -> AccessTokenError:
+    """Return the error of a session whose tokens were not renewed."""
+    return AccessTokenError(
+        error.message,
+        code=error.code if error.error else "FAILED_TO_REFRESH_TOKEN",
+        status_code=error.status_code,
+        error_description=error.error_description,
+        is_retryable=error.is_retryable,
+        retry_after=error.retry_after,
+        request_id=error.request_id,
+    )

@@ -16,6 +16,7 @@ __all__ = [
     "MIN_SECRET_BYTES",
     "call_given",
     "check_number",
+    "check_plain_function",
     "check_positive",
     "check_secrets",
     "is_asynchronous",
@@ -26,6 +27,7 @@ logger: Final = logging.getLogger("auth0_cte")
 
 MIN_SECRET_BYTES: Final = 32
 
+T = TypeVar("T")
 Number = TypeVar("Number", int, float)
 
 
@@ -73,6 +75,17 @@ def call_given(
             close()  # or Python would warn of a coroutine that was never awaited
         raise ConfigurationError(f"{name} is asynchronous; give a plain function")
     return result
+
+
+def check_plain_function(name: str, function: T) -> T:
+    """Refuse what is neither None nor a function, and an asynchronous one.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if function is not None and (not callable(function) or is_asynchronous(function)):
+        raise ConfigurationError(f"{name} must be a plain function; an async one is for AsyncServerClient")
+    return function
 
 
 def check_secrets(secret: str | Sequence[str] | None) -> tuple[str, ...]:

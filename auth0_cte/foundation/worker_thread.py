@@ -19,7 +19,7 @@ from auth0_cte.foundation.deadline import sleeper, waited
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["Mirror", "WorkerThreads", "awaited"]
+__all__ = ["Mirror", "WorkerThreads", "awaited", "in_event_loop"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,6 +57,16 @@ def awaited(
         raise failure from cause
 
     return awaited
+
+
+def in_event_loop(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
+    """Make a plain function, for worker threads, of an async one: awaited in the event loop that waits for them."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return anyio.from_thread.run(partial(function, *args, **kwargs))
+
+    return call
 
 
 class WorkerThreads:

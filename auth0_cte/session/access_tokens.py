@@ -11,6 +11,7 @@ from auth0_cte.error import AccessTokenError, SessionError
 from auth0_cte.foundation.concurrency import KeyedLocks, SingleFlight
 from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.oauth.id_token import id_token_expiry
+from auth0_cte.session.rotations import generation_of
 from auth0_cte.session.serialization import with_tokens
 from auth0_cte.session.stores.contract import file_name, held_in_memory
 
@@ -77,6 +78,7 @@ class AccessTokens:
     Args:
         sessions: The sessions.
         refresh: Sends a refresh grant for a session.
+        reexchange: Runs the exchange of a delegated session again, or None.
         clock: The time in Unix seconds.
         timeout: The longest wait for somebody else's refresh, in seconds.
     """
@@ -85,6 +87,7 @@ class AccessTokens:
     refresh: Callable[[Session, Wanted], TokenExchangeResponse]
     clock: Callable[[], float]
     timeout: float
+    reexchange: Callable[[Session, Wanted], TokenExchangeResponse] | None = None
     _flights: SingleFlight[tuple[str, Wanted], Loaded] = field(factory=SingleFlight, init=False, repr=False)
     _turns: KeyedLocks = field(factory=KeyedLocks, init=False, repr=False)
     _unwritten: TTLCache[str, tuple[Loaded, Session]] = field(
@@ -154,7 +157,7 @@ class AccessTokens:
         self.sessions.deliver(carrier, loaded, renewed)
 
     def _renew(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> Loaded:
-        _require_refresh_token(loaded.session)
+        self._renewal_of(loaded.session)
         if self.sessions.store.stateless:
             # The new refresh token could not be kept: the one that we have must not be spent.
             self.sessions.require_writable(carrier)
@@ -162,6 +165,17 @@ class AccessTokens:
         renewed = self._share(carrier, loaded, wanted)
         self.sessions.deliver(carrier, loaded, renewed)
         return renewed
+
+    def _renewal_of(self, session: Session) -> Callable[[Session, Wanted], TokenExchangeResponse]:
+        """Return what renews the tokens of a session: Auth0 issues no refresh token when an actor took part.
+
+        Raises:
+            AccessTokenError: Nothing does.
+        """
+        if self.reexchange is not None and session.refresh_token is None and session.act is not None:
+            return self.reexchange
+        _require_refresh_token(session)
+        return self.refresh
 
     def _share(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> Loaded:
         """Refresh once for all threads that want the same; a failure is that of each of them."""
@@ -197,9 +211,10 @@ class AccessTokens:
 
     def _refresh(self, name: str, current: Loaded, wanted: Wanted) -> Loaded:
         try:
-            response = self.refresh(current.session, wanted)
+            response = self._renewal_of(current.session)(current.session, wanted)
         except AccessTokenError as error:
             if _has_ended(error):
+                error.session_ended = True
                 with suppress(SessionError):
                     self.sessions.end_loaded(current)
             raise
@@ -228,13 +243,12 @@ class AccessTokens:
 
 
 def _is_as_before(current: Loaded, before: Loaded) -> bool:
-    same_token = current.session.refresh_token == before.session.refresh_token
-    return same_token and current.version == before.version
+    return generation_of(current.session) == generation_of(before.session) and current.version == before.version
 
 
 def _has_ended(error: AccessTokenError) -> bool:
     # A token that is refused to the wrong key is as good as ever to the right one.
-    return error.code in ENDING and not error.dpop_key_mismatch
+    return error.session_ended or (error.code in ENDING and not error.dpop_key_mismatch)
 
 
 def _require_refresh_token(session: Session) -> None:
@@ -242,7 +256,7 @@ def _require_refresh_token(session: Session) -> None:
         return
     if session.act is not None:
         fault = "a delegated session has no refresh token: Auth0 issues none when an actor takes part"
-        hint = "Exchange again, with a new subject token and the actor's; offline_access cannot be had with an actor."
+        hint = "Give the client reexchange=, by which the exchange is run again, or log in again."
     elif session.refresh_token_withheld:
         fault = "Auth0 issued no refresh token, although offline_access was asked for"
         hint = "Allow offline access on the API and the refresh token grant on the application, then log in again."

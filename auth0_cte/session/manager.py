@@ -13,7 +13,7 @@ from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.session.carrier import Carrier, DictCarrier, carrier_of, require_admitted, require_writable
 from auth0_cte.session.claims import owner_of
 from auth0_cte.session.cookies import SessionCookies
-from auth0_cte.session.rotations import Rotated, SessionRotations
+from auth0_cte.session.rotations import Rotated, SessionRotations, generation_of
 from auth0_cte.session.seal import Loaded, SessionSeal
 from auth0_cte.session.serialization import from_state_data, to_state_data
 from auth0_cte.session.settings import Lifetime
@@ -231,7 +231,7 @@ class SessionManager:
         """Follow a session in a cookie from a refresh token that was used to the one that it became, to the end."""
         for _ in range(MAX_ROTATIONS if self._rotations is not None else 0):
             newer = self._rotated(loaded)
-            if newer is None or newer.session.refresh_token == loaded.session.refresh_token:
+            if newer is None or generation_of(newer.session) == generation_of(loaded.session):
                 return newer
             loaded = newer
         return loaded
@@ -270,9 +270,10 @@ class SessionManager:
             return None
         if self._rotations is not None:
             state = None if written is session else to_state_data(session)
-            self._rotations.remember(loaded.session, Rotated(cookie, state))
-            if state is not None and session.refresh_token != loaded.session.refresh_token:
-                self._rotations.remember(session, Rotated(cookie, state))
+            # What did not fit into the cookie is found by those who have it, too.
+            found_by = {generation_of(each): each for each in (loaded.session, session, written)}
+            for each in found_by.values() if state is not None else (loaded.session,):
+                self._rotations.remember(each, Rotated(cookie, state))
             if self._rotations.has_ended(session):
                 return None
         return evolve(loaded, session=session, cookie=cookie, version=loaded.version + 1)

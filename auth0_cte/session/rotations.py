@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import Session
     from auth0_cte.session.stores.contract import Rotations
 
-__all__ = ["Rotated", "SessionRotations"]
+__all__ = ["Rotated", "SessionRotations", "generation_of"]
 
 logger: Final = logging.getLogger("auth0_cte")
 
@@ -33,6 +33,16 @@ IDENTIFIER: Final = "_a0_rotation"
 """What entries are sealed under: an entry is not a cookie, nor a cookie an entry."""
 MAX_ENTRY_LENGTH: Final = 3 * 1024 * 1024
 LOCK, ROTATED, ENDED = "lock", "rotated", "ended"
+
+
+def generation_of(session: Session) -> str | None:
+    """Return what each renewal of a session changes: its refresh token, or the access tokens of a delegated one.
+
+    None for a session that is not renewed.
+    """
+    if session.refresh_token is None and session.act is not None:
+        return " ".join(each.access_token for each in session.token_sets)
+    return session.refresh_token
 
 
 @frozen
@@ -73,7 +83,8 @@ class SessionRotations:
     def find(self, session: Session) -> tuple[bool, Rotated | None]:
         """Tell whether a session has ended, and what was made of it by the refresh token that it has."""
         ended = self._names(ENDED, session)
-        rotated = self._names(ROTATED, session, session.refresh_token) if session.refresh_token is not None else []
+        generation = generation_of(session)
+        rotated = [] if generation is None else self._names(ROTATED, session, generation)
         found = self._kept.get([*ended, *rotated])
         if any(name in found for name in ended):
             return True, None
@@ -86,7 +97,7 @@ class SessionRotations:
 
     def remember(self, session: Session, rotated: Rotated) -> None:
         """Keep what a refresh made of a session. A failure to keep it does not lose it to the one who has it."""
-        name = self._names(ROTATED, session, session.refresh_token or "")[0]
+        name = self._names(ROTATED, session, generation_of(session) or "")[0]
         until = self._clock() + self._seconds
         content = {"name": name, "until": until, "cookie": rotated.cookie, "state": rotated.state}
         try:

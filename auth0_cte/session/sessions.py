@@ -37,6 +37,7 @@ class Sessions:
         manager: Reads and writes them.
         server: The authorization server that they must come from.
         refresh: Sends a refresh grant for a session.
+        reexchange: Runs the exchange of a delegated session again, or None.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class Sessions:
         manager: SessionManager,
         server: AuthorizationServer,
         refresh: Callable[[Session, Wanted], TokenExchangeResponse],
+        reexchange: Callable[[Session, Wanted], TokenExchangeResponse] | None = None,
     ) -> None:
         self.manager: SessionManager = manager
         self._server = server
         self._access_tokens = AccessTokens(
-            sessions=manager, refresh=refresh, clock=server.clock, timeout=server.timeout
+            sessions=manager, refresh=refresh, clock=server.clock, timeout=server.timeout, reexchange=reexchange
         )
         self._logout_tokens = LogoutTokens(server.clock)
         self._revocations = Revocations(server)

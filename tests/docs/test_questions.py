@@ -29,6 +29,7 @@ QUESTIONS = {
     "How are access tokens refreshed?": "guides/refresh#who-refreshes-when",
     "How do I make a refresh token worthless?": "guides/revocation#at-a-logout",
     "How does a service act for a user?": "guides/delegation#actor-tokens",
+    "How does a delegated session go on without a refresh token?": "guides/delegation#delegated-sessions-that-go-on",
     "How does a support agent see what a customer sees?": "guides/delegation#session-transfer-impersonation",
     "How does one API call another for the same user?": "guides/on-behalf-of#call-an-api-on-behalf-of-a-user",
     "How do I ask for a second factor?": "guides/mfa#multi-factor-authentication",

@@ -163,3 +163,17 @@ def test_refresh_token_is_revoked_by_itself(make_program: Callable[..., Program]
     program("revoke_refresh_token")
     assert 0 == len(tenant.state.refresh_tokens)
     assert program("get_access_token")
+
+
+def test_delegated_session_goes_on(make_program: Callable[..., Program], tenant: LocalTenant, clock: FakeClock) -> None:
+    """The function that is given to the client is asked when the access token has expired."""
+    tenant.accept("urn:acme:case", "auth0|ada", actor={"sub": "agent|7"})
+    case = {"subject_token": "case", "subject_token_type": "urn:acme:case"}
+    program = make_program(reexchange=lambda session: {**case, "authorization_params": {"agent": session.act.sub}})
+    program("login", case)
+    first = program("get_access_token")
+    clock.advance(80_000)
+    program("get_access_token")
+    clock.advance(6_400)
+    assert first != program("get_access_token")
+    assert "agent|7" == tenant.token_requests[-1].form["agent"]

@@ -10,6 +10,7 @@ import requests
 
 import auth0_cte
 from auth0_cte import (
+    AccessTokenError,
     Actor,
     AsyncServerClient,
     ClientEvent,
@@ -37,9 +38,11 @@ from auth0_cte import (
     RateLimitKind,
     RateLimitStatus,
     RedisExchangeCache,
+    Reexchange,
     RetryPolicy,
     RevocationError,
     ServerClient,
+    Session,
     SessionSettings,
     SessionTransferTokenResult,
     TokenExchangeResponse,
@@ -131,6 +134,22 @@ def exchange(client: ServerClient) -> None:
         assert_type(response.act["sub"], Any)
     response.access_token = "x"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     client.custom_token_exchange(option={})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def again(session: Session) -> dict[str, str]:
+    return {"subject_token": session.sid, "subject_token_type": "urn:acme:x"}
+
+
+async def again_later(session: Session) -> CustomTokenExchangeOptions:
+    return CustomTokenExchangeOptions(subject_token=session.sid, subject_token_type="urn:acme:x")
+
+
+def reexchange(error: AccessTokenError) -> None:
+    function: Reexchange = again
+    ServerClient("d", "id", "s", reexchange=function)
+    ServerClient("d", "id", "s", reexchange="t")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    AsyncServerClient("d", "id", "s", reexchange=again_later)
+    assert_type(error.session_ended, bool)
 
 
 def revocation(client: ServerClient) -> None:
