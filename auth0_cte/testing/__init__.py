@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from auth0_cte.testing.actions.guard import ApiCall
     from auth0_cte.testing.actions.limits import ActionLimitError
     from auth0_cte.testing.actions.records import Record
-    from auth0_cte.testing.clock import FakeClock
+    from auth0_cte.testing.clock import FakeClock, RunningClock
     from auth0_cte.testing.issued.session_transfers import TransferredSession
     from auth0_cte.testing.journal import Journal, LogEntry
     from auth0_cte.testing.registry.apis import Api
@@ -56,6 +56,7 @@ __all__ = [
     "Organization",
     "Record",
     "Reply",
+    "RunningClock",
     "TenantAdapter",
     "TenantRequest",
     "TenantServer",
@@ -78,6 +79,7 @@ _MODULES = {
     "Organization": "registry.organizations",
     "Record": "actions.records",
     "Reply": "wire.messages",
+    "RunningClock": "clock",
     "TenantAdapter": "wire.in_process",
     "TenantRequest": "wire.messages",
     "TenantServer": "wire.server",

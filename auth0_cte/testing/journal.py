@@ -20,7 +20,8 @@ class Journal(Sequence[T], Generic[T]):
 
     def __init__(self) -> None:
         self._entries: list[T] = []
-        self._lock = threading.Lock()
+        self._forgotten = 0
+        self._lock = threading.Condition()
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -43,11 +44,27 @@ class Journal(Sequence[T], Generic[T]):
         """Add an entry at the end."""
         with self._lock:
             self._entries.append(entry)
+            self._lock.notify_all()
 
     def clear(self) -> None:
         """Forget all entries."""
         with self._lock:
+            self._forgotten += len(self._entries)
             self._entries.clear()
+
+    def follow(self, position: int, timeout: float = 0.0) -> tuple[list[T], int]:
+        """Return what came after a position, and the position of the end.
+
+        Args:
+            position: How many entries were seen so far, those counted that were forgotten since; 0 to begin with.
+            timeout: Seconds to wait for an entry when there is none.
+        """
+        with self._lock:
+            self._lock.wait_for(lambda: self._end() > position, timeout)
+            return self._entries[max(0, position - self._forgotten) :], self._end()
+
+    def _end(self) -> int:
+        return self._forgotten + len(self._entries)
 
 
 @frozen(kw_only=True)

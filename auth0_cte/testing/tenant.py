@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from auth0_cte.foundation.deadline import system_clock
 from auth0_cte.testing.clients import make_client
+from auth0_cte.testing.control.api import ControlParts
 from auth0_cte.testing.endpoints.backchannel_logout import BackchannelLogout
 from auth0_cte.testing.issuing import Issuing
 from auth0_cte.testing.parts import part_method
@@ -90,9 +91,11 @@ class LocalTenant:
         directory, apis = DirectorySetup(self.state, logouts), ApiSetup(self.state)
         setup = (directory, ApplicationSetup(self.state), apis, ActionSetup(self.state, directory))
         people = People(self.state, directory, apis)
-        parts = (*setup, logouts, Issuing(self.state, client_id), self.state.rate_limits, self.state.script, people)
+        issuing = Issuing(self.state, client_id)
         seeding = Seeding(self.state, people, *setup)
-        self._parts: dict[type[Any], Any] = {type(part): part for part in (*parts, seeding, Serving(self))}
+        control = ControlParts(state=self.state, people=people, directory=directory, issuing=issuing, seeding=seeding)
+        parts = (*setup, logouts, issuing, self.state.rate_limits, self.state.script, seeding, Serving(self, control))
+        self._parts: dict[type[Any], Any] = {type(part): part for part in parts}
         self.clock: Callable[[], float] = clock
         self._sleep = sleep
         self.state.issuers.add(self.issuer)

@@ -192,6 +192,11 @@ class Applications:
             other._applications = dict(self._applications)
         return other
 
+    def all(self) -> list[Application]:
+        """Return the applications."""
+        with self._lock:
+            return list(self._applications.values())
+
     def get(self, client_id: str | None) -> Application | None:
         """Return an application, or None."""
         return self._applications.get(client_id or "")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from attrs import Factory, evolve, field, frozen
 
 from auth0_cte.foundation.strict_json import loads_object
 
-__all__ = ["Fault", "Form", "Headers", "RefusalError", "Reply", "TenantRequest", "json_reply"]
+if TYPE_CHECKING:
+    import threading
+
+__all__ = ["Fault", "Form", "Headers", "RefusalError", "Reply", "Stream", "TenantRequest", "json_reply"]
 
 Form: TypeAlias = Mapping[str, str | list[str]]
 """Parameters by name: a string, or a list of strings for a name that came more than once."""
@@ -162,6 +165,23 @@ class Reply:
         present = {name.lower() for name in self.headers}
         added = {name: value for name, value in headers.items() if name.lower() not in present}
         return evolve(self, headers={**added, **self.headers})
+
+
+@frozen(kw_only=True)
+class Stream:
+    """A reply whose body comes piece by piece, until the client or the server closes the connection.
+
+    Args:
+        headers: The header fields.
+        chunks: Returns the pieces; its argument is set when the server closes.
+    """
+
+    headers: Mapping[str, str]
+    chunks: Callable[[threading.Event], Iterator[bytes]]
+
+    def with_headers(self, headers: Mapping[str, str]) -> Stream:
+        """Return the stream with further header fields."""
+        return evolve(self, headers={**headers, **self.headers})
 
 
 def json_reply(payload: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from auth0_cte.auth_server.server_client import ServerClient
-    from auth0_cte.testing.wire.messages import Headers, Reply
+    from auth0_cte.testing.wire.messages import Headers, Reply, Stream, TenantRequest
 
-__all__ = ["AnswersRequests", "ServedTenant"]
+__all__ = ["AnswersControl", "AnswersRequests", "ServedTenant"]
 
 
 class AnswersRequests(Protocol):
@@ -46,4 +46,12 @@ class ServedTenant(AnswersRequests, Protocol):
 
     def make_client(self, arguments: Mapping[str, Any]) -> ServerClient:
         """Make a client, adding credentials and the clock to what is given."""
+        ...
+
+
+class AnswersControl(Protocol):
+    """Something that answers the requests of the control API."""
+
+    def answer(self, request: TenantRequest) -> Reply | Stream:
+        """Answer a request below ``/_tenant/``."""
         ...

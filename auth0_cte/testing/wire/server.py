@@ -1,4 +1,4 @@
-"""The tenant on a loopback port, over plain http or TLS."""
+"""The tenant on a port, over plain http or TLS."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ import socketserver
 import ssl
 import struct
 import sys
-import tempfile
 import threading
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from auth0_cte.error import ConfigurationError
-from auth0_cte.testing.wire.messages import Headers, Reply
+from attrs import evolve
+
+from auth0_cte.testing.wire.authority import ServerCertificate
+from auth0_cte.testing.wire.messages import Headers, Reply, TenantRequest
+from auth0_cte.testing.wire.place import Place
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
     from auth0_cte.auth_server.server_client import ServerClient
-    from auth0_cte.testing.wire.served import ServedTenant
+    from auth0_cte.testing.wire.messages import Stream
+    from auth0_cte.testing.wire.served import AnswersControl, ServedTenant
 
-__all__ = ["TenantServer"]
+__all__ = ["CONTROL_PREFIX", "TenantServer"]
+
+CONTROL_PREFIX: Final = "/_tenant/"
+MAX_CONTROL_BODY: Final = 1 << 20
 
 _ABORT: Final = struct.pack("ii", 1, 0)  # SO_LINGER with zero seconds: closing sends a reset
 _JOIN_SECONDS: Final = 10.0
@@ -57,6 +63,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._write(Reply(status=HTTPStatus.LENGTH_REQUIRED), b"")
             return
+        if self._here.control is not None and self.path.startswith(CONTROL_PREFIX):
+            self._serve_control(self._here.control, int(length))
+            return
         host = self._here.alias_of or self.headers.get("host") or self._here.authority
         reply = self._here.tenant.handle(
             method=self.command,
@@ -68,6 +77,36 @@ class _Handler(BaseHTTPRequestHandler):
             client_certificate=self._certificate(),
         )
         self._send(reply)
+
+    def _serve_control(self, control: AnswersControl, length: int) -> None:
+        if length > MAX_CONTROL_BODY:
+            self.close_connection = True
+            self._write(Reply(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE), b"")
+            return
+        path, _, query = self.path.partition("?")
+        reply = control.answer(
+            TenantRequest(
+                method=self.command,
+                path=path,
+                query=query,
+                base_url=f"{self._here.scheme}://{self.headers.get('host', '')}",
+                ip=self.client_address[0],
+                date=time.time(),
+                headers=Headers(self.headers.items()),
+                body=self.rfile.read(length).decode("utf-8", "replace"),
+            )
+        )
+        if isinstance(reply, Reply):
+            self._send(reply)
+        else:
+            self._stream(reply)
+
+    def _stream(self, stream: Stream) -> None:
+        self.close_connection = True
+        fields = {**stream.headers, "connection": "close"}
+        self.wfile.write(_head(Reply(headers=fields)))
+        for chunk in stream.chunks(self._here.closing):
+            self.wfile.write(chunk)
 
     def _certificate(self) -> bytes | None:
         return self.request.getpeercert(binary_form=True) if isinstance(self.request, ssl.SSLSocket) else None
@@ -90,10 +129,14 @@ class _Handler(BaseHTTPRequestHandler):
             "content-length": str(len(reply.body)),
             "connection": "close" if self.close_connection else "keep-alive",
         }
-        lines = [f"HTTP/1.1 {reply.status} {reply.reason}", *(f"{name}: {value}" for name, value in fields.items())]
-        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        head = _head(evolve(reply, headers=fields))
         # In one piece, so that the body does not wait for the acknowledgement of the headers.
         self.wfile.write(head + (b"" if self.command == "HEAD" else body))
+
+
+def _head(reply: Reply) -> bytes:
+    lines = [f"HTTP/1.1 {reply.status} {reply.reason}", *(f"{name}: {value}" for name, value in reply.headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 class _Server(ThreadingHTTPServer):
@@ -102,8 +145,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, tenant: ServedTenant, ssl_context: ssl.SSLContext | None, alias_of: str | None = None) -> None:
+    def __init__(
+        self, tenant: ServedTenant, ssl_context: ssl.SSLContext | None, place: Place, alias_of: str | None = None
+    ) -> None:
         self.tenant, self.ssl_context, self.alias_of = tenant, ssl_context, alias_of
+        self.control = place.control
         self._trusted: set[str] = set()
         self.scheme = "http" if ssl_context is None else "https"
         self.closing = threading.Event()
@@ -111,12 +157,19 @@ class _Server(ThreadingHTTPServer):
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
         self._aborted: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
+        self._name = place.name or ("127.0.0.1" if ssl_context is None else "localhost")
+        self.address_family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+        super().__init__((place.host, place.port), _Handler)
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
 
     @property
     def authority(self) -> str:
-        host = "127.0.0.1" if self.ssl_context is None else "localhost"
-        return f"{host}:{self.server_address[1]}"
+        host = f"[{self._name}]" if ":" in self._name else self._name
+        usual = 80 if self.ssl_context is None else 443
+        return host if self.port == usual else f"{host}:{self.port}"
 
     def server_bind(self) -> None:
         # HTTPServer would look up its own name, which can take seconds.
@@ -194,29 +247,38 @@ class _Running:
 
 
 class TenantServer:
-    """A tenant that listens on a loopback port, until `close` or the end of a ``with`` block.
+    """A tenant that listens on a port, until `close` or the end of a ``with`` block.
 
     Args:
         tenant: The tenant.
         tls: Whether to speak TLS, with a certificate of an authority that exists for this server alone.
         mutual_tls: Whether to speak TLS, and to listen on a second port that asks for client certificates.
+        place: Where it listens; any free port of the loopback interface when None.
 
     Attributes:
         ca_bundle: The path of the authority's certificate (PEM), or None without TLS.
+        control_token: The bearer token of the control API, or None when it needs none.
 
     Raises:
         ConfigurationError: TLS is asked for, and trustme is not installed.
     """
 
-    def __init__(self, tenant: ServedTenant, *, tls: bool = False, mutual_tls: bool = False) -> None:
-        self._tenant = tenant
-        self._directory: Path | None = None
-        self.ca_bundle: str | None = None
-        context, asking = self._make_certificate() if tls or mutual_tls else (None, None)
-        self._server = _Server(tenant, context)
+    def __init__(
+        self, tenant: ServedTenant, *, tls: bool = False, mutual_tls: bool = False, place: Place | None = None
+    ) -> None:
+        self._tenant, here = tenant, place or Place()
+        certificate = ServerCertificate.make(here.names) if tls or mutual_tls else None
+        self._directory = None if certificate is None else certificate.directory
+        self.ca_bundle: str | None = None if certificate is None else certificate.ca_bundle
+        self.control_token: str | None = None
+        try:
+            self._server = _Server(tenant, None if certificate is None else certificate.context, here)
+        except OSError:
+            self._remove_directory()
+            raise
         self._running = [_Running(self._server)]
-        if mutual_tls:
-            alias = _Server(tenant, asking, alias_of=self._server.authority)
+        if mutual_tls and certificate is not None:
+            alias = _Server(tenant, certificate.asking, evolve(here, port=0, control=None), self._server.authority)
             self._running.append(_Running(alias))
             tenant.mtls_aliases[self.url] = f"https://{alias.authority}"
 
@@ -242,6 +304,11 @@ class TenantServer:
         return self.url
 
     @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._server.port
+
+    @property
     def connections(self) -> int:
         """How many connections were accepted so far."""
         return self._server.accepted
@@ -261,23 +328,8 @@ class TenantServer:
             return
         for running in self._running:
             running.close()
+        self._remove_directory()
+
+    def _remove_directory(self) -> None:
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
-
-    def _make_certificate(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-        try:
-            import trustme  # pyright: ignore[reportMissingImports] - comes with an extra
-        except ImportError as error:
-            raise ConfigurationError("serve(tls=True) needs trustme: pip install 'auth0-cte[testing]'") from error
-        authority = trustme.CA()
-        certificate = authority.issue_cert("localhost", "127.0.0.1")
-        context, asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate.configure_cert(context)
-        certificate.configure_cert(asking)
-        # Not required, so that a client without one reads why it is refused.
-        asking.verify_mode = ssl.CERT_OPTIONAL
-        self._directory = Path(tempfile.mkdtemp(prefix="auth0-cte-"))
-        bundle = self._directory / "ca.pem"
-        authority.cert_pem.write_to_path(bundle)
-        self.ca_bundle = str(bundle)
-        return context, asking

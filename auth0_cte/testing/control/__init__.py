@@ -1,0 +1,1 @@
+"""The control API, by which programs in other processes drive a served tenant."""
