@@ -91,6 +91,7 @@ _SUMMARIES: Final = {
     "batch": "Exchange the tokens of a CSV or JSON Lines FILE.",
     "action": "Write, test and check the JavaScript Action of a profile.",
     "playground": "Serve a page to try exchanges, logins, errors and an Action on.",
+    "tenant": "Run a local tenant for programs in other processes.",
     "secret": "Print a new secret for AUTH0_SECRET.",
     "demo": "See every kind of exchange and error, without an account.",
     "completion": "Print the script for completion in SHELL.",

@@ -349,4 +349,4 @@ class TestWhatItDoesNotTell:
     def test_the_token_is_in_no_repr(self, tenant: LocalTenant) -> None:
         """A server can be printed."""
         with tenant.serve(control=True, control_token=TOKEN) as server:
-            assert TOKEN not in f"{server!r}{vars(server)!r}".replace(f"'control_token': '{TOKEN}'", "")
+            assert TOKEN not in repr(server)

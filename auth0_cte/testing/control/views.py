@@ -68,6 +68,11 @@ class Views:
             name: value if name in _IDENTIFIERS else self._redacted(value, redactor) for name, value in told.items()
         }
 
+    def text(self, text: str) -> str:
+        """Show a text, likewise."""
+        redacted: str = self._redacted(text, self._redactor())
+        return redacted
+
     def _redacted(self, value: Any, redact: Redactor) -> Any:
         if isinstance(value, str):
             return _JWT.sub(REDACTED, redact(value))

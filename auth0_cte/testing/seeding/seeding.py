@@ -68,15 +68,24 @@ class Seeding:
         with self._lock:
             self._apply(document)
 
-    def replace(self, seed: Seed) -> None:
-        """Return to what the tenant began with, and apply a seed. When the seed is refused, nothing changes."""
+    def replace(self, seed: Seed, then: Callable[[], None] = lambda: None) -> None:
+        """Return to what the tenant began with, and apply a seed. When the seed is refused, nothing changes.
+
+        Args:
+            seed: As for `seed`.
+            then: Registers more, which `reset` returns to as well.
+
+        Raises:
+            ConfigurationError: As for `seed`.
+            OSError: As for `seed`.
+        """
         document = SeedDocument.read(seed)
         with self._lock:
             current = Snapshot.take(self._state)
             self._before.restore(self._state)
             try:
-                self._apply(document)
-            except ConfigurationError:
+                self._apply(document, then)
+            except (OSError, TypeError, ValueError):
                 current.restore(self._state)
                 raise
 
@@ -90,11 +99,12 @@ class Seeding:
             self._mark.restore(self._state)
             forget_what_happened(self._state)
 
-    def _apply(self, document: SeedDocument) -> None:
+    def _apply(self, document: SeedDocument, then: Callable[[], None] = lambda: None) -> None:
         before = Snapshot.take(self._state)
         try:
             self._register(document)
-        except ConfigurationError:
+            then()
+        except (OSError, TypeError, ValueError):
             before.restore(self._state)
             raise
         self._mark = Snapshot.take(self._state)
