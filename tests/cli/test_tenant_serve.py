@@ -252,11 +252,15 @@ def test_colours_at_a_terminal(seed: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_with_all_of_its_processes(number: signal.Signals, action: Path, tmp_path: Path) -> None:
     """Ctrl-C and SIGTERM end it with status 0, the Action's process and the files of the CA with it."""
-    with serving("--tls", "--action", f"{TYPE}={action}", TMPDIR=str(tmp_path / "own")) as served:
+    own = tmp_path / "own"
+    own.mkdir()
+    with serving("--tls", TMPDIR=str(own)) as served:
         assert served.process.stderr is not None
+        assert list(own.iterdir())
         served.process.send_signal(number)
         assert 0 == served.process.wait(30)
         assert "Traceback" not in served.process.stderr.read()
+    assert [] == list(own.iterdir())
     with serving("--action", f"{TYPE}={action}") as served:
         served.ask("users", {"user_id": "auth0|ada"})
         served.exchange()
