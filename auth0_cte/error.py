@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import frozen
 
-from auth0_cte.error_codes import CustomTokenExchangeErrorCode
+from auth0_cte.error_codes import AccessTokenErrorCode, CustomTokenExchangeErrorCode
 from auth0_cte.error_hints import HINTS
 
 if TYPE_CHECKING:
@@ -18,22 +18,30 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessTokenError",
+    "AccessTokenErrorCode",
+    "ApiError",
     "Auth0CTEError",
+    "Auth0Error",
+    "BackchannelLogoutError",
     "ConfigurationError",
     "CustomTokenExchangeError",
     "CustomTokenExchangeErrorCode",
     "DiscoveryError",
+    "DomainResolverError",
     "ExchangeDiscoveryError",
     "ExchangeTimeoutError",
     "ExchangeTransportError",
     "IdTokenError",
+    "MfaRequiredAtRefreshError",
     "MfaRequiredError",
     "OrganizationError",
+    "OrganizationTokenValidationError",
     "RateLimitError",
     "RateLimitKind",
     "RateLimitStatus",
     "RevocationError",
     "SessionError",
+    "SessionExpiredError",
     "TransportError",
     "TransportTimeoutError",
 ]
@@ -80,7 +88,22 @@ class ConfigurationError(Auth0CTEError, ValueError):
     _hint = "Correct the named setting; nothing was sent."
 
 
-class TransportError(Auth0CTEError):
+class DomainResolverError(ConfigurationError):
+    """The ``domain`` function failed, or returned what is not a domain. Raised before any network traffic."""
+
+    code = "DOMAIN_RESOLVER_FAILED"
+
+    @property
+    def original_error(self) -> BaseException | None:
+        """What the function raised, or None."""
+        return self.__cause__
+
+
+class ApiError(Auth0CTEError):
+    """A request to Auth0 failed, or was answered by what cannot be used: the base of what says so more exactly."""
+
+
+class TransportError(ApiError):
     """The server could not be reached, or its reply could not be read.
 
     Attributes:
@@ -104,14 +127,14 @@ class TransportTimeoutError(TransportError):
     _hint = "Auth0 did not answer in time; when may_have_reached_server is true the request may have been carried out."
 
 
-class DiscoveryError(Auth0CTEError):
+class DiscoveryError(ApiError):
     """The domain's OpenID configuration or its keys are missing, malformed, or belong to another issuer."""
 
     code = "DISCOVERY_ERROR"
     _hint = "Check that the domain is an Auth0 tenant or custom domain."
 
 
-class IdTokenError(Auth0CTEError):
+class IdTokenError(ApiError):
     """An ID token failed verification (OpenID Connect Core 1.0, section 3.1.3.7).
 
     Attributes:
@@ -123,6 +146,10 @@ class IdTokenError(Auth0CTEError):
     _fallback_hint = "Do not use the token: it is not proof of the user's identity for this application."
     claim: str | None = None
     is_retryable: bool = False
+
+
+class BackchannelLogoutError(IdTokenError):
+    """A logout token is not acceptable, or was used before."""
 
 
 class OrganizationError(Auth0CTEError):
@@ -162,10 +189,8 @@ class AccessTokenError(Auth0CTEError):
         is_retryable: Whether a later attempt can succeed.
         retry_after: Seconds to wait before another attempt, or None.
         request_id: Auth0's correlation id, or None.
-        dpop_key_mismatch: Whether the refresh was refused while the client had another DPoP key than the one that the
-            session's tokens were asked for with, or none. The session is kept: with that key it goes on.
-        session_ended: Whether the session was ended by it: Auth0 refused to let it go on, or answered for another
-            user, organization or actor.
+        dpop_key_mismatch: Whether the client had another DPoP key than the session's: it goes on with that one.
+        session_ended: Whether it ended the session: Auth0 refused, or answered for another user, organization or actor.
     """
 
     code = "ACCESS_TOKEN_ERROR"
@@ -179,7 +204,7 @@ class AccessTokenError(Auth0CTEError):
     session_ended: bool = False
 
 
-class RevocationError(Auth0CTEError):
+class RevocationError(ApiError):
     """A refresh token was not revoked: it may still be good.
 
     Attributes:
@@ -201,7 +226,7 @@ class RevocationError(Auth0CTEError):
     request_id: str | None = None
 
 
-class CustomTokenExchangeError(Auth0CTEError):
+class CustomTokenExchangeError(ApiError):
     """A token exchange failed. Catching this class catches every failure of an exchange.
 
     Attributes:
@@ -227,6 +252,12 @@ class CustomTokenExchangeError(Auth0CTEError):
     may_have_reached_server: bool = False
 
 
+class SessionExpiredError(SessionError, AccessTokenError):
+    """The upstream session that a login rests on (``session_expiry``) has ended."""
+
+    code = "SESSION_EXPIRED"
+
+
 class MfaRequiredError(CustomTokenExchangeError):
     """Auth0 wants multi-factor authentication before it issues tokens.
 
@@ -243,6 +274,10 @@ class MfaRequiredError(CustomTokenExchangeError):
     pending_login: str | None = None
     mfa_token: str | None = None
     mfa_requirements: Mapping[str, Sequence[Mapping[str, str]]] | None = None
+
+
+class MfaRequiredAtRefreshError(MfaRequiredError, AccessTokenError):
+    """Auth0 wants multi-factor authentication before it refreshes a session."""
 
 
 RateLimitKind: TypeAlias = Literal["ip_block", "tenant", "policy", "local", "unknown"]
@@ -275,8 +310,7 @@ class RateLimitError(CustomTokenExchangeError):
         blocked: True for ``too_many_attempts``: the IP is blocked for about ten minutes, and retrying prolongs it.
         rate_limit: What the reply's headers told about the limit, or None.
         limit: Requests allowed in the window, or None when not told.
-        remaining: Requests left in the window, or None when not told.
-        reset_at: When the window ends, in Unix seconds, or None when not told.
+        remaining, reset_at: Requests left in the window, and when it ends, in Unix seconds, or None when not told.
     """
 
     code = "too_many_requests"
@@ -292,7 +326,6 @@ class ExchangeTransportError(CustomTokenExchangeError, TransportError):
     """An exchange failed on the network: a `TransportError` that is a `CustomTokenExchangeError` as well."""
 
     code = CustomTokenExchangeErrorCode.TOKEN_EXCHANGE_FAILED
-    status_code: int | None = None
     may_have_reached_server: bool = True
 
 
@@ -314,23 +347,4 @@ def without_frames(error: Auth0CTEError) -> Auth0CTEError:
     return error.with_traceback(None)
 
 
-def exchange_failure(error: Auth0CTEError) -> Auth0CTEError:
-    """Make of any failure the one that an exchange raises, without the frames that it passed through.
-
-    The frames of a traceback hold tokens in their local variables, which error trackers collect.
-    """
-    kind = next((kind for base, kind in _EXCHANGE_KINDS if isinstance(error, base)), None)
-    if kind is None or isinstance(error, CustomTokenExchangeError):
-        return without_frames(error)
-    failure = kind(error.message)
-    vars(failure).update({name: value for name, value in vars(error).items() if name != "code"})
-    if isinstance(error, TransportError):
-        failure.is_retryable = not error.may_have_reached_server and error.phase in ("connect", "response")
-    return failure
-
-
-_EXCHANGE_KINDS: tuple[tuple[type[Auth0CTEError], type[CustomTokenExchangeError]], ...] = (
-    (TransportTimeoutError, ExchangeTimeoutError),
-    (TransportError, ExchangeTransportError),
-    (DiscoveryError, ExchangeDiscoveryError),
-)
+Auth0Error, OrganizationTokenValidationError = Auth0CTEError, OrganizationError  # auth0-server-python's names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CustomTokenExchangeErrorCode"]
+__all__ = ["AccessTokenErrorCode", "CustomTokenExchangeErrorCode"]
 
 
 class CustomTokenExchangeErrorCode:
@@ -46,3 +46,18 @@ class CustomTokenExchangeErrorCode:
     """The exchange failed and the server gave no code: the network, or an error reply without ``error``."""
     INVALID_RESPONSE = "INVALID_RESPONSE"
     """The reply is not the JSON object that RFC 8693 section 2.2 describes."""
+
+
+class AccessTokenErrorCode:
+    """The codes that the library itself gives to an `AccessTokenError`; a refused refresh has the server's own."""
+
+    MISSING_SESSION = "MISSING_SESSION"
+    """Nobody is logged in."""
+    MISSING_REFRESH_TOKEN = "MISSING_REFRESH_TOKEN"
+    """The access token has expired, and the session has no refresh token."""
+    FAILED_TO_REFRESH_TOKEN = "FAILED_TO_REFRESH_TOKEN"
+    """The refresh failed, and the server gave no code."""
+    REFRESH_TOKEN_ERROR = FAILED_TO_REFRESH_TOKEN
+    """The name of the same in auth0-server-python."""
+    SESSION_EXPIRED = "SESSION_EXPIRED"
+    """The upstream session that the login rests on has ended."""

@@ -42,8 +42,8 @@ def _constructor(
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
     """Make plain functions of async ones: a worker thread calls them, and has them awaited in its caller's loop."""
-    reexchange: Any = options.get("reexchange")
-    return options | {"reexchange": in_event_loop(reexchange)} if is_asynchronous(reexchange) else options
+    given = {name: options[name] for name in ("domain", "reexchange") if is_asynchronous(options.get(name))}
+    return options | {name: in_event_loop(function) for name, function in given.items()}
 
 
 def _at_once(method: Callable[Concatenate[ServerClient, P], R]) -> Callable[Concatenate[AsyncServerClient, P], R]:
@@ -60,9 +60,9 @@ def _at_once(method: Callable[Concatenate[ServerClient, P], R]) -> Callable[Conc
 class AsyncServerClient:
     """The mirror of `ServerClient` for ``async`` code: the same arguments and methods, to be awaited.
 
-    One instance serves any number of event loops, of asyncio or trio, in any number of threads. A domain resolver stays
-    a plain function; it is called in a worker thread. ``reexchange`` may be async: it is awaited in the event loop of
-    the call.
+    One instance serves any number of event loops, of asyncio or trio, in any number of threads. The domain resolver and
+    ``reexchange`` may be ``async`` functions, awaited in the event loop of the call, or plain ones, called in a worker
+    thread.
 
     `build_session_transfer_redirect` alone is not awaited: it sends nothing.
 
@@ -75,6 +75,8 @@ class AsyncServerClient:
 
     @_constructor(ServerClient.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if args:
+            args = (_plain({"domain": args[0]})["domain"], *args[1:])
         self._wrap(ServerClient(*args, **_plain(kwargs)))
 
     def _wrap(self, client: ServerClient, max_threads: int | None = None) -> None:

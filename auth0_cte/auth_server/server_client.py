@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from auth0_cte.auth_server import settings as check
 from auth0_cte.auth_server.settings import ClientSettings
+from auth0_cte.auth_server.unsupported import refuses_unsupported
 from auth0_cte.auth_types import CustomTokenExchangeOptions
-from auth0_cte.error import exchange_failure
 from auth0_cte.exchange.exchanger import Exchanger
+from auth0_cte.exchange.failure import exchange_failure
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.foundation.concurrency import once
 from auth0_cte.foundation.deadline import system_clock
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         DomainResolver,
         LoginWithCustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
+        LogoutOptions,
         LogoutUrl,
         Reexchange,
         Session,
@@ -124,6 +126,7 @@ class ServerClient:
     """
 
     @guarded()
+    @refuses_unsupported
     def __init__(
         self,
         domain: str | DomainResolver,
@@ -438,26 +441,33 @@ class ServerClient:
 
     @guarded()
     def logout(
-        self, store_options: StoreOptions = None, return_to: str | None = None, *, revoke: bool = False
+        self,
+        options: LogoutOptions | Mapping[str, Any] | None = None,
+        store_options: StoreOptions = None,
+        *,
+        return_to: str | None = None,
+        revoke: bool = False,
     ) -> LogoutUrl:
         """End the session here, and return the URL that ends it at Auth0.
 
         Args:
+            options: How the session is ended at Auth0; a dict with the same keys serves, too.
             store_options: ``{"request": …, "response": …}``.
-            return_to: Where Auth0 sends the browser then; an absolute URL that the application allows.
+            return_to: The option of that name, in short.
             revoke: Whether the session's refresh token is revoked at Auth0, after the session has ended here. Always
                 with ``SessionSettings(revoke_refresh_tokens=True)``.
 
         Returns:
-            The URL of Auth0's ``/v2/logout``, to redirect the browser to. Its ``revocation_error`` says why the refresh
-            token was not revoked, which is logged, too; the user is logged out all the same.
+            The URL of Auth0's ``/v2/logout`` or ``/oidc/logout``, to redirect the browser to. Its ``revocation_error``
+            says why the refresh token was not revoked, which is logged, too; the user is logged out all the same.
 
         Raises:
             SessionError: The response to delete the cookies on is missing, or the store cannot be reached: the user is
                 still logged in.
-            ConfigurationError: ``return_to`` is not an absolute http or https URL.
+            ConfigurationError: ``return_to`` is not an absolute http or https URL; or the request was given in place of
+                the options.
         """
-        return self.sessions.log_out(store_options, return_to, revoke=revoke)
+        return self.sessions.log_out(options, store_options, return_to, revoke=revoke)
 
     @guarded()
     def revoke_refresh_token(self, refresh_token: str | None = None, store_options: StoreOptions = None) -> None:

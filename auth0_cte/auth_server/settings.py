@@ -7,11 +7,11 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
-from auth0_cte.exchange.options import ExchangeDefaults, validate
+from auth0_cte.exchange.options import ExchangeDefaults, sendable, validate
 from auth0_cte.foundation.validation import MIN_SECRET_BYTES, check_number, is_asynchronous, text_fault
 from auth0_cte.oauth.client_auth.base import ClientSecretPost, PublicClient
 from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
@@ -261,7 +261,7 @@ def check_defaults(organization: str | None, params: Mapping[str, Any] | None) -
         validate(trial, CustomTokenExchangeOptions, defaults)
     except CustomTokenExchangeError as error:
         raise ConfigurationError(f"a default is not valid: {error.message}") from None
-    return defaults
+    return evolve(defaults, authorization_params=sendable(defaults.authorization_params))
 
 
 def check_ca_bundle(ca_bundle: str | os.PathLike[str] | None) -> str | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types.actor import Actor
     from auth0_cte.auth_types.domain import DomainResolverContext
     from auth0_cte.auth_types.login import LoginWithCustomTokenExchangeOptions
+    from auth0_cte.auth_types.logout import LogoutOptions
     from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
     from auth0_cte.auth_types.session import (
         LoginWithCustomTokenExchangeResult,
@@ -37,6 +38,7 @@ __all__ = [
     "DomainResolverContext",
     "LoginWithCustomTokenExchangeOptions",
     "LoginWithCustomTokenExchangeResult",
+    "LogoutOptions",
     "LogoutUrl",
     "MfaAuthenticator",
     "MfaChallenge",
@@ -56,6 +58,7 @@ _LATE = {
     "Actor": "actor",
     "DomainResolverContext": "domain",
     "LoginWithCustomTokenExchangeOptions": "login",
+    "LogoutOptions": "logout",
     "SessionTransferTokenResult": "session_transfer",
     "LoginWithCustomTokenExchangeResult": "session",
     "LogoutUrl": "session",

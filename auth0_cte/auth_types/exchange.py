@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import field, frozen
@@ -144,5 +144,5 @@ class TokenExchangeResponse:
         return chain_of(self.act)
 
 
-DomainResolver: TypeAlias = "Callable[[DomainResolverContext], str]"
-"""A synchronous function that names the Auth0 domain for a request."""
+DomainResolver: TypeAlias = "Callable[[DomainResolverContext], str] | Callable[[DomainResolverContext], Awaitable[str]]"
+"""A function that names the Auth0 domain for a request; an ``async`` one is for `AsyncServerClient` alone."""

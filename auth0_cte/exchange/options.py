@@ -22,6 +22,7 @@ __all__ = [
     "call_suppliers",
     "check_text",
     "check_token",
+    "sendable",
     "validate",
     "with_openid",
 ]
@@ -41,6 +42,13 @@ _GUARDED: Final = frozenset(
         "client_secret",
         "client_assertion",
         "client_assertion_type",
+    }
+)
+# What belongs to /authorize alone; programs that also log users in there have it among their defaults.
+_NOT_SENT: Final = frozenset(
+    {
+        *("redirect_uri", "response_type", "response_mode", "code_challenge", "code_challenge_method", "state"),
+        *("nonce", "prompt", "screen_hint", "request", "request_uri"),
     }
 )
 _PROMOTED: Final = frozenset(
@@ -233,7 +241,7 @@ def _split(params: object) -> tuple[dict[str, Any], dict[str, Any]]:
     dropped = []
     for name, value in params.items():
         folded = name.strip().casefold() if isinstance(name, str) else ""
-        if folded in _GUARDED:
+        if not _may_be_sent(folded):
             dropped.append(folded)
             continue
         _require(text_fault(name), f"authorization_params: the name {_shown(name)}", Code.INVALID_AUTHORIZATION_PARAMS)
@@ -242,8 +250,17 @@ def _split(params: object) -> tuple[dict[str, Any], dict[str, Any]]:
             _refuse_params(f"authorization_params[{_shown(name)}] {fault}")
         (typed if folded in _PROMOTED else extras)[folded if folded in _PROMOTED else name] = value
     if dropped:
-        logger.warning("authorization_params cannot override %s: dropped", ", ".join(sorted(set(dropped))))
+        logger.warning("authorization_params cannot have %s: dropped", ", ".join(sorted(set(dropped))))
     return typed, extras
+
+
+def sendable(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters without those that no exchange can have; `validate` warns of these."""
+    return {name: value for name, value in params.items() if _may_be_sent(name.strip().casefold())}
+
+
+def _may_be_sent(folded: str) -> bool:
+    return folded not in _GUARDED and folded not in _NOT_SENT
 
 
 def _refuse_params(message: str) -> NoReturn:

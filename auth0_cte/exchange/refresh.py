@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from auth0_cte.error import AccessTokenError, CustomTokenExchangeError, IdTokenError, MfaRequiredError, RateLimitError
+from auth0_cte.error import (
+    AccessTokenError,
+    CustomTokenExchangeError,
+    IdTokenError,
+    MfaRequiredAtRefreshError,
+    MfaRequiredError,
+    RateLimitError,
+)
 from auth0_cte.exchange.identity import check_identity
 from auth0_cte.exchange.request import to_refresh_form
 from auth0_cte.oauth.call import Call
@@ -42,7 +49,7 @@ class SessionRefresh:
         Raises:
             AccessTokenError: The refresh was refused, or its ID token is not about the session's user, organization and
                 actor.
-            MfaRequiredError: Auth0 wants a second factor first.
+            MfaRequiredAtRefreshError: Auth0 wants a second factor first.
             RateLimitError: Auth0 answered 429.
             TransportError: Auth0 could not be reached.
         """
@@ -53,7 +60,11 @@ class SessionRefresh:
         call = Call(domain, server.timeout, wanted.forwarded_for)
         try:
             response = self._exchanger.ask(call, form)[1]
-        except (MfaRequiredError, RateLimitError):
+        except MfaRequiredError as error:
+            failure = MfaRequiredAtRefreshError(error.message)
+            vars(failure).update(vars(error))
+            raise failure from error.__cause__
+        except RateLimitError:
             raise
         except CustomTokenExchangeError as error:
             raise self._refused(error, session) from error.with_traceback(None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from auth0_cte.error import CustomTokenExchangeError, SessionError, exchange_failure
+from auth0_cte.error import CustomTokenExchangeError, SessionError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.exchange.failure import exchange_failure
 from auth0_cte.exchange.options import address_fault, check_text, check_token
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.mfa.api import mfa_form

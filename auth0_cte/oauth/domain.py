@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from auth0_cte.error import ConfigurationError
+from auth0_cte.error import ConfigurationError, DomainResolverError
 from auth0_cte.foundation.urls import is_loopback
 from auth0_cte.foundation.validation import call_given
 
@@ -123,10 +123,16 @@ def resolve_domain(domain: str | DomainResolver, store_options: Mapping[str, Any
     """Return the issuer URL for this call, asking the resolver when there is one.
 
     Raises:
-        ConfigurationError: The domain, or what the resolver returned, is not acceptable; ``DOMAIN_RESOLVER_FAILED``
-            when the resolver raised an exception, which is the ``__cause__``.
+        ConfigurationError: The domain is not acceptable.
+        DomainResolverError: What the resolver returned is not acceptable; or it raised an exception, the ``__cause__``.
     """
     if isinstance(domain, str):
         return issuer_url(domain)
-    context = resolver_context(store_options)
-    return issuer_url(call_given(domain, context, name="the domain resolver", code="DOMAIN_RESOLVER_FAILED"))
+    code = DomainResolverError.code
+    found = call_given(
+        domain, resolver_context(store_options), name="the domain resolver", code=code, kind=DomainResolverError
+    )
+    try:
+        return issuer_url(found)
+    except ConfigurationError as error:
+        raise DomainResolverError(f"the domain resolver returned what cannot be used: {error.message}") from None

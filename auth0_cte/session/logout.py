@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from attrs import frozen
+from attrs import evolve, fields, frozen
 
+from auth0_cte.auth_types.logout import LogoutOptions
 from auth0_cte.error import Auth0CTEError, ConfigurationError, IdTokenError, RevocationError, without_frames
 from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.foundation.urls import Url
@@ -17,12 +19,13 @@ from auth0_cte.session.claims import sid_of_user
 from auth0_cte.session.stores.contract import Owner, file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from auth0_cte.auth_types import Session
     from auth0_cte.oauth.authorization_server import AuthorizationServer
     from auth0_cte.session.stores.contract import StateStore
 
-__all__ = ["LogoutTokens", "Revocations", "logout_url", "owners_of"]
+__all__ = ["LogoutTokens", "Revocations", "logout_options", "logout_url", "owners_of"]
 
 REVOCATION_ENDPOINT: Final = "the revocation endpoint"
 REMEMBERED_SECONDS: Final = 2 * 3600.0
@@ -31,22 +34,53 @@ REMEMBERED_SECONDS: Final = 2 * 3600.0
 _TOLD: Final = ("status_code", "error", "error_description", "is_retryable", "retry_after", "request_id")
 
 
-def logout_url(issuer: str, client_id: str, return_to: str | None) -> str:
+def logout_options(options: LogoutOptions | Mapping[str, Any] | None, return_to: str | None) -> LogoutOptions:
+    """Check the options of a logout.
+
+    Args:
+        options: The options, or a dict of the same keys; None for the defaults.
+        return_to: The same as the option, by itself.
+
+    Raises:
+        ConfigurationError: They are something else; for a request in their place the message names ``store_options``.
+    """
+    if isinstance(options, Mapping):
+        known = [field.name for field in fields(LogoutOptions)]
+        unknown = sorted(str(name) for name in options if name not in known)
+        if {"request", "response", "cookies", "carrier"} & set(unknown):
+            raise ConfigurationError("logout takes the request by name: logout(store_options={...})")
+        if unknown:
+            raise ConfigurationError(f"unknown options: {', '.join(unknown)}; a logout has {', '.join(known)}")
+        options = LogoutOptions(**options)
+    elif options is not None and not isinstance(options, LogoutOptions):
+        raise ConfigurationError(
+            f"options must be LogoutOptions(...), not a {type(options).__name__}; the request goes into store_options"
+        )
+    found = LogoutOptions() if options is None else options
+    if return_to is not None and found.return_to not in (None, return_to):
+        raise ConfigurationError("return_to is given twice, and differently")
+    found = evolve(found, return_to=return_to) if return_to is not None else found
+    if found.return_to is not None:
+        _check_return_to(found.return_to)
+    return found
+
+
+def logout_url(issuer: str, client_id: str, options: LogoutOptions, session: Session | None) -> str:
     """Return the URL that ends the session at Auth0 (Auth0, "Log Users Out of Auth0").
 
     Args:
         issuer: The issuer URL, with its trailing slash.
         client_id: The application.
-        return_to: Where the browser goes then, or None.
-
-    Raises:
-        ConfigurationError: ``return_to`` is not an absolute http or https URL.
+        options: How it is ended.
+        session: The session, for the ``id_token_hint`` of OpenID Connect RP-Initiated Logout 1.0; or None.
     """
     query = {"client_id": client_id}
-    if return_to is not None:
-        _check_return_to(return_to)
-        query["returnTo"] = return_to
-    return f"{issuer}v2/logout?{urlencode(query)}"
+    if options.oidc and session is not None and session.id_token is not None:
+        query["id_token_hint"] = session.id_token
+    if options.return_to is not None:
+        query["post_logout_redirect_uri" if options.oidc else "returnTo"] = options.return_to
+    # Auth0 reads the name alone.
+    return f"{issuer}{'oidc' if options.oidc else 'v2'}/logout?{urlencode(query)}{'&federated' * options.federated}"
 
 
 def _check_return_to(url: object) -> None:

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from auth0_cte.auth_types.actor import Actor
 from auth0_cte.auth_types.session import Session, TokenSet
-from auth0_cte.error import OrganizationError, SessionError
+from auth0_cte.error import OrganizationError, SessionError, SessionExpiredError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,7 +92,7 @@ def from_login(
         SessionError: The upstream session that the login rests on has ended already.
     """
     if expires_at is not None and expires_at <= now:
-        raise SessionError("the upstream session that this login rests on has ended", code="SESSION_EXPIRED")
+        raise SessionExpiredError("the upstream session that this login rests on has ended")
     return Session(
         user=user,
         id_token=response.id_token,

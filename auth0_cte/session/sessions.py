@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import logging
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.auth_types.session import LogoutUrl
-from auth0_cte.error import AccessTokenError, ConfigurationError, RevocationError
+from auth0_cte.error import (
+    AccessTokenError,
+    BackchannelLogoutError,
+    ConfigurationError,
+    IdTokenError,
+    RevocationError,
+    SessionExpiredError,
+)
 from auth0_cte.foundation.validation import text_fault
 from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.domain import domain_of, is_domain, issuer_url
 from auth0_cte.session.access_tokens import AccessTokens, Wanted
 from auth0_cte.session.claims import issuer_of
-from auth0_cte.session.logout import LogoutTokens, Revocations, logout_url, owners_of
+from auth0_cte.session.logout import LogoutTokens, Revocations, logout_options, logout_url, owners_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from auth0_cte.auth_types import Session, TokenExchangeResponse
+    from auth0_cte.auth_types import LogoutOptions, Session, TokenExchangeResponse
     from auth0_cte.auth_types.exchange import ForwardedFor, StoreOptions
     from auth0_cte.oauth.authorization_server import AuthorizationServer
     from auth0_cte.session.carrier import Carrier
@@ -103,7 +110,7 @@ class Sessions:
         carrier = self.manager.carrier(store_options)
         loaded = self.load(store_options)
         if loaded is None and self.manager.has_expired(carrier, self._is_here(store_options)):
-            raise AccessTokenError("the upstream session that the login rested on has ended", code="SESSION_EXPIRED")
+            raise SessionExpiredError("the upstream session that the login rested on has ended")
         if loaded is None:
             raise AccessTokenError("nobody is logged in", code="MISSING_SESSION")
         address = self._server.address_for(forwarded_for, store_options)
@@ -113,15 +120,25 @@ class Sessions:
         """Return the session with an ID token that does not expire at once, refreshed if need be."""
         return self._access_tokens.with_id_token(carrier, loaded, self._server.leeway)
 
-    def log_out(self, store_options: StoreOptions, return_to: str | None, *, revoke: bool = False) -> LogoutUrl:
+    def log_out(
+        self,
+        options: LogoutOptions | Mapping[str, Any] | None,
+        store_options: StoreOptions,
+        return_to: str | None,
+        *,
+        revoke: bool = False,
+    ) -> LogoutUrl:
         """End the session of a request. See `ServerClient.logout`."""
+        wanted = logout_options(options, return_to)
         carrier = self.manager.carrier(store_options)
         domain = self._server.domain_for(store_options)
-        url = logout_url(domain, self._server.client_id, return_to)
         self.manager.require_writable(carrier)
-        loaded = self.load(store_options, domain) if revoke or self.manager.settings.revoke_refresh_tokens else None
+        revoke = revoke or self.manager.settings.revoke_refresh_tokens
+        loaded = self.load(store_options, domain) if revoke or wanted.oidc else None
+        session = None if loaded is None else loaded.session
+        url = logout_url(domain, self._server.client_id, wanted, session)
         self.manager.end(carrier)
-        return LogoutUrl(url, None if loaded is None else self._revocation_error(loaded.session))
+        return LogoutUrl(url, self._revocation_error(session) if revoke and session is not None else None)
 
     def revoke(self, refresh_token: str | None, store_options: StoreOptions) -> None:
         """Revoke a refresh token. See `ServerClient.revoke_refresh_token`."""
@@ -156,12 +173,17 @@ class Sessions:
         """End the sessions that a logout token names. See `ServerClient.handle_backchannel_logout`."""
         call = Call(self._server.domain_for(store_options), self._server.timeout)
         issuer = self._server.issuer(call)
-        claims = self._server.verifier.verify_logout_token(logout_token, issuer, call.deadline)
-        found: list[Session] = []
-        if self.manager.settings.revoke_refresh_tokens:
-            for sid in owners_of(claims):
-                found += self.manager.owned(claims["iss"], sid=sid, sub=claims.get("sub"), until=claims["iat"])
-        ended = self._logout_tokens.carry_out(claims, self.manager.guarded)
+        try:
+            claims = self._server.verifier.verify_logout_token(logout_token, issuer, call.deadline)
+            found: list[Session] = []
+            if self.manager.settings.revoke_refresh_tokens:
+                for sid in owners_of(claims):
+                    found += self.manager.owned(claims["iss"], sid=sid, sub=claims.get("sub"), until=claims["iat"])
+            ended = self._logout_tokens.carry_out(claims, self.manager.guarded)
+        except IdTokenError as error:
+            raise BackchannelLogoutError(
+                error.message, code=error.code, claim=error.claim, is_retryable=error.is_retryable
+            ) from error.__cause__
         for session in found:
             self._revocation_error(session)
         return ended

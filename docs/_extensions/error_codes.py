@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 import tomllib
 from importlib import import_module
@@ -36,8 +35,10 @@ def codes() -> dict[str, set[str]]:
     for name, code in vars(error.CustomTokenExchangeErrorCode).items():
         if name.isupper():
             found.setdefault(code, set())
-    for kind in vars(error).values():
-        if inspect.isclass(kind) and issubclass(kind, error.Auth0CTEError) and kind is not error.Auth0CTEError:
+    kinds: list[Any] = list(vars(error).values())
+    for kind in kinds:
+        # Bases are never raised themselves.
+        if isinstance(kind, type) and issubclass(kind, error.Auth0CTEError) and kind.code != error.Auth0CTEError.code:
             found.setdefault(kind.code, set()).add(kind.__name__)
     for code, kind in _raised():
         found.setdefault(code, set()).update({kind} & set(vars(error)))

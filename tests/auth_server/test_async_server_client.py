@@ -105,7 +105,7 @@ async def test_a_session_lives_and_ends(tenant: LocalTenant) -> None:
     await client.login_with_custom_token_exchange(OPTIONS, {"cookies": jar})
     assert "auth0|ada" == ((await client.get_user({"cookies": jar})) or {})["sub"]
     assert await client.get_access_token({"cookies": jar})
-    assert (await client.logout({"cookies": jar})).startswith("https://acme.auth0.local/v2/logout")
+    assert (await client.logout(None, {"cookies": jar})).startswith("https://acme.auth0.local/v2/logout")
     assert await client.get_session({"cookies": jar}) is None
 
 

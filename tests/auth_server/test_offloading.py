@@ -221,7 +221,7 @@ async def test_a_cancelled_logout_has_revoked(
     await client.login_with_custom_token_exchange(LOGIN, {"cookies": jar})
     gate = Gate(tenant, "/oauth/revoke")
     gate.shut()
-    await cancel(lambda: client.logout({"cookies": jar}, revoke=True), gate)
+    await cancel(lambda: client.logout(None, {"cookies": jar}, revoke=True), gate)
     assert (0, 0, {}) == (len(store), len(tenant.refresh_tokens), jar)
 
 

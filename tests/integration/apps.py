@@ -100,7 +100,7 @@ def token(client: ServerClient, query: Query, store_options: StoreOptions) -> An
 
 def logout(client: ServerClient, query: Query, store_options: StoreOptions) -> Answer:
     """Log the user out, and send the browser to the tenant."""
-    return Answer({}, 302, client.logout(store_options, return_to=query.get("return_to")))
+    return Answer({}, 302, client.logout(None, store_options, return_to=query.get("return_to")))
 
 
 Page = Callable[[ServerClient, Query, StoreOptions], Answer]

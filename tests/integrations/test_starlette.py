@@ -77,7 +77,7 @@ def make_app(client: Any) -> FastAPI:
 
     @app.post("/logout")
     async def logout(request: Request) -> RedirectResponse:
-        return RedirectResponse(await mirror.logout(store_options(request)), 303)
+        return RedirectResponse(await mirror.logout(None, store_options(request)), 303)
 
     return app
 

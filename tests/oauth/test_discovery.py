@@ -310,15 +310,3 @@ def test_the_resolver_is_asked_once_a_call(wire: responses.RequestsMock, new_cli
         client.custom_token_exchange(OPTIONS, store_options)
     url, headers = "https://app.example/login", {"host": "app.example"}
     assert [(None, {}), (url, headers), (url, headers)] == [(each.request_url, each.request_headers) for each in seen]
-
-
-@pytest.mark.filterwarnings("error")
-def test_an_asynchronous_resolver_is_refused(new_client: type[ServerClient]) -> None:
-    """A coroutine function as domain is a clear error, and leaves no coroutine behind."""
-    from auth0_cte import ConfigurationError
-
-    async def resolve(_context: object) -> str:
-        return DOMAIN
-
-    with pytest.raises(ConfigurationError, match="asynchronous"):
-        new_client(resolve, "c", "s").custom_token_exchange(OPTIONS)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from auth0_cte import (
     ConfigurationError,
     CookieSettings,
     DomainResolverContext,
+    DomainResolverError,
     IdTokenError,
     MemoryStateStore,
     ServerClient,
@@ -136,7 +137,7 @@ def test_no_domain_leads_elsewhere(domain: Any) -> None:
             lambda: client.login_with_custom_token_exchange(OPTIONS, {"cookies": {}}),
             lambda: client.get_token_on_behalf_of("x", "https://api.example"),
             lambda: client.request_session_transfer_token("x", TYPE, "y"),
-            lambda: client.logout({"cookies": {}}),
+            lambda: client.logout(None, {"cookies": {}}),
             lambda: client.handle_backchannel_logout("x"),
         ):
             with pytest.raises(ConfigurationError, match="domain"):
@@ -240,7 +241,7 @@ def test_the_resolver_is_asked_once_a_call(make: Maker, resolver: Resolver, cloc
         lambda: client.get_access_token(at("a.app.example", jar)),
         lambda: refreshed(client, jar, clock),
         lambda: client.get_token_on_behalf_of(client_token(client, jar), "https://api.example.com"),
-        lambda: client.logout(at("a.app.example", jar)),
+        lambda: client.logout(None, at("a.app.example", jar)),
     ]
     for number, call in enumerate(calls):
         before = len(resolver.contexts)
@@ -349,17 +350,59 @@ async def _wait(_context: DomainResolverContext) -> str:
 
 @pytest.mark.parametrize("resolve", [_wait, _Waiting()])
 def test_an_asynchronous_resolver_is_refused_at_construction(resolve: Any) -> None:
-    """A coroutine function cannot name a domain in time, and that is said at once, of the mirror too."""
-    for kind in (ServerClient, AsyncServerClient):
-        with pytest.raises(ConfigurationError, match="asynchronous"):
-            kind(resolve, "c", "s")
+    """A coroutine function cannot name a domain in time, and that is said at once."""
+    with pytest.raises(ConfigurationError, match="asynchronous"):
+        ServerClient(resolve, "c", "s")
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("resolve", [_wait, _Waiting()])
+def test_the_mirror_awaits_a_resolver(resolve: Any, backend: str) -> None:
+    """An ``async`` resolver runs in the event loop of the caller, by position, by name and from the environment."""
+    tenant = LocalTenant(domain="tenant.auth0.com")
+    tenant.add_user("auth0|ada")
+    tenant.accept(TYPE, "auth0|ada")
+    tasks: list[int] = []
+
+    async def ask(context: DomainResolverContext) -> str:
+        tasks.append(anyio.get_current_task().id)
+        return str(await resolve(context))
+
+    async def main() -> None:
+        more: dict[str, Any] = {"session": tenant.session()}
+        named: dict[str, Any] = {"client_id": tenant.client_id, "client_secret": tenant.client_secret, **more}
+        clients = [
+            AsyncServerClient(ask, tenant.client_id, tenant.client_secret, **more),
+            AsyncServerClient(domain=ask, **named),
+            AsyncServerClient.from_env(domain=ask, **named),
+        ]
+        for client in clients:
+            assert (await client.custom_token_exchange(OPTIONS)).access_token
+
+    anyio.run(main, backend=backend)
+    assert 3 == len(tasks)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_what_an_asynchronous_resolver_raises_is_told(backend: str) -> None:
+    """Its exception is the cause, as that of a plain function is."""
+
+    async def fail(_context: DomainResolverContext) -> str:
+        raise LookupError("no tenant")
+
+    async def main() -> None:
+        with pytest.raises(DomainResolverError) as caught:
+            await AsyncServerClient(fail, "c", "s").custom_token_exchange(OPTIONS)
+        assert isinstance(caught.value.original_error, LookupError)
+
+    anyio.run(main, backend=backend)
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_coroutine_as_answer_is_refused() -> None:
     """One that only shows when it is called leaves no coroutine behind."""
     with pytest.raises(ConfigurationError, match="asynchronous"):
-        ServerClient(lambda context: _wait(context), "c", "s").custom_token_exchange(OPTIONS)  # type: ignore[arg-type, return-value]
+        ServerClient(lambda context: _wait(context), "c", "s").custom_token_exchange(OPTIONS)
 
 
 # --- sessions
@@ -383,7 +426,7 @@ def test_a_session_is_its_domains(
     client.get_access_token(at("a.app.example", jar))
     assert "refresh_token" == tenants[A].token_requests[-1].form["grant_type"]
     assert [] == list(tenants[B].requests)
-    assert client.logout(at("a.app.example", jar)).startswith(f"https://{A}/v2/logout?")
+    assert client.logout(None, at("a.app.example", jar)).startswith(f"https://{A}/v2/logout?")
     assert {} == jar
 
 
@@ -391,7 +434,7 @@ def test_the_logout_url_is_the_domains(make: Maker) -> None:
     """Each domain has its own."""
     client = make()
     for host, domain in (("a.app.example", A), ("b.app.example", B)):
-        assert client.logout(at(host, {})).startswith(f"https://{domain}/v2/logout?client_id=")
+        assert client.logout(None, at(host, {})).startswith(f"https://{domain}/v2/logout?client_id=")
 
 
 def test_a_siblings_session_without_a_domain_is_nobodys(make: Maker, tenants: dict[str, LocalTenant]) -> None:

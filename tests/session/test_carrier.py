@@ -131,7 +131,7 @@ def test_partitioned_cookies_are_set_and_deleted_by_werkzeug(tenant: LocalTenant
         line = log_in(client, werkzeug_pair, "https://app.example/")
         asked, response = werkzeug_pair("https://app.example/")
         asked.cookies = {"_a0_session_0": line.partition("=")[2].partition(";")[0]}
-        client.logout({"request": asked, "response": response})
+        client.logout(None, {"request": asked, "response": response})
     for each in (line, cookie_of(response)):
         assert {"Secure", "SameSite=None", "Partitioned", "HttpOnly"} <= set(each.split("; "))
     assert "Max-Age=0" in cookie_of(response)

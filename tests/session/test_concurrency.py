@@ -191,7 +191,7 @@ def test_a_session_that_ends_during_its_refresh_stays_ended(
         refresh = pool.submit(client.get_access_token, {"cookies": dict(jar)})
         assert gate.reached.wait(DEADLINE)
         if how == "logout":
-            client.logout({"cookies": jar})
+            client.logout(None, {"cookies": jar})
         elif how == "back-channel logout":
             assert 1 == client.handle_backchannel_logout(tenant.logout_token(sid=session.sid))
         else:
@@ -220,7 +220,7 @@ def test_logouts_that_race_with_refreshes_win(
     for _ in range(10):
         jar = log_in(client)
         clock.advance(LIFETIME)
-        *outcomes, _url = at_once(*[lambda: ask(jar)] * 4, lambda: client.logout({"cookies": dict(jar)}))  # noqa: B023
+        *outcomes, _url = at_once(*[lambda: ask(jar)] * 4, lambda: client.logout(None, {"cookies": dict(jar)}))  # noqa: B023
         assert set(outcomes) <= {"auth0|ada", "MISSING_SESSION"}
         assert client.get_user({"cookies": jar}) is None
         assert server_store.get(jar["_a0_session_0"]) is None

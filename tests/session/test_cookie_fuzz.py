@@ -312,5 +312,5 @@ def test_a_login_over_any_header_is_the_new_users(name: str, prey: Prey) -> None
         result = prey.client.login_with_custom_token_exchange(options("auth0|ada"), store_options)
         user = prey.client.get_user(store_options)
         assert result.user == user, (number, header)
-        prey.client.logout(store_options)
+        prey.client.logout(None, store_options)
         assert prey.client.get_user(store_options) is None, (number, header)

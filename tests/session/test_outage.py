@@ -149,7 +149,7 @@ def check_refusals(client: ServerClient, tenant: LocalTenant, jar: Jar) -> None:
         lambda: client.get_user({"cookies": jar}),
         lambda: client.get_session({"cookies": jar}),
         lambda: client.get_access_token({"cookies": jar}),
-        lambda: client.logout({"cookies": jar}),
+        lambda: client.logout(None, {"cookies": jar}),
         lambda: client.login_with_custom_token_exchange(
             options(lambda: fetched.append(1) or "auth0|0"),  # type: ignore[func-returns-value]
             {"cookies": jar},
@@ -197,7 +197,7 @@ def test_a_server_that_dies_and_comes_back(
     for user, jar in running.jars.items():
         assert user == (client.get_user({"cookies": jar}) or {})["sub"]
         assert client.get_access_token({"cookies": jar})
-    client.logout({"cookies": running.jars["auth0|0"]})
+    client.logout(None, {"cookies": running.jars["auth0|0"]})
     assert {} == running.jars["auth0|0"]
 
 
@@ -227,11 +227,11 @@ def test_a_logout_that_failed_can_be_repeated(
     client.login_with_custom_token_exchange(options(), {"cookies": jar})
     own_server.kill()
     with pytest.raises(SessionError):
-        client.logout({"cookies": jar})
+        client.logout(None, {"cookies": jar})
     own_server.start()
     kept = dict(jar)
     assert "auth0|ada" == (client.get_user({"cookies": kept}) or {})["sub"]
-    client.logout({"cookies": jar})
+    client.logout(None, {"cookies": jar})
     assert {} == jar
     assert client.get_user({"cookies": kept}) is None
 

@@ -41,7 +41,7 @@ def test_logout_revokes(tenant: LocalTenant, store: StateStore, make_client: Mak
     client, jar = make_client(tenant, store), new_jar()
     token = log_in(client, jar)
     kept = dict(jar)
-    url = client.logout({"cookies": jar}, revoke=True)
+    url = client.logout(None, {"cookies": jar}, revoke=True)
     assert {} == jar
     assert client.get_user({"cookies": kept}) is None
     assert token not in tenant.state.refresh_tokens
@@ -53,7 +53,7 @@ def test_logout_leaves_the_refresh_token_unless_told(tenant: LocalTenant, make_c
     """Without revoke nothing is sent."""
     client, jar = make_client(tenant), new_jar()
     token = log_in(client, jar)
-    client.logout({"cookies": jar})
+    client.logout(None, {"cookies": jar})
     assert token in tenant.state.refresh_tokens
     assert [] == revocations(tenant)
 
@@ -66,7 +66,7 @@ def test_rotated_tokens_die_with_the_session(
     log_in(client, jar)
     clock.advance(86_000)
     client.get_access_token({"cookies": jar}, "https://other.example.com")
-    client.logout({"cookies": jar}, revoke=True)
+    client.logout(None, {"cookies": jar}, revoke=True)
     assert 0 == len(tenant.state.refresh_tokens)
 
 
@@ -74,7 +74,7 @@ def test_logout_by_setting(tenant: LocalTenant, make_client: MakeClient) -> None
     """With revoke_refresh_tokens=True every logout revokes."""
     client, jar = make_client(tenant, session_settings=SETTINGS), new_jar()
     token = log_in(client, jar)
-    client.logout({"cookies": jar})
+    client.logout(None, {"cookies": jar})
     assert token not in tenant.state.refresh_tokens
 
 
@@ -86,7 +86,7 @@ def test_failed_revocation_is_told(
     token = log_in(client, jar)
     kept = dict(jar)
     tenant.fail_next(fault="close", path=PATH, times=10)
-    url = client.logout({"cookies": jar}, revoke=True)
+    url = client.logout(None, {"cookies": jar}, revoke=True)
     error = url.revocation_error
     assert {} == jar
     assert client.get_user({"cookies": kept}) is None
@@ -175,7 +175,7 @@ def test_nobody_is_logged_in(tenant: LocalTenant, make_client: MakeClient) -> No
     with pytest.raises(AccessTokenError) as caught:
         client.revoke_refresh_token(store_options={"cookies": {}})
     assert "MISSING_SESSION" == caught.value.code
-    assert client.logout({"cookies": {}}, revoke=True).revocation_error is None
+    assert client.logout(None, {"cookies": {}}, revoke=True).revocation_error is None
     assert [] == revocations(tenant)
 
 

@@ -80,7 +80,7 @@ def its_own(request: Request) -> Any:
 
 
 def logged_out(request: Request, response: Response) -> Any:
-    request.app.state.client.logout({"request": request, "response": response})
+    request.app.state.client.logout(None, {"request": request, "response": response})
     log_in(request, response)
     return {}
 

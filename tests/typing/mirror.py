@@ -100,5 +100,5 @@ async def not_awaited(mirror: AsyncServerClient) -> None:
 
 def signatures(mirror: AsyncServerClient) -> None:
     # As a value, too, a method has its names and types.
-    logout: Callable[[Mapping[str, Any] | None, str | None], Coroutine[Any, Any, LogoutUrl]] = mirror.logout
-    assert_type(logout({}, None), Coroutine[Any, Any, LogoutUrl]).close()
+    logout: Callable[[None, Mapping[str, Any] | None], Coroutine[Any, Any, LogoutUrl]] = mirror.logout
+    assert_type(logout(None, {}), Coroutine[Any, Any, LogoutUrl]).close()
