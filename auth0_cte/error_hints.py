@@ -32,6 +32,7 @@ HINTS: Final = {
     "JWKS_UNAVAILABLE": "The tenant's keys could not be fetched: check the network, then try again with a new token.",
     "SIGNING_KEY_UNAVAILABLE": "The tenant has just changed its keys: try again in a minute, with a new token.",
     "MISSING_SESSION": "Log the user in.",
+    "SESSION_MISMATCH": "Answer the second factor in the browser that asked for it, or log the user in again.",
     "MISSING_REFRESH_TOKEN": "Log the user in again, with offline_access in the scope.",
     "REEXCHANGE_FAILED": "Look at __cause__ and fix the function that was given as reexchange; nothing was sent.",
     "SESSION_EXPIRED": "Log the user in again.",

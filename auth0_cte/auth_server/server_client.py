@@ -263,7 +263,10 @@ class ServerClient:
         claims = ClaimsChoice(given.session_claims)
         manager = SessionManager(store, given.secrets, settings, given.clock, client_id=given.client_id, claims=claims)
         again = None if given.reexchange is None else SessionReexchange(self._exchanger, given.reexchange)
-        return Sessions(manager, self.authorization_server, SessionRefresh(self._exchanger), again)
+        refresh = SessionRefresh(self._exchanger)
+        return Sessions(
+            manager, self.authorization_server, refresh, again, lambda *told: self._pending_logins.note_refresh(*told)
+        )
 
     @once
     def mfa(self) -> MfaClient:
@@ -366,7 +369,8 @@ class ServerClient:
         is used up.
 
         Args:
-            pending_login: `MfaRequiredError.pending_login` of the login.
+            pending_login: `MfaRequiredError.pending_login` of the login; or that of `get_access_token`, whose tokens
+                then become those of the session that asked for them.
             store_options: ``{"request": …, "response": …}`` of Flask, Django or Starlette.
             otp: As for `complete_mfa`.
             oob_code: As for `complete_mfa`.
@@ -377,7 +381,8 @@ class ServerClient:
         Raises:
             CustomTokenExchangeError: As for `complete_mfa`; ``INVALID_PENDING_LOGIN`` when the login was not begun
                 here, or more than ten minutes ago.
-            SessionError: As for a login; ``DOMAIN_MISMATCH`` when the request belongs to another domain.
+            SessionError: As for a login; ``DOMAIN_MISMATCH`` when the request belongs to another domain,
+                ``SESSION_MISMATCH`` when the second factor was asked for in another session.
             IdTokenError: The ID token is missing, or it failed verification.
             OrganizationError: The user does not belong to the organization that was asked for.
         """

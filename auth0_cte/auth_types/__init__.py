@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types.domain import DomainResolverContext
     from auth0_cte.auth_types.login import LoginWithCustomTokenExchangeOptions
     from auth0_cte.auth_types.logout import LogoutOptions
-    from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge
+    from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge, MfaEnrollment
     from auth0_cte.auth_types.session import (
         LoginWithCustomTokenExchangeResult,
         LogoutUrl,
@@ -42,6 +42,7 @@ __all__ = [
     "LogoutUrl",
     "MfaAuthenticator",
     "MfaChallenge",
+    "MfaEnrollment",
     "RateLimitKind",
     "RateLimitStatus",
     "Reexchange",
@@ -64,6 +65,7 @@ _LATE = {
     "LogoutUrl": "session",
     "MfaAuthenticator": "mfa",
     "MfaChallenge": "mfa",
+    "MfaEnrollment": "mfa",
     "Reexchange": "session",
     "Session": "session",
     "SessionClaims": "session",

@@ -68,15 +68,7 @@ class SessionRefresh:
             raise
         except CustomTokenExchangeError as error:
             raise self._refused(error, session) from error.with_traceback(None)
-        organization = session.user.get("org_id")
-        try:
-            check_identity(response, organization=organization, has_actor=session.act is not None, session=session)
-        except IdTokenError as error:
-            # Keys that cannot be had say nothing against the tokens: the session then stays as it was verified before.
-            if not error.is_retryable:
-                raise AccessTokenError(error.message, code="INVALID_ID_TOKEN") from error.with_traceback(None)
-        # An ID token that failed verification must not take the place of one that passed.
-        return response if response.claims is not None else evolve(response, id_token=None)
+        return checked_for(session, response)
 
     def _refused(self, error: CustomTokenExchangeError, session: Session) -> AccessTokenError:
         failure = to_access_token_error(error)
@@ -99,3 +91,21 @@ def to_access_token_error(error: CustomTokenExchangeError) -> AccessTokenError:
         retry_after=error.retry_after,
         request_id=error.request_id,
     )
+
+
+def checked_for(session: Session, response: TokenExchangeResponse) -> TokenExchangeResponse:
+    """Return a response as a session may take it.
+
+    Raises:
+        AccessTokenError: Its ID token is not about the session's user, organization and actor.
+        OrganizationError: It belongs to no organization, and the session to one.
+    """
+    organization = session.user.get("org_id")
+    try:
+        check_identity(response, organization=organization, has_actor=session.act is not None, session=session)
+    except IdTokenError as error:
+        # Keys that cannot be had say nothing against the tokens: the session then stays as it was verified before.
+        if not error.is_retryable:
+            raise AccessTokenError(error.message, code="INVALID_ID_TOKEN") from error.with_traceback(None)
+    # An ID token that failed verification must not take the place of one that passed.
+    return response if response.claims is not None else evolve(response, id_token=None)

@@ -35,5 +35,7 @@ class AsyncMfaClient:
         return await self._threads.offload(function, *args, **kwargs)
 
     list_authenticators: Final = awaited(MfaClient.list_authenticators)
+    enroll_authenticator: Final = awaited(MfaClient.enroll_authenticator)
+    delete_authenticator: Final = awaited(MfaClient.delete_authenticator)
     challenge_authenticator: Final = awaited(MfaClient.challenge_authenticator)
     verify: Final = awaited(MfaClient.verify)

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from auth0_cte.auth_types import LoginWithCustomTokenExchangeResult
 from auth0_cte.error import CustomTokenExchangeError, SessionError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.exchange.failure import exchange_failure
 from auth0_cte.exchange.options import address_fault, check_text, check_token
+from auth0_cte.exchange.refresh import checked_for
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.mfa.api import mfa_form
 from auth0_cte.mfa.pending_login import PendingLogin, is_pending_login
 from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.domain import domain_of, is_domain, issuer_url
+from auth0_cte.session.serialization import to_state_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from auth0_cte.auth_types import LoginWithCustomTokenExchangeResult, TokenExchangeResponse
+    from auth0_cte.auth_types import TokenExchangeResponse
     from auth0_cte.auth_types.exchange import ForwardedFor, StoreOptions
     from auth0_cte.auth_types.mfa import (
         MfaAuthenticator,
         MfaChallenge,
         MfaChallengeOptions,
+        MfaDeleteOptions,
+        MfaEnrollment,
+        MfaEnrollOptions,
         MfaListOptions,
         MfaVerifyOptions,
     )
@@ -37,6 +43,8 @@ __all__ = ["MfaClient"]
 
 CHALLENGE_TYPES: Final = {"otp": "otp", "sms": "oob", "voice": "oob", "email": "oob", "auth0": "oob", "push": "oob"}
 """How each kind of factor is challenged; ``auth0`` and ``push`` are the same: Auth0's own application."""
+_WRONG_CODE: Final = "The code is wrong, was used, or has expired: ask the user again. The mfa_token stays good."
+ADDRESSES: Final = {"sms": "phone_number", "voice": "phone_number", "email": "email"}
 PROOFS: Final = ("otp", "oob_code", "binding_code", "recovery_code")
 
 
@@ -72,15 +80,58 @@ class MfaClient:
         """Return the authenticators that the user has enrolled.
 
         Args:
-            options: ``{"mfa_token": …}``.
+            options: ``{"mfa_token": …}``, and ``forwarded_for`` as in every step: the user's IP address, or True for
+                that of the request.
             store_options: ``{"request": …}``, for a ``domain`` that is a function.
 
         Raises:
             CustomTokenExchangeError: Auth0 refused: e.g. ``expired_token``; or it could not be reached.
         """
-        pending = self._pending(_checked(options, "mfa_token"), store_options)
-        call, issuer = self._begin(pending)
+        given = _checked(options, "mfa_token", "forwarded_for")
+        pending = self._pending(given, store_options)
+        call, issuer = self._begin(pending, given, store_options)
         return self._api.authenticators(issuer, pending.mfa_token, call)
+
+    @guarded(exchange_failure)
+    def enroll_authenticator(self, options: MfaEnrollOptions, store_options: StoreOptions = None) -> MfaEnrollment:
+        """Begin to enroll a factor, for a user who has none; a retry never begins twice.
+
+        The first right code confirms it: give it to `verify`, or to `ServerClient.resume_login` to finish the login.
+
+        Args:
+            options: ``{"mfa_token": …, "factor_type": …}``. ``factor_type`` is ``otp`` (an authenticator application),
+                ``sms`` or ``voice`` (with ``phone_number``), ``email`` (with ``email``), ``auth0`` or ``push`` (Auth0's
+                own application). A user who has a factor already needs an access token for ``https://{domain}/mfa/``
+                with the scope ``enroll`` in place of the ``mfa_token``.
+            store_options: ``{"request": …}``, for a ``domain`` that is a function.
+
+        Raises:
+            CustomTokenExchangeError: Auth0 refused, e.g. because the user has a factor; or it could not be reached.
+        """
+        given = _checked(options, "mfa_token", "factor_type", "phone_number", "email", "forwarded_for")
+        wanted = _association(given)
+        pending = self._pending(given, store_options)
+        call, issuer = self._begin(pending, given, store_options)
+        return self._api.associate(issuer, pending.mfa_token, wanted, call)
+
+    @guarded(exchange_failure)
+    def delete_authenticator(self, options: MfaDeleteOptions, store_options: StoreOptions = None) -> None:
+        """Remove one of the user's authenticators.
+
+        Args:
+            options: ``{"access_token": …, "authenticator_id": …}``. The access token is the user's, for the audience
+                ``https://{domain}/mfa/``, with the scope ``remove:authenticators``; an ``mfa_token`` does not do.
+            store_options: ``{"request": …}``, for a ``domain`` that is a function.
+
+        Raises:
+            CustomTokenExchangeError: Auth0 refused, or it could not be reached.
+        """
+        given = _checked(options, "access_token", "authenticator_id", "forwarded_for")
+        check_token("access_token", given.get("access_token"))
+        check_text("authenticator_id", given.get("authenticator_id"))
+        domain = domain_of(self._exchanger.server.domain_for(store_options))
+        call, issuer = self._begin(PendingLogin(mfa_token="", domain=domain), given, store_options)
+        self._api.remove(issuer, given["access_token"], given["authenticator_id"], call)
 
     @guarded(exchange_failure)
     def challenge_authenticator(self, options: MfaChallengeOptions, store_options: StoreOptions = None) -> MfaChallenge:
@@ -96,12 +147,12 @@ class MfaClient:
         Raises:
             CustomTokenExchangeError: Auth0 refused, or it could not be reached.
         """
-        given = _checked(options, "mfa_token", "factor_type", "authenticator_id", "challenge_type")
+        given = _checked(options, "mfa_token", "factor_type", "authenticator_id", "challenge_type", "forwarded_for")
         wanted = _texts(given, "authenticator_id", "challenge_type")
         if given.get("factor_type") is not None:
             wanted["challenge_type"] = _challenge_type(given["factor_type"], wanted.get("challenge_type"))
         pending = self._pending(given, store_options)
-        call, issuer = self._begin(pending)
+        call, issuer = self._begin(pending, given, store_options)
         return self._api.challenge(issuer, pending.mfa_token, wanted, call)
 
     @guarded(exchange_failure)
@@ -139,9 +190,27 @@ class MfaClient:
         pending = self._pending_logins.open(pending_login)
         if not is_domain(pending.domain, domain_of(self._exchanger.server.domain_for(store_options))):
             raise SessionError("the login was begun at another domain", code="DOMAIN_MISMATCH")
+        address = self._address(forwarded_for, store_options)
+        if pending.session is not None:
+            return self._resume_session(pending, given, store_options, address)
         carrier = self._sessions().manager.writable_carrier(store_options)
-        issuer, response = self._complete(pending, given, self._address(forwarded_for, store_options))
+        issuer, response = self._complete(pending, given, address)
         return self._logins().begin(carrier, pending.options(), issuer, response)
+
+    def _resume_session(
+        self, pending: PendingLogin, proof: dict[str, str], store_options: StoreOptions, address: str | None
+    ) -> LoginWithCustomTokenExchangeResult:
+        """Finish the refresh of a session: the new tokens are that session's, and nobody else's."""
+        sessions = self._sessions()
+        with sessions.adopting(store_options, str(pending.session)) as (before, adopt):
+            response = checked_for(before, self._complete(pending, proof, address)[1])
+            session = adopt(response, pending.audience, pending.scope or None)
+        return LoginWithCustomTokenExchangeResult(
+            session=session,
+            state_data=to_state_data(session),
+            authorization_details=response.extra.get("authorization_details"),
+            recovery_code=response.extra.get("recovery_code"),
+        )
 
     def _pending(self, options: Mapping[str, Any], store_options: StoreOptions) -> PendingLogin:
         mfa_token = options.get("mfa_token")
@@ -162,10 +231,18 @@ class MfaClient:
     ) -> tuple[Issuer, TokenExchangeResponse]:
         server = self._exchanger.server
         form = mfa_form(server.client_id, pending.mfa_token, proof)
-        return self._exchanger.ask(Call(issuer_url(pending.domain), server.timeout, address), form)
+        try:
+            return self._exchanger.ask(Call(issuer_url(pending.domain), server.timeout, address), form)
+        except CustomTokenExchangeError as error:
+            if error.code == "invalid_grant":
+                error._hint = _WRONG_CODE  # noqa: SLF001 - of our own error
+            raise
 
-    def _begin(self, pending: PendingLogin) -> tuple[Call, Issuer]:
-        call = Call(issuer_url(pending.domain), self._exchanger.server.timeout)
+    def _begin(
+        self, pending: PendingLogin, given: Mapping[str, Any], store_options: StoreOptions
+    ) -> tuple[Call, Issuer]:
+        address = self._address(given.get("forwarded_for"), store_options)
+        call = Call(issuer_url(pending.domain), self._exchanger.server.timeout, address)
         return call, self._exchanger.server.issuer(call)
 
 
@@ -194,6 +271,19 @@ def _challenge_type(factor_type: object, challenge_type: str | None) -> str:
     if challenge_type not in (None, wanted):
         raise _invalid("factor_type and challenge_type contradict each other")
     return wanted
+
+
+def _association(options: Mapping[str, Any]) -> dict[str, Any]:
+    factor = options.get("factor_type")
+    kind = _challenge_type(factor, None)
+    wanted: dict[str, Any] = {"authenticator_types": [kind]}
+    if kind == "oob":
+        wanted["oob_channels"] = ["auth0" if factor == "push" else factor]
+    addresses = _texts(options, "phone_number", "email")
+    needed = ADDRESSES.get(str(factor))
+    if needed is not None and needed not in addresses:
+        raise _invalid(f"factor_type {factor!r} requires {needed}")
+    return wanted | addresses
 
 
 def _proof(options: Mapping[str, Any]) -> dict[str, str]:

@@ -38,6 +38,7 @@ class PendingLogin:
         audience: The API that the login is for.
         scope: The scopes that the login asked for.
         has_actor: Whether the login sent an actor token, so that its session must name an actor.
+        session: Which session it is that a refresh was for; None for a login.
     """
 
     mfa_token: str = field(repr=False)
@@ -46,6 +47,7 @@ class PendingLogin:
     audience: str | None = None
     scope: str = ""
     has_actor: bool = False
+    session: str | None = None
 
     def options(self) -> LoginWithCustomTokenExchangeOptions:
         """Return what the login asked for; its tokens were the interrupted request's, and are spent."""
@@ -81,6 +83,21 @@ class PendingLogins:
                 audience=options.audience,
                 scope=str(options.scope or ""),
                 has_actor=options.actor_token is not None,
+            )
+            error.pending_login = self.seal(pending)
+
+    def note_refresh(self, error: MfaRequiredError, session: str, audience: str | None, scope: str | None) -> None:
+        """Give the error that interrupted a refresh what the session goes on with.
+
+        Args:
+            error: The error.
+            session: Which session it is.
+            audience: The API that the access token was asked for.
+            scope: The scopes that were asked for.
+        """
+        if error.mfa_token is not None and error.domain is not None and self._secrets:
+            pending = PendingLogin(
+                mfa_token=error.mfa_token, domain=error.domain, audience=audience, scope=scope or "", session=session
             )
             error.pending_login = self.seal(pending)
 

@@ -251,7 +251,7 @@ class TokenEndpoint:
             raise unusable_reply(str(error), reply, sender=sender) from None
         if reply.status >= 400:
             raise exchange_error(reply, Redactor(form, sent.headers), self.clock(), sender=sender)
-        if reply.status != 200:
+        if reply.status not in (200, 204):  # what needs a body finds out that a 204 has none
             kind = "a redirect, which is never followed" if 300 <= reply.status < 400 else "not a success"
             raise unusable_reply(f"status {reply.status} is {kind}", reply, sender=sender)
         try:

@@ -156,6 +156,31 @@ class AccessTokens:
                 raise AccessTokenError("the session has ended", code="MISSING_SESSION")
         self.sessions.deliver(carrier, loaded, renewed)
 
+    def adopt(
+        self, carrier: Carrier, loaded: Loaded, response: TokenExchangeResponse, audience: str | None, scope: str | None
+    ) -> Session:
+        """Take tokens that were brought otherwise than by a refresh into a session.
+
+        Args:
+            carrier: The cookies of the call.
+            loaded: The session.
+            response: The tokens, of which it was checked that they are the session's user's.
+            audience: The API that they are for; None for the one of the login.
+            scope: The scopes that were asked for, or None.
+
+        Raises:
+            AccessTokenError: The session has ended.
+            SessionError: The session cannot be read or written.
+        """
+        name, wanted = self._name(loaded), Wanted(audience, scope)
+        with held_in_memory(self._turns, name, self.timeout), self.sessions.lock(loaded, self.timeout):
+            current = self.sessions.reload(loaded)
+            if current is None:
+                raise AccessTokenError("the session has ended", code="MISSING_SESSION")
+            renewed = self._taken(name, current, wanted, response)
+        self.sessions.deliver(carrier, loaded, renewed)
+        return renewed.session
+
     def _renew(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> Loaded:
         self._renewal_of(loaded.session)
         if self.sessions.store.stateless:
@@ -218,6 +243,9 @@ class AccessTokens:
                 with suppress(SessionError):
                     self.sessions.end_loaded(current)
             raise
+        return self._taken(name, current, wanted, response)
+
+    def _taken(self, name: str, current: Loaded, wanted: Wanted, response: TokenExchangeResponse) -> Loaded:
         before, audience = current.session, wanted.audience_in(current.session)
         user = before.user
         if response.claims is not None:

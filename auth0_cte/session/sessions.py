@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
+from contextlib import contextmanager
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.auth_types.session import LogoutUrl
@@ -12,7 +13,9 @@ from auth0_cte.error import (
     BackchannelLogoutError,
     ConfigurationError,
     IdTokenError,
+    MfaRequiredError,
     RevocationError,
+    SessionError,
     SessionExpiredError,
 )
 from auth0_cte.foundation.validation import text_fault
@@ -21,9 +24,11 @@ from auth0_cte.oauth.domain import domain_of, is_domain, issuer_url
 from auth0_cte.session.access_tokens import AccessTokens, Wanted
 from auth0_cte.session.claims import issuer_of
 from auth0_cte.session.logout import LogoutTokens, Revocations, logout_options, logout_url, owners_of
+from auth0_cte.session.stores.contract import file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeAlias
 
     from auth0_cte.auth_types import LogoutOptions, Session, TokenExchangeResponse
     from auth0_cte.auth_types.exchange import ForwardedFor, StoreOptions
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
     from auth0_cte.session.carrier import Carrier
     from auth0_cte.session.manager import Loaded, SessionManager
     from auth0_cte.session.stores.contract import StateStore
+
+    Adopt: TypeAlias = Callable[[TokenExchangeResponse, str | None, str | None], Session]
 
 __all__ = ["Sessions"]
 
@@ -45,6 +52,8 @@ class Sessions:
         server: The authorization server that they must come from.
         refresh: Sends a refresh grant for a session.
         reexchange: Runs the exchange of a delegated session again, or None.
+        interrupted: What is told of a refresh that a second factor interrupts: which session it is of, the audience and
+            the scopes.
     """
 
     def __init__(
@@ -53,7 +62,9 @@ class Sessions:
         server: AuthorizationServer,
         refresh: Callable[[Session, Wanted], TokenExchangeResponse],
         reexchange: Callable[[Session, Wanted], TokenExchangeResponse] | None = None,
+        interrupted: Callable[[MfaRequiredError, str, str | None, str | None], None] | None = None,
     ) -> None:
+        self._interrupted = interrupted
         self.manager: SessionManager = manager
         self._server = server
         self._access_tokens = AccessTokens(
@@ -114,7 +125,35 @@ class Sessions:
         if loaded is None:
             raise AccessTokenError("nobody is logged in", code="MISSING_SESSION")
         address = self._server.address_for(forwarded_for, store_options)
-        return self._access_tokens.get(carrier, loaded, Wanted(audience, scope, forwarded_for=address))
+        try:
+            return self._access_tokens.get(carrier, loaded, Wanted(audience, scope, forwarded_for=address))
+        except MfaRequiredError as error:
+            if self._interrupted is not None:
+                self._interrupted(error, _name_of(loaded.session), audience, scope)
+            raise
+
+    @contextmanager
+    def adopting(self, store_options: StoreOptions, name: str) -> Iterator[tuple[Session, Adopt]]:
+        """Give what a second factor brought to the session whose refresh it interrupted, which the request must have.
+
+        Args:
+            store_options: The request and the response.
+            name: Which session it is.
+
+        Yields:
+            The session, and what is called with the response, its audience and its scopes; that returns the session as
+            it is then.
+
+        Raises:
+            SessionError: ``SESSION_MISMATCH``: the request has another session, or none. Nothing was sent.
+        """
+        carrier, loaded = self.manager.carrier(store_options), self.load(store_options)
+        if loaded is None or _name_of(loaded.session) != name:
+            message = "the second factor was asked for in another session than the request has"
+            raise SessionError(message, code="SESSION_MISMATCH")
+        if self.manager.store.stateless:
+            self.manager.require_writable(carrier)
+        yield loaded.session, partial(self._access_tokens.adopt, carrier, loaded)
 
     def with_fresh_id_token(self, carrier: Carrier, loaded: Loaded) -> Session:
         """Return the session with an ID token that does not expire at once, refreshed if need be."""
@@ -187,3 +226,8 @@ class Sessions:
         for session in found:
             self._revocation_error(session)
         return ended
+
+
+def _name_of(session: Session) -> str:
+    """Return what tells a session from all others, whichever of its cookies came."""
+    return file_name(f"{session.domain} {session.user['sub']} {session.sid} {session.created_at}")
