@@ -89,7 +89,7 @@ class MfaEnrollment:
             scale: The width of a module, in pixels.
 
         Raises:
-            ConfigurationError: There is no ``barcode_uri``, or `segno` is not installed.
+            ConfigurationError: The enrolment has no ``barcode_uri``, or `segno` must be installed.
         """
         if self.barcode_uri is None:
             raise ConfigurationError("this enrolment has no QR code: a code is sent instead")
