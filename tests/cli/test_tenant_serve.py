@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +13,10 @@ import pytest
 import requests
 
 from auth0_cte import CustomTokenExchangeError, CustomTokenExchangeOptions, ServerClient
+from tests.cli.served_tenant import PATH, TYPE, serving
 from tests.cli.users import Terminal, program, run, started
-from tests.testing.node import NODES
 
-TYPE = "urn:acme:legacy"
 TOKEN = "a-token-of-our-own-choosing"
-PATH = f"{Path(NODES['wheel']).parent}{os.pathsep}{os.environ['PATH']}"
 ACTION = 'exports.onExecuteCustomTokenExchange = async (event, api) => {{ api.authentication.setUserById("{}"); }};'
 POST_LOGIN = """
 exports.onExecutePostLogin = async (event, api) => { api.accessToken.setCustomClaim("https://acme/x", "y"); };
@@ -31,53 +26,6 @@ SEED: dict[str, Any] = {
     "applications": [{"client_id": "shop", "client_secret": {"env": "SHOP_SECRET"}}],
     "actions": [{"subject_token_type": TYPE, "accept": "auth0|ada"}],
 }
-
-
-class Served:
-    """A tenant in another process."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.ready = self.next("ready")
-        self.url: str = self.ready["url"]
-        self.settings: dict[str, str] = self.ready["settings"]
-
-    def next(self, event: str) -> dict[str, Any]:
-        """Read lines of JSON up to an event."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            told: dict[str, Any] = json.loads(line)
-            if told["event"] == event:
-                return told
-        assert self.process.stderr is not None
-        raise AssertionError(f"no {event}: {self.process.stderr.read()}")
-
-    def client(self, **settings: Any) -> ServerClient:
-        return ServerClient(
-            **{
-                "domain": self.settings["AUTH0_DOMAIN"],
-                "client_id": self.settings["AUTH0_CLIENT_ID"],
-                "client_secret": self.settings["AUTH0_CLIENT_SECRET"],
-                **settings,
-            }
-        )
-
-    def exchange(self, token: str = "a-subject-token", **settings: Any) -> Any:
-        with self.client(**settings) as client:
-            return client.custom_token_exchange(
-                CustomTokenExchangeOptions(subject_token=token, subject_token_type=TYPE, scope="openid")
-            )
-
-    def ask(self, path: str, body: Any = None, **options: Any) -> requests.Response:
-        method = "GET" if body is None else "POST"
-        return requests.request(method, f"{self.url}/_tenant/{path}", json=body, timeout=30, **options)
-
-
-@contextmanager
-def serving(*arguments: str, **env: str) -> Iterator[Served]:
-    """Serve a tenant on any free port, with JSON on stdout."""
-    with started("tenant", "serve", "--port", "0", "--json", *arguments, PATH=PATH, **env) as process:
-        yield Served(process)
 
 
 @pytest.fixture
@@ -139,6 +87,9 @@ def test_tls_under_a_name(tmp_path: Path, seed: Path) -> None:
         assert (f"https://tenant.test:{port}", str(bundle)) == (served.url, served.settings["SSL_CERT_FILE"])
         local = f"https://localhost:{port}"
         assert "auth0|ada" == served.exchange(domain=local, ca_bundle=str(bundle)).claims["sub"]
+        served.process.terminate()
+        assert served.process.stderr is not None
+        assert "for its clients, tenant.test needs --port 443" in served.process.stderr.read()
 
 
 def test_a_taken_port_is_told() -> None:

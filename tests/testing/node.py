@@ -25,12 +25,15 @@ NODES: Final = {"wheel": _wheel("node"), "own": shutil.which("node") or "node"}
 """The wheel's Node.js, and the machine's own."""
 
 
-def install_packages() -> None:
-    """Install what ``tests/actions/package.json`` names from the npm registry, once, whoever comes first."""
-    with (ACTIONS / "package.json").open() as lock:
+def install_packages(folder: Path = ACTIONS) -> None:
+    """Install what a folder's ``package.json`` names from the npm registry, once, whoever comes first.
+
+    The folder is ``tests/actions`` unless another one is given.
+    """
+    with (folder / "package.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if (ACTIONS / "node_modules" / "jose" / "package.json").exists():
+        if (folder / "node_modules" / ".package-lock.json").exists():
             return
         path = f"{Path(NODES['wheel']).parent}{os.pathsep}{os.environ['PATH']}"
         command = [NODES["wheel"], _wheel("../lib/node_modules/npm/bin/npm-cli.js"), "install", "--no-save"]
-        subprocess.run(command, cwd=ACTIONS, env={**os.environ, "PATH": path}, check=True, capture_output=True)
+        subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, check=True, capture_output=True)

@@ -16,6 +16,7 @@ from auth0_cte.cli.tenant.console import Console
 from auth0_cte.cli.tenant.source import Source, read_profile
 from auth0_cte.error import ConfigurationError
 from auth0_cte.testing import LocalTenant, RunningClock, TenantServer
+from auth0_cte.testing.control.guard import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ Examples:
   auth0-cte tenant serve --action urn:acme:legacy=legacy.js
   auth0-cte tenant serve --name tenant.test --tls --ca-out ca.pem
 """
+HTTPS_PORT: Final = 443
 TOKEN: Final = "AUTH0_CTE_TENANT_TOKEN"  # the variable's name
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
@@ -72,6 +74,10 @@ def command(as_json: bool, actions: tuple[str, ...], **given: Any) -> None:
         stop = stack.enter_context(_stopping())
         server = _serve(tenant, given)
         console.tell_ready(server, _publish_authority(server, given["ca_out"]), own_token=TOKEN not in os.environ)
+        if given["name"] is not None and not is_loopback(given["name"]) and server.port != HTTPS_PORT:
+            out.say(
+                f"auth0_cte takes ports for loopback hosts alone: for its clients, {given['name']} needs --port 443"
+            )
         while not stop.is_set():
             console.tell_news()
             if given["watch"]:
