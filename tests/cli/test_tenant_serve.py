@@ -89,7 +89,7 @@ def test_tls_under_a_name(tmp_path: Path, seed: Path) -> None:
         assert "auth0|ada" == served.exchange(domain=local, ca_bundle=str(bundle)).claims["sub"]
         served.process.terminate()
         assert served.process.stderr is not None
-        assert "for its clients, tenant.test needs --port 443" in served.process.stderr.read()
+        assert "for its clients tenant.test needs --port 443" in served.process.stderr.read()
 
 
 def test_a_taken_port_is_told() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -107,7 +108,7 @@ def test_a_suite_drives_the_tenant(page: Page, url: str, tenant: Served) -> None
     bundle = tenant.settings["SSL_CERT_FILE"]
     session = requests.Session()
     session.trust_env, session.verify = False, bundle
-    reply = {"status": 403, "error": "access_denied", "description": "closed for today"}
+    reply: Any = {"status": 403, "error": "access_denied", "description": "closed for today"}
     assert 200 == session.post(f"{control}/_tenant/fail-next", json=reply, timeout=30).status_code
     page.goto(url)
     page.get_by_role("button", name="Log in").click()

@@ -75,9 +75,7 @@ def command(as_json: bool, actions: tuple[str, ...], **given: Any) -> None:
         server = _serve(tenant, given)
         console.tell_ready(server, _publish_authority(server, given["ca_out"]), own_token=TOKEN not in os.environ)
         if given["name"] is not None and not is_loopback(given["name"]) and server.port != HTTPS_PORT:
-            out.say(
-                f"auth0_cte takes ports for loopback hosts alone: for its clients, {given['name']} needs --port 443"
-            )
+            out.say(f"auth0_cte takes ports for loopback hosts alone; for its clients {given['name']} needs --port 443")
         while not stop.is_set():
             console.tell_news()
             if given["watch"]:
