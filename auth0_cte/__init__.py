@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from auth0_cte.error import (
         AccessTokenError,
         AccessTokenErrorCode,
+        AccessTokenForConnectionError,
+        AccessTokenForConnectionErrorCode,
         ApiError,
         Auth0CTEError,
         Auth0Error,
@@ -105,6 +107,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessTokenError",
     "AccessTokenErrorCode",
+    "AccessTokenForConnectionError",
+    "AccessTokenForConnectionErrorCode",
     "Actor",
     "ApiError",
     "AsyncServerClient",

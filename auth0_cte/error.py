@@ -6,11 +6,15 @@ No message, attribute or ``__cause__`` carries a token, a secret or a request bo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
-from auth0_cte.error_codes import AccessTokenErrorCode, CustomTokenExchangeErrorCode
+from auth0_cte.error_codes import (
+    AccessTokenErrorCode,
+    AccessTokenForConnectionErrorCode,
+    CustomTokenExchangeErrorCode,
+    RateLimitKind,
+    RateLimitStatus,
+)
 from auth0_cte.error_hints import HINTS
 
 if TYPE_CHECKING:
@@ -20,6 +24,8 @@ __all__ = [
     "AccessTokenError",
     "AccessTokenErrorCode",
     "ApiError",
+    "AccessTokenForConnectionError",
+    "AccessTokenForConnectionErrorCode",
     "Auth0CTEError",
     "Auth0Error",
     "BackchannelLogoutError",
@@ -204,6 +210,17 @@ class AccessTokenError(Auth0CTEError):
     session_ended: bool = False
 
 
+class AccessTokenForConnectionError(AccessTokenError):
+    """No token of another provider can be had for a session (Auth0, "Token Vault").
+
+    Attributes:
+        error: The server's ``error``, or None when it gave none.
+    """
+
+    code = AccessTokenForConnectionErrorCode.FETCH_ERROR
+    error: str | None = None
+
+
 class RevocationError(ApiError):
     """A refresh token was not revoked: it may still be good.
 
@@ -278,27 +295,6 @@ class MfaRequiredError(CustomTokenExchangeError):
 
 class MfaRequiredAtRefreshError(MfaRequiredError, AccessTokenError):
     """Auth0 wants multi-factor authentication before it refreshes a session."""
-
-
-RateLimitKind: TypeAlias = Literal["ip_block", "tenant", "policy", "local", "unknown"]
-"""Whose limit a `RateLimitError` is about."""
-
-
-@frozen(kw_only=True)
-class RateLimitStatus:
-    """What the server told about a rate limit; what it did not tell is None.
-
-    Args:
-        limit: Requests allowed in the window.
-        remaining: Requests left in the window.
-        reset_at: When the window ends, in Unix seconds.
-        policy: The name of the custom policy (``Auth0-RateLimit``); None for a limit of the tenant (``x-ratelimit-*``).
-    """
-
-    limit: int | None = None
-    remaining: int | None = None
-    reset_at: float | None = None
-    policy: str | None = None
 
 
 class RateLimitError(CustomTokenExchangeError):

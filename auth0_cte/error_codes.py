@@ -1,8 +1,18 @@
-"""The codes that the library itself gives to failures, by name."""
+"""What failures are told by: the codes that the library itself gives, by name, and the state of rate limits."""
 
 from __future__ import annotations
 
-__all__ = ["AccessTokenErrorCode", "CustomTokenExchangeErrorCode"]
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+__all__ = [
+    "AccessTokenErrorCode",
+    "AccessTokenForConnectionErrorCode",
+    "CustomTokenExchangeErrorCode",
+    "RateLimitKind",
+    "RateLimitStatus",
+]
 
 
 class CustomTokenExchangeErrorCode:
@@ -61,3 +71,43 @@ class AccessTokenErrorCode:
     """The name of the same in auth0-server-python."""
     SESSION_EXPIRED = "SESSION_EXPIRED"
     """The upstream session that the login rests on has ended."""
+
+
+class AccessTokenForConnectionErrorCode:
+    """The codes of `AccessTokenForConnectionError`, by the names that they have in auth0-server-python."""
+
+    INVALID_OPTIONS = "INVALID_OPTIONS"
+    """The connection or the hint is missing or wrong; nothing was sent."""
+    MISSING_REFRESH_TOKEN = "MISSING_REFRESH_TOKEN"
+    """Nobody is logged in, or the session has no refresh token."""
+    API_ERROR = "API_ERROR"
+    """Auth0 refused: ``error`` and ``error_description`` say why."""
+    FETCH_ERROR = "FETCH_ERROR"
+    """Auth0 could not be reached, or its reply cannot be used."""
+    FAILED_TO_RETRIEVE = "FAILED_TO_RETRIEVE"
+    """Not raised."""
+    MISSING_SESSION_DOMAIN = "MISSING_SESSION_DOMAIN"
+    """Not raised: a session without domain is not one of any domain."""
+    DOMAIN_MISMATCH = "DOMAIN_MISMATCH"
+    """Not raised: at another domain nobody is logged in."""
+
+
+RateLimitKind: TypeAlias = Literal["ip_block", "tenant", "policy", "local", "unknown"]
+"""Whose limit a `RateLimitError` is about."""
+
+
+@frozen(kw_only=True)
+class RateLimitStatus:
+    """What the server told about a rate limit; what it did not tell is None.
+
+    Args:
+        limit: Requests allowed in the window.
+        remaining: Requests left in the window.
+        reset_at: When the window ends, in Unix seconds.
+        policy: The name of the custom policy (``Auth0-RateLimit``); None for a limit of the tenant (``x-ratelimit-*``).
+    """
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_at: float | None = None
+    policy: str | None = None

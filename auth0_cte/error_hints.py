@@ -34,6 +34,8 @@ HINTS: Final = {
     "MISSING_SESSION": "Log the user in.",
     "SESSION_MISMATCH": "Answer the second factor in the browser that asked for it, or log the user in again.",
     "MISSING_REFRESH_TOKEN": "Log the user in again, with offline_access in the scope.",
+    "API_ERROR": "Look at error and error_description: the account must be connected, and Token Vault enabled.",
+    "FETCH_ERROR": "Try again when is_retryable is true; else check the domain and the proxies in between.",
     "REEXCHANGE_FAILED": "Look at __cause__ and fix the function that was given as reexchange; nothing was sent.",
     "SESSION_EXPIRED": "Log the user in again.",
     "consent_required": "Allow skipping user consent on the API, or make the application a first-party one.",

@@ -146,6 +146,10 @@ class Auth0CTE:
         """Return a valid access token of the session, as `ServerClient.get_access_token` does."""
         return self.client.get_access_token(store_options=_store_options(), audience=audience, scope=scope, **options)
 
+    def get_access_token_for_connection(self, options: Mapping[str, Any] | None = None, **more: Any) -> str:
+        """Return a valid access token of another provider, as `ServerClient.get_access_token_for_connection` does."""
+        return self.client.get_access_token_for_connection(options, _store_options(), **more)
+
     def revoke_refresh_token(self, refresh_token: str | None = None) -> None:
         """Revoke the session's refresh token, or another one, as `ServerClient.revoke_refresh_token` does."""
         self.client.revoke_refresh_token(refresh_token, _store_options())

@@ -8,6 +8,7 @@ from typing import Final
 
 __all__ = [
     "ACCESS_TOKEN",
+    "FEDERATED_CONNECTION_ACCESS_TOKEN",
     "ID_TOKEN",
     "JWT",
     "REFRESH_TOKEN",
@@ -31,6 +32,8 @@ SAML2: Final = "urn:ietf:params:oauth:token-type:saml2"
 """A base64url-encoded SAML 2.0 assertion."""
 SESSION_TRANSFER_TOKEN: Final = "urn:auth0:params:oauth:token-type:session_transfer_token"
 """Auth0's one-shot token that carries a session to another application."""
+FEDERATED_CONNECTION_ACCESS_TOKEN: Final = "http://auth0.com/oauth/token-type/federated-connection-access-token"
+"""The access token of another provider, from Auth0's Token Vault."""
 
 # Auth0, "Configure Custom Token Exchange": profile types live outside of these namespaces, in 8 to 100 characters.
 _RESERVED: Final = r"(?i)https?://(?:auth0|okta)\.com(?:[/:?#]|$)|urn:(?:ietf|auth0|okta)(?::|$)"

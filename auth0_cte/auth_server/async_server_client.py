@@ -162,6 +162,7 @@ class AsyncServerClient:
     get_session: Final = awaited(ServerClient.get_session)
     get_user: Final = awaited(ServerClient.get_user)
     get_access_token: Final = awaited(ServerClient.get_access_token)
+    get_access_token_for_connection: Final = awaited(ServerClient.get_access_token_for_connection)
     logout: Final = awaited(ServerClient.logout)
     revoke_refresh_token: Final = awaited(ServerClient.revoke_refresh_token)
     handle_backchannel_logout: Final = awaited(ServerClient.handle_backchannel_logout)

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from auth0_cte.exchange.cache import ExchangeCacheBackend
     from auth0_cte.exchange.delegation import Delegation
     from auth0_cte.exchange.login import Logins
+    from auth0_cte.exchange.renewal.connection_token import ConnectionTokens
     from auth0_cte.mfa.client import MfaClient
     from auth0_cte.mfa.pending_login import PendingLogins
     from auth0_cte.oauth.client_auth.base import ClientAuth
@@ -248,8 +249,8 @@ class ServerClient:
     def sessions(self) -> Sessions:
         """The sessions of the application's users."""
         # Here and not above, as everything that an exchange does without: it brings jwcrypto.
-        from auth0_cte.exchange.reexchange import SessionReexchange
-        from auth0_cte.exchange.refresh import SessionRefresh
+        from auth0_cte.exchange.renewal.reexchange import SessionReexchange
+        from auth0_cte.exchange.renewal.refresh import SessionRefresh
         from auth0_cte.session.claims import ClaimsChoice
         from auth0_cte.session.manager import SessionManager
         from auth0_cte.session.sessions import Sessions
@@ -296,6 +297,12 @@ class ServerClient:
         from auth0_cte.exchange.delegation import Delegation
 
         return Delegation(self._exchanger, lambda: self.sessions)
+
+    @once
+    def _connection_tokens(self) -> ConnectionTokens:
+        from auth0_cte.exchange.renewal.connection_token import ConnectionTokens
+
+        return ConnectionTokens(self._exchanger, self.sessions)
 
     def __repr__(self) -> str:
         domain = self.settings.domain if isinstance(self.settings.domain, str) else "<resolver>"
@@ -443,6 +450,39 @@ class ServerClient:
             SessionError: The session could not be read or written.
         """
         return self.sessions.access_token(store_options, audience, scope, forwarded_for)
+
+    @guarded()
+    def get_access_token_for_connection(
+        self,
+        options: Mapping[str, Any] | None = None,
+        store_options: StoreOptions = None,
+        *,
+        connection: str | None = None,
+        login_hint: str | None = None,
+        forwarded_for: ForwardedFor = None,
+    ) -> str:
+        """Return a valid access token of another provider, whose account the user has connected (Auth0, "Token Vault").
+
+        The token is kept in the session, where auth0-server-python keeps it, and fetched again when it has expired.
+
+        Args:
+            options: ``{"connection": "google-oauth2", "login_hint": …}``: the connection, and which of the user's
+                accounts there; the first one without a hint.
+            store_options: ``{"request": …, "response": …}``.
+            connection: The connection, instead of the options.
+            login_hint: The account, instead of the options.
+            forwarded_for: The user's IP address; True for that of the request.
+
+        Raises:
+            AccessTokenForConnectionError: ``MISSING_REFRESH_TOKEN``: nobody is logged in, or without a refresh token;
+                ``API_ERROR``: Auth0 refused, e.g. because the account is not connected; ``FETCH_ERROR``: it could not
+                be reached; ``INVALID_OPTIONS``.
+            SessionError: The session could not be read or written.
+        """
+        from auth0_cte.exchange.renewal.connection_token import WantedAccount
+
+        wanted = WantedAccount.of(options, connection, login_hint)
+        return self._connection_tokens.get(wanted, store_options, forwarded_for)
 
     @guarded()
     def logout(

@@ -165,6 +165,17 @@ class RequestAuth0:
         """Finish a login that required a second factor, as `resume_login` does."""
         return await self._aadmit(lambda: self.async_client.resume_login(pending_login, self.store_options, **answer))
 
+    def get_access_token_for_connection(self, options: Mapping[str, Any] | None = None, **more: Any) -> str:
+        """Return a valid access token of another provider, as `ServerClient.get_access_token_for_connection` does."""
+        _refuse_in_event_loop()
+        self._found = None
+        return self.client.get_access_token_for_connection(options, self.store_options, **more)
+
+    async def aget_access_token_for_connection(self, options: Mapping[str, Any] | None = None, **more: Any) -> str:
+        """Return a valid access token of another provider, as `ServerClient.get_access_token_for_connection` does."""
+        self._found = None
+        return await self.async_client.get_access_token_for_connection(options, self.store_options, **more)
+
     def revoke_refresh_token(self, refresh_token: str | None = None) -> None:
         """Revoke the session's refresh token, or another one, as `ServerClient.revoke_refresh_token` does."""
         _refuse_in_event_loop()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from auth0_cte.auth_types import TokenExchangeResponse
 from auth0_cte.error import IdTokenError
 from auth0_cte.oauth.error_response import unusable_reply
-from auth0_cte.token_types import SESSION_TRANSFER_TOKEN
+from auth0_cte.token_types import FEDERATED_CONNECTION_ACCESS_TOKEN, SESSION_TRANSFER_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,7 @@ NOT_APPLICABLE: Final = "n_a"
 """The ``token_type`` of what is not an access token (RFC 8693 section 2.2.1), in lower case."""
 
 _TEXTS: Final = ("access_token", "token_type", "scope", "issued_token_type", "id_token", "refresh_token")
+_NOT_OURS: Final = (SESSION_TRANSFER_TOKEN, FEDERATED_CONNECTION_ACCESS_TOKEN)
 _NUMBER: Final = r"[0-9]{1,10}"
 
 
@@ -149,7 +150,7 @@ def _binding_of(told: Mapping[str, Any], thumbprint: str | None) -> tuple[bool |
         if token_type == "dpop":
             logger.warning("the access token is bound to a DPoP key (token_type DPoP), but no proof was sent")
         return None, None
-    if token_type == NOT_APPLICABLE or told["issued_token_type"] == SESSION_TRANSFER_TOKEN:
+    if token_type == NOT_APPLICABLE or told["issued_token_type"] in _NOT_OURS:
         return None, None  # not an access token
     if token_type == "dpop":
         return True, thumbprint

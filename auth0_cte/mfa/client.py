@@ -9,7 +9,7 @@ from auth0_cte.error import CustomTokenExchangeError, SessionError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.exchange.failure import exchange_failure
 from auth0_cte.exchange.options import address_fault, check_text, check_token
-from auth0_cte.exchange.refresh import checked_for
+from auth0_cte.exchange.renewal.refresh import checked_for
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.mfa.api import mfa_form
 from auth0_cte.mfa.pending_login import PendingLogin, is_pending_login

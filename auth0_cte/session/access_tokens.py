@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from attrs import Factory, evolve, field, frozen
+from attrs import Factory, field, frozen
 
 from auth0_cte.error import AccessTokenError, SessionError
 from auth0_cte.foundation.concurrency import KeyedLocks, SingleFlight
@@ -132,13 +132,13 @@ class AccessTokens:
             return loaded.session
         return self._renew(carrier, loaded, wanted).session
 
-    def give_up_refresh_token(self, carrier: Carrier, loaded: Loaded, revoke: Callable[[Session], None]) -> None:
-        """Revoke the refresh token of a session, which goes on without it; no refresh is under way meanwhile.
+    def change(self, carrier: Carrier, loaded: Loaded, change: Callable[[Session], Session | None]) -> None:
+        """Change a session, while nobody else refreshes or changes it.
 
         Args:
             carrier: The cookies of the call.
             loaded: The session.
-            revoke: Revokes the refresh token that the session has by then.
+            change: Is given the session as it is by then, and returns what it becomes; None for no change.
 
         Raises:
             AccessTokenError: The session has ended.
@@ -147,14 +147,13 @@ class AccessTokens:
         self.sessions.forget(carrier)
         name = self._name(loaded)
         with held_in_memory(self._turns, name, self.timeout), self.sessions.lock(loaded, self.timeout):
-            current = self.sessions.reload(loaded)
-            renewed = None
-            if current is not None:
-                revoke(current.session)
-                renewed = self.sessions.replace(current, evolve(current.session, refresh_token=None))
-            if renewed is None:
-                raise AccessTokenError("the session has ended", code="MISSING_SESSION")
-        self.sessions.deliver(carrier, loaded, renewed)
+            current = self._current(name, loaded)
+            changed = change(current.session)
+            renewed = current if changed is None else self.sessions.replace(current, changed)
+        if renewed is None:
+            raise AccessTokenError("the session was ended while it was changed", code="MISSING_SESSION")
+        if carrier.can_write:
+            self.sessions.deliver(carrier, loaded, renewed)
 
     def adopt(
         self, carrier: Carrier, loaded: Loaded, response: TokenExchangeResponse, audience: str | None, scope: str | None
@@ -174,9 +173,7 @@ class AccessTokens:
         """
         name, wanted = self._name(loaded), Wanted(audience, scope)
         with held_in_memory(self._turns, name, self.timeout), self.sessions.lock(loaded, self.timeout):
-            current = self.sessions.reload(loaded)
-            if current is None:
-                raise AccessTokenError("the session has ended", code="MISSING_SESSION")
+            current = self._current(name, loaded)
             renewed = self._taken(name, current, wanted, response)
         self.sessions.deliver(carrier, loaded, renewed)
         return renewed.session
@@ -225,14 +222,23 @@ class AccessTokens:
 
     def _refresh_once(self, name: str, loaded: Loaded, wanted: Wanted) -> Loaded:
         with self._turns.hold(name, self.timeout), self.sessions.lock(loaded, self.timeout):
-            # The previous holder of the lock may have refreshed already.
-            current = self.sessions.reload(loaded)
-            if current is None:
-                raise AccessTokenError("the session has ended", code="MISSING_SESSION")
-            before, unwritten = self._unwritten.get(name) or (None, None)
-            if before is not None and unwritten is not None and _is_as_before(current, before):
-                current = self._keep(name, current, unwritten)
+            current = self._current(name, loaded)
             return current if wanted.is_met(current.session, self.clock()) else self._refresh(name, current, wanted)
+
+    def _current(self, name: str, loaded: Loaded) -> Loaded:
+        """Return a session as it is now, under its lock: the previous holder may have refreshed it.
+
+        Raises:
+            AccessTokenError: It has ended.
+            SessionError: It cannot be read, or what a refresh brought still cannot be written.
+        """
+        current = self.sessions.reload(loaded)
+        if current is None:
+            raise AccessTokenError("the session has ended", code="MISSING_SESSION")
+        before, unwritten = self._unwritten.get(name) or (None, None)
+        if before is not None and unwritten is not None and _is_as_before(current, before):
+            current = self._keep(name, current, unwritten)
+        return current
 
     def _refresh(self, name: str, current: Loaded, wanted: Wanted) -> Loaded:
         try:

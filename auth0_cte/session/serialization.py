@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import TokenExchangeResponse
 
 __all__ = [
+    "CONNECTION_TOKEN_SETS",
     "DEFAULT_AUDIENCE",
     "check_organization",
     "ever_smaller",
@@ -26,6 +27,8 @@ __all__ = [
     "with_tokens",
 ]
 
+CONNECTION_TOKEN_SETS: Final = "connection_token_sets"
+"""Where a session has the tokens of other providers, as in auth0-server-python."""
 DEFAULT_AUDIENCE: Final = "default"
 """What a token set is filed under when no audience was asked for, as the sibling SDKs do."""
 MAX_PLAUSIBLE_TIME: Final = 10_000_000_000
@@ -160,14 +163,20 @@ def _token_set(response: TokenExchangeResponse, audience: str, scope: str) -> To
 def ever_smaller(session: Session, before: Session) -> Iterator[Session]:
     """Yield a refreshed session, then less and less of it; its refresh token is in all of them.
 
-    The oldest access tokens go first, because the newest was asked for; it goes first when it alone is too much. What
-    the refresh changed of the user and the ID token goes last.
+    The tokens of other providers go first, because they can be had again at any time; then the oldest access tokens,
+    because the newest was asked for; it goes first when it alone is too much. What the refresh changed of the user and
+    the ID token goes last.
 
     Args:
         session: The refreshed session.
         before: The session before the refresh, which was not too large.
     """
     yield session
+    kept = session.extra.get(CONNECTION_TOKEN_SETS)
+    others: list[Any] = kept if isinstance(kept, list) else []
+    for number in range(len(others)):
+        session = evolve(session, extra={**session.extra, CONNECTION_TOKEN_SETS: others[number + 1 :]})
+        yield session
     for sets in (session.token_sets, session.token_sets[:-1]):
         for number in range(len(sets)):
             yield evolve(session, token_sets=sets[number:])
@@ -194,6 +203,7 @@ def to_state_data(session: Session) -> dict[str, Any]:
     if session.authenticated_at != session.created_at:
         internal["authenticated_at"] = session.authenticated_at
     return {
+        CONNECTION_TOKEN_SETS: [],  # auth0-server-python reads it unasked
         **session.extra,
         "user": dict(session.user),
         "id_token": session.id_token,
@@ -264,5 +274,9 @@ def _from_state_data(data: Mapping[str, Any]) -> Session:
         refresh_token_withheld=internal.get("refresh_token_withheld") is True,
         dpop_thumbprint=internal.get("dpop_jkt"),
         authenticated_at=int(internal.get("authenticated_at") or _authenticated_at(user, created_at)),
-        extra={name: value for name, value in data.items() if name not in _OWN_MEMBERS},
+        extra={
+            name: value
+            for name, value in data.items()
+            if name not in _OWN_MEMBERS and (name != CONNECTION_TOKEN_SETS or value)
+        },
     )

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import evolve
+
 from auth0_cte.auth_types.session import LogoutUrl
 from auth0_cte.error import (
     AccessTokenError,
@@ -192,7 +194,25 @@ class Sessions:
             raise AccessTokenError("nobody is logged in", code="MISSING_SESSION")
         if self.manager.store.stateless:
             self.manager.require_writable(carrier)
-        self._access_tokens.give_up_refresh_token(carrier, loaded, self._revoke_of)
+
+        def revoked(session: Session) -> Session:
+            self._revoke_of(session)
+            return evolve(session, refresh_token=None)
+
+        self._access_tokens.change(carrier, loaded, revoked)
+
+    def change(self, store_options: StoreOptions, change: Callable[[Session], Session | None]) -> None:
+        """Change the session of a request, while nobody else does.
+
+        A session in cookies that cannot be set is changed for this call alone.
+
+        Raises:
+            AccessTokenError: Nobody is logged in, or the session has ended.
+        """
+        carrier, loaded = self.manager.carrier(store_options), self.load(store_options)
+        if loaded is None:
+            raise AccessTokenError("nobody is logged in", code="MISSING_SESSION")
+        self._access_tokens.change(carrier, loaded, change)
 
     def _revoke_of(self, session: Session) -> None:
         if session.refresh_token is not None:

@@ -26,6 +26,7 @@ __all__ = [
     "current_user",
     "custom_token_exchange",
     "get_access_token",
+    "get_access_token_for_connection",
     "login",
     "logout",
     "resume_login",
@@ -89,6 +90,13 @@ async def get_access_token(
     """Return a valid access token of the session, as `ServerClient.get_access_token` does."""
     client, found = client_of(request), store_options(request)
     return await client.get_access_token(store_options=found, audience=audience, scope=scope, **options)
+
+
+async def get_access_token_for_connection(
+    request: HTTPConnection, options: Mapping[str, Any] | None = None, **more: Any
+) -> str:
+    """Return a valid access token of another provider, as `ServerClient.get_access_token_for_connection` does."""
+    return await client_of(request).get_access_token_for_connection(options, store_options(request), **more)
 
 
 async def revoke_refresh_token(request: HTTPConnection, refresh_token: str | None = None) -> None:

@@ -28,6 +28,7 @@ QUESTIONS = {
     "How do I log users out from Auth0's side?": "guides/stores#back-channel-logout",
     "How are access tokens refreshed?": "guides/refresh#who-refreshes-when",
     "How do I make a refresh token worthless?": "guides/revocation#at-a-logout",
+    "How do I call Google for a user?": "guides/token-vault#tokens-of-other-providers-token-vault",
     "How does a service act for a user?": "guides/delegation#actor-tokens",
     "How does a delegated session go on without a refresh token?": "guides/delegation#delegated-sessions-that-go-on",
     "How does a support agent see what a customer sees?": "guides/delegation#session-transfer-impersonation",

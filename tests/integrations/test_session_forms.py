@@ -177,3 +177,15 @@ def test_delegated_session_goes_on(make_program: Callable[..., Program], tenant:
     clock.advance(6_400)
     assert first != program("get_access_token")
     assert "agent|7" == tenant.token_requests[-1].form["agent"]
+
+
+def test_token_of_a_connection(make_program: Callable[..., Program], tenant: LocalTenant) -> None:
+    """The provider's token is fetched once, kept in the session, and had by options or by keywords."""
+    tenant.sessions.rotate_refresh_tokens = False
+    tenant.add_user("auth0|ada")
+    tenant.connect_account("auth0|ada", "google-oauth2", access_token="ya29.first")
+    program = make_program()
+    program("login", LOGIN)
+    assert "ya29.first" == program("get_access_token_for_connection", {"connection": "google-oauth2"})
+    assert "ya29.first" == program("get_access_token_for_connection", connection="google-oauth2")
+    assert 2 == len(tenant.token_requests)

@@ -62,7 +62,8 @@ def test_a_login_gives_a_user_and_a_session(tenant: LocalTenant, store: StateSto
 def test_the_state_data_is_the_siblings(tenant: LocalTenant, make_client: MakeClient) -> None:
     """state_data has the keys of auth0-server-python, and the tokens."""
     state = make_client(tenant).login_with_custom_token_exchange(options(), {"cookies": {}}).state_data
-    assert {"user", "id_token", "refresh_token", "token_sets", "domain", "internal"} == set(state)
+    keys = {"user", "id_token", "refresh_token", "token_sets", "connection_token_sets", "domain", "internal"}
+    assert keys == set(state)
     assert {"audience", "access_token", "scope", "expires_at"} == set(state["token_sets"][0])
     assert {"sid", "created_at"} <= set(state["internal"])
     assert "default" == state["token_sets"][0]["audience"]

@@ -11,6 +11,8 @@ import requests
 import auth0_cte
 from auth0_cte import (
     AccessTokenError,
+    AccessTokenForConnectionError,
+    AccessTokenForConnectionErrorCode,
     Actor,
     AsyncServerClient,
     ClientEvent,
@@ -150,6 +152,14 @@ def reexchange(error: AccessTokenError) -> None:
     ServerClient("d", "id", "s", reexchange="t")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     AsyncServerClient("d", "id", "s", reexchange=again_later)
     assert_type(error.session_ended, bool)
+
+
+def connections(client: ServerClient, error: AccessTokenForConnectionError) -> None:
+    assert_type(client.get_access_token_for_connection({"connection": "c", "login_hint": "h"}, {}), str)
+    assert_type(client.get_access_token_for_connection(connection="c", login_hint=None, store_options={}), str)
+    client.get_access_token_for_connection("c")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(error.error, str | None)
+    assert_type(error.code == AccessTokenForConnectionErrorCode.API_ERROR, bool)
 
 
 def revocation(client: ServerClient) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from auth0_cte.exchange.exchanger import Exchanger
     from auth0_cte.session.access_tokens import Wanted
 
-__all__ = ["SessionRefresh", "to_access_token_error"]
+__all__ = ["SessionRefresh", "checked_for", "to_access_token_error"]
 
 _OTHER_KEY: Final = (
     "The session's refresh token is bound to another DPoP key: give every process the same one "

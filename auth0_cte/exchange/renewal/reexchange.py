@@ -19,7 +19,7 @@ from auth0_cte.error import (
 )
 from auth0_cte.exchange.identity import check_identity
 from auth0_cte.exchange.options import validate
-from auth0_cte.exchange.refresh import to_access_token_error
+from auth0_cte.exchange.renewal.refresh import to_access_token_error
 from auth0_cte.foundation.validation import call_given
 from auth0_cte.oauth.domain import issuer_url
 from auth0_cte.session.serialization import DEFAULT_AUDIENCE
