@@ -6,6 +6,7 @@ from time import sleep as system_sleep
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from auth0_cte.foundation.deadline import system_clock
+from auth0_cte.testing.assertions import Assertions
 from auth0_cte.testing.clients import make_client
 from auth0_cte.testing.control.api import ControlParts
 from auth0_cte.testing.endpoints.backchannel_logout import BackchannelLogout
@@ -94,7 +95,8 @@ class LocalTenant:
         issuing = Issuing(self.state, client_id)
         seeding = Seeding(self.state, people, *setup)
         control = ControlParts(state=self.state, people=people, directory=directory, issuing=issuing, seeding=seeding)
-        parts = (*setup, logouts, issuing, self.state.rate_limits, self.state.script, seeding, Serving(self, control))
+        more = (Serving(self, control), Assertions(self.state))
+        parts = (*setup, logouts, issuing, self.state.rate_limits, self.state.script, seeding, *more)
         self._parts: dict[type[Any], Any] = {type(part): part for part in parts}
         self.clock: Callable[[], float] = clock
         self._sleep = sleep
@@ -203,6 +205,7 @@ class LocalTenant:
         return self.state.mtls_aliases
 
     serve: Final = part_method(Serving, Serving.serve)
+    assert_exchanged: Final = part_method(Assertions, Assertions.assert_exchanged)
     seed: Final = part_method(Seeding, Seeding.seed)
     reset: Final = part_method(Seeding, Seeding.reset)
     add_application: Final = part_method(ApplicationSetup, ApplicationSetup.add_application)

@@ -16,6 +16,7 @@ BENCHMARKS: Final = {
     "reuse": ("--calls", "4"),
     "local_tenant": ("--rounds", "1"),
     "javascript": ("--calls", "3"),
+    "plugin": ("--rounds", "1"),
 }
 
 
