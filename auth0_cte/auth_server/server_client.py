@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.auth_types import (
         AuthorizationParams,
+        DefaultParams,
         DomainResolver,
         LoginWithCustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
@@ -83,7 +84,9 @@ class ServerClient:
         client_assertion_signing_key: The key of a `PrivateKeyJwt`, in short.
         client_assertion_signing_alg: Its algorithm; RS256 for an RSA key when None.
         organization: The organization of every exchange that names none.
-        authorization_params: Parameters of every exchange; the call's own win.
+        authorization_params: Parameters of every exchange; the call's own win. ``scope`` may be a dict of scopes by
+            audience, ``{"https://api.example.com": "read:data"}`` (``"default"`` for none): they are asked for where a
+            call names none, and by `get_access_token` for other APIs than the login's.
         id_token_algorithms: The signature algorithms accepted of ID tokens; HS256 only when it is named here.
         leeway: How far this machine's clock and the server's may differ, in seconds, at most 300.
         timeout: The total deadline of a call in seconds: connecting, body and retries included.
@@ -139,7 +142,7 @@ class ServerClient:
         client_assertion_signing_key: AssertionKey | None = None,
         client_assertion_signing_alg: str | None = None,
         organization: str | None = None,
-        authorization_params: AuthorizationParams | None = None,
+        authorization_params: DefaultParams | None = None,
         id_token_algorithms: Sequence[str] = ("RS256", "PS256", "ES256"),
         leeway: float = 30.0,
         timeout: float = 15.0,
@@ -266,7 +269,12 @@ class ServerClient:
         again = None if given.reexchange is None else SessionReexchange(self._exchanger, given.reexchange)
         refresh = SessionRefresh(self._exchanger)
         return Sessions(
-            manager, self.authorization_server, refresh, again, lambda *told: self._pending_logins.note_refresh(*told)
+            manager,
+            self.authorization_server,
+            refresh,
+            again,
+            lambda *told: self._pending_logins.note_refresh(*told),
+            None if self._exchanger.defaults is None else self._exchanger.defaults.scopes,
         )
 
     @once
@@ -429,6 +437,8 @@ class ServerClient:
         scope: str | None = None,
         *,
         forwarded_for: ForwardedFor = None,
+        force_refresh: bool = False,
+        leeway: float = 10,
     ) -> str:
         """Return a valid access token of the session, refreshed when it has expired.
 
@@ -440,6 +450,9 @@ class ServerClient:
             audience: The API; the one of the login when None.
             scope: The scopes that the token must have at least, separated by spaces; any when None.
             forwarded_for: The user's IP address for a refresh; True for that of the request.
+            force_refresh: Whether the token is refreshed although it has not expired, e.g. because an API refused it.
+            leeway: For how many seconds the token must be good still. One that Auth0 has just issued is returned even
+                if it is not: ask for less than tokens of the API live, or each call refreshes.
 
         Raises:
             AccessTokenError: Nobody is logged in, the refresh token is missing, or it was refused
@@ -449,7 +462,9 @@ class ServerClient:
             TransportError: Auth0 could not be reached; the session is as it was.
             SessionError: The session could not be read or written.
         """
-        return self.sessions.access_token(store_options, audience, scope, forwarded_for)
+        return self.sessions.access_token(
+            store_options, audience, scope, forwarded_for, force=force_refresh, leeway=leeway
+        )
 
     @guarded()
     def get_access_token_for_connection(

@@ -11,7 +11,8 @@ from attrs import evolve, field, frozen
 
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
-from auth0_cte.exchange.options import ExchangeDefaults, sendable, validate
+from auth0_cte.exchange.defaults import ExchangeDefaults
+from auth0_cte.exchange.options import sendable, validate
 from auth0_cte.foundation.validation import MIN_SECRET_BYTES, check_number, is_asynchronous, text_fault
 from auth0_cte.oauth.client_auth.base import ClientSecretPost, PublicClient
 from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
-    from auth0_cte.auth_types import AuthorizationParams, DomainResolver, Reexchange, SessionClaims
+    from auth0_cte.auth_types import DefaultParams, DomainResolver, Reexchange, SessionClaims
     from auth0_cte.exchange.cache import ExchangeCacheBackend
     from auth0_cte.oauth.client_auth.base import ClientAuth
     from auth0_cte.oauth.client_auth.private_key_jwt import AssertionKey
@@ -99,7 +100,7 @@ class ClientSettings:
     secrets: tuple[str, ...] = field(repr=False)
     client_auth: ClientAuth = field(repr=False)
     organization: str | None
-    authorization_params: AuthorizationParams = field(repr=False)
+    authorization_params: DefaultParams = field(repr=False)
     id_token_algorithms: tuple[str, ...]
     leeway: float
     timeout: float
@@ -255,9 +256,9 @@ def check_defaults(organization: str | None, params: Mapping[str, Any] | None) -
     """Check the defaults of every exchange by the rules of an exchange; None when there are none."""
     if organization is None and not params:
         return None
-    defaults = ExchangeDefaults(organization=organization, authorization_params=dict(params or {}))
     trial = CustomTokenExchangeOptions(subject_token="x", subject_token_type="urn:auth0-cte:trial")
     try:
+        defaults = ExchangeDefaults.of(organization, params)
         validate(trial, CustomTokenExchangeOptions, defaults)
     except CustomTokenExchangeError as error:
         raise ConfigurationError(f"a default is not valid: {error.message}") from None

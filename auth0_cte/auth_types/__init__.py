@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from auth0_cte.auth_types.exchange import (
     AuthorizationParams,
     CustomTokenExchangeOptions,
+    DefaultParams,
     DomainResolver,
     TokenExchangeResponse,
     TokenSource,
@@ -34,6 +35,7 @@ __all__ = [
     "Actor",
     "AuthorizationParams",
     "CustomTokenExchangeOptions",
+    "DefaultParams",
     "DomainResolver",
     "DomainResolverContext",
     "LoginWithCustomTokenExchangeOptions",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthorizationParams",
     "CustomTokenExchangeOptions",
+    "DefaultParams",
     "DomainResolver",
     "StoreOptions",
     "TokenExchangeResponse",
@@ -26,6 +27,9 @@ TokenSource: TypeAlias = str | Callable[[], str]
 
 AuthorizationParams: TypeAlias = Mapping[str, str | int | bool | Sequence[str | int | bool]]
 """Additional parameters of the token request; a sequence repeats its name."""
+
+DefaultParams: TypeAlias = Mapping[str, str | int | bool | Sequence[str | int | bool] | Mapping[str, str]]
+"""`AuthorizationParams` of every exchange, whose ``scope`` may be a mapping of scopes by audience."""
 
 
 StoreOptions: TypeAlias = Mapping[str, Any] | None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types.exchange import StoreOptions
     from auth0_cte.exchange.actor_token import ActorRules
     from auth0_cte.exchange.cache import ExchangeCacheBackend
-    from auth0_cte.exchange.options import ExchangeDefaults
+    from auth0_cte.exchange.defaults import ExchangeDefaults
     from auth0_cte.oauth.authorization_server import AuthorizationServer
     from auth0_cte.oauth.client_auth.base import Form
     from auth0_cte.oauth.event_reporter import EventReporter

@@ -6,9 +6,9 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
-from typing import Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from attrs import evolve, field, fields, frozen
+from attrs import evolve, fields
 
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import CustomTokenExchangeError
@@ -16,8 +16,10 @@ from auth0_cte.error import CustomTokenExchangeErrorCode as Code
 from auth0_cte.foundation.validation import call_given, text_fault
 from auth0_cte.token_types import ACCESS_TOKEN, lint_token_type
 
+if TYPE_CHECKING:
+    from auth0_cte.exchange.defaults import ExchangeDefaults
+
 __all__ = [
-    "ExchangeDefaults",
     "address_fault",
     "call_suppliers",
     "check_text",
@@ -57,14 +59,6 @@ _PROMOTED: Final = frozenset(
 _BEARER: Final = r"(?i)\s*bearer(?:\s|$)"
 
 Options = TypeVar("Options", bound=CustomTokenExchangeOptions)
-
-
-@frozen(kw_only=True, eq=False, repr=False)
-class ExchangeDefaults:
-    """What the client was constructed with; a call's own options win over it."""
-
-    organization: str | None = None
-    authorization_params: Mapping[str, Any] = field(factory=dict, repr=False)
 
 
 def validate(
@@ -227,6 +221,9 @@ def _promote(options: Options, defaults: ExchangeDefaults | None) -> Options:
         general, more = _split(defaults.authorization_params)
         named = {} if defaults.organization is None else {"organization": defaults.organization}
         typed, extras = {**general, **named, **typed}, {**more, **extras}
+        scope = defaults.scope_for(options.audience or typed.get("audience")) if defaults.scopes else None
+        if scope is not None:
+            typed.setdefault("scope", scope)
     unset = {name: value for name, value in typed.items() if getattr(options, name) is None}
     return evolve(options, authorization_params=extras, **unset)
 

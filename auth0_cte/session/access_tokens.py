@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from auth0_cte.error import AccessTokenError, SessionError
 from auth0_cte.foundation.concurrency import KeyedLocks, SingleFlight
@@ -43,26 +43,42 @@ class Wanted:
         audience: The API; None for the one of the login.
         scope: The scopes that it must have at least, separated by spaces; None for any.
         id_token_margin: When it is the ID token that is wanted: for how many seconds it must be good still.
+        asked: The scopes to ask for, where they are more: those that it must have when not given.
+        margin: For how many seconds the token must be good still.
+        stale: The access token to replace, however long it is good; None for one that has expired.
         forwarded_for: The address of the asking user, or None; others that wait for the same refresh may have another.
     """
 
     audience: str | None = None
     scope: str | None = None
     id_token_margin: float | None = None
+    asked: str | None = field(default=Factory(lambda self: self.scope, takes_self=True))
+    margin: float = EXPIRY_MARGIN
+    stale: str | None = field(default=None, repr=False)
     forwarded_for: str | None = field(default=None, eq=False)
 
     def audience_in(self, session: Session) -> str:
         """Return the audience, with the session's default for None."""
         return self.audience or session.default_audience
 
-    def find(self, session: Session, now: float, margin: int = EXPIRY_MARGIN) -> TokenSet | None:
-        """Return a token set that serves and has not expired, nor will within ``margin`` seconds."""
+    def find(self, session: Session, now: float) -> TokenSet | None:
+        """Return a token set that serves, is not to be replaced, and lasts for ``margin`` seconds."""
+        serving = self._serving(session, now + self.margin)
+        return next((each for each in serving if each.access_token != self.stale), None)
+
+    def newest(self, session: Session, now: float) -> TokenSet | None:
+        """Return the newest token set that serves and has not expired: nobody can get a fresher one."""
+        return next(reversed(self._serving(session, now)), None)
+
+    def _serving(self, session: Session, until: float) -> list[TokenSet]:
         wanted = set((self.scope or "").split())
-        for each in session.token_sets:
-            serves = each.audience == self.audience_in(session) and wanted <= set((each.scope or "").split())
-            if serves and (each.expires_at is None or each.expires_at - margin > now):
-                return each
-        return None
+        return [
+            each
+            for each in session.token_sets
+            if each.audience == self.audience_in(session)
+            and wanted <= set((each.scope or "").split())
+            and (each.expires_at is None or each.expires_at > until)
+        ]
 
     def is_met(self, session: Session, now: float) -> bool:
         """Tell whether a session has what is asked for, so that no refresh is needed."""
@@ -97,8 +113,8 @@ class AccessTokens:
     def _make_unwritten(self) -> TTLCache[str, tuple[Loaded, Session]]:
         return TTLCache(maxsize=1000, ttl=UNWRITTEN_SECONDS, monotonic=self.clock)
 
-    def get(self, carrier: Carrier, loaded: Loaded, wanted: Wanted) -> str:
-        """Return a valid access token, refreshing it first if need be.
+    def get(self, carrier: Carrier, loaded: Loaded, wanted: Wanted, *, force: bool = False) -> str:
+        """Return a valid access token, refreshing it first if need be, or in any case.
 
         Raises:
             AccessTokenError: The refresh token is missing, or it was refused.
@@ -106,9 +122,10 @@ class AccessTokens:
             TransportError: The server could not be reached.
         """
         found = wanted.find(loaded.session, self.clock())
+        if found is not None and force:
+            wanted, found = evolve(wanted, stale=found.access_token), None
         if found is None:
-            # However short its life is: nobody can get a fresher one.
-            found = wanted.find(self._renew(carrier, loaded, wanted).session, self.clock(), margin=0)
+            found = wanted.newest(self._renew(carrier, loaded, wanted).session, self.clock())
         if found is None:
             raise AccessTokenError("the server granted fewer scopes than are wanted", code="INSUFFICIENT_TOKEN")
         return found.access_token
@@ -255,8 +272,8 @@ class AccessTokens:
         before, audience = current.session, wanted.audience_in(current.session)
         user = before.user
         if response.claims is not None:
-            user = self.sessions.claims.refreshed(before, response.claims, wanted.scope)
-        return self._keep(name, current, with_tokens(before, response, audience, wanted.scope, self.clock(), user))
+            user = self.sessions.claims.refreshed(before, response.claims, wanted.asked)
+        return self._keep(name, current, with_tokens(before, response, audience, wanted.asked, self.clock(), user))
 
     def _keep(self, name: str, current: Loaded, session: Session) -> Loaded:
         try:
@@ -296,4 +313,4 @@ def _require_refresh_token(session: Session) -> None:
         hint = "Allow offline access on the API and the refresh token grant on the application, then log in again."
     else:
         fault, hint = "the session has no refresh token: log in with offline_access in the scope", ""
-    raise AccessTokenError(f"the access token has expired, and {fault}", code="MISSING_REFRESH_TOKEN", _hint=hint)
+    raise AccessTokenError(f"no fresh access token can be had: {fault}", code="MISSING_REFRESH_TOKEN", _hint=hint)

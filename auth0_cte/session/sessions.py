@@ -20,10 +20,10 @@ from auth0_cte.error import (
     SessionError,
     SessionExpiredError,
 )
-from auth0_cte.foundation.validation import text_fault
+from auth0_cte.foundation.validation import check_number, text_fault
 from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.domain import domain_of, is_domain, issuer_url
-from auth0_cte.session.access_tokens import AccessTokens, Wanted
+from auth0_cte.session.access_tokens import EXPIRY_MARGIN, AccessTokens, Wanted
 from auth0_cte.session.claims import issuer_of
 from auth0_cte.session.logout import LogoutTokens, Revocations, logout_options, logout_url, owners_of
 from auth0_cte.session.stores.contract import file_name
@@ -45,6 +45,8 @@ __all__ = ["Sessions"]
 
 logger: Final = logging.getLogger("auth0_cte")
 
+MAX_MARGIN: Final = 86_400.0
+
 
 class Sessions:
     """The sessions of a client's users.
@@ -56,6 +58,7 @@ class Sessions:
         reexchange: Runs the exchange of a delegated session again, or None.
         interrupted: What is told of a refresh that a second factor interrupts: which session it is of, the audience and
             the scopes.
+        scopes: The scopes that access tokens of other APIs than the login's are asked for with, by audience.
     """
 
     def __init__(
@@ -65,8 +68,9 @@ class Sessions:
         refresh: Callable[[Session, Wanted], TokenExchangeResponse],
         reexchange: Callable[[Session, Wanted], TokenExchangeResponse] | None = None,
         interrupted: Callable[[MfaRequiredError, str, str | None, str | None], None] | None = None,
+        scopes: Mapping[str, str] | None = None,
     ) -> None:
-        self._interrupted = interrupted
+        self._interrupted, self._scopes = interrupted, scopes or {}
         self.manager: SessionManager = manager
         self._server = server
         self._access_tokens = AccessTokens(
@@ -118,8 +122,12 @@ class Sessions:
         audience: str | None,
         scope: str | None,
         forwarded_for: ForwardedFor = None,
+        *,
+        force: bool = False,
+        leeway: float = EXPIRY_MARGIN,
     ) -> str:
         """Return a valid access token of the session. See `ServerClient.get_access_token`."""
+        check_number("leeway", leeway, at_least=0, at_most=MAX_MARGIN, unit="seconds")
         carrier = self.manager.carrier(store_options)
         loaded = self.load(store_options)
         if loaded is None and self.manager.has_expired(carrier, self._is_here(store_options)):
@@ -127,12 +135,22 @@ class Sessions:
         if loaded is None:
             raise AccessTokenError("nobody is logged in", code="MISSING_SESSION")
         address = self._server.address_for(forwarded_for, store_options)
+        asked = self._asked(loaded.session, audience, scope)
+        wanted = Wanted(audience, scope, asked=asked, margin=leeway, forwarded_for=address)
         try:
-            return self._access_tokens.get(carrier, loaded, Wanted(audience, scope, forwarded_for=address))
+            return self._access_tokens.get(carrier, loaded, wanted, force=force)
         except MfaRequiredError as error:
             if self._interrupted is not None:
-                self._interrupted(error, _name_of(loaded.session), audience, scope)
+                self._interrupted(error, _name_of(loaded.session), audience, asked)
             raise
+
+    def _asked(self, session: Session, audience: str | None, scope: str | None) -> str | None:
+        """Return the scopes to ask for: those of the login for its audience, else what the client has by audience."""
+        found = audience or session.default_audience
+        if scope is None and found == session.default_audience:
+            return None
+        scopes = [*self._scopes.get(found, "").split(), *(scope or "").split()]
+        return " ".join(dict.fromkeys(scopes)) or None
 
     @contextmanager
     def adopting(self, store_options: StoreOptions, name: str) -> Iterator[tuple[Session, Adopt]]:

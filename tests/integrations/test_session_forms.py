@@ -189,3 +189,19 @@ def test_token_of_a_connection(make_program: Callable[..., Program], tenant: Loc
     assert "ya29.first" == program("get_access_token_for_connection", {"connection": "google-oauth2"})
     assert "ya29.first" == program("get_access_token_for_connection", connection="google-oauth2")
     assert 2 == len(tenant.token_requests)
+
+
+def test_access_token_by_its_options(
+    make_program: Callable[..., Program], tenant: LocalTenant, clock: FakeClock
+) -> None:
+    """The short form forces a refresh, with leeway and for the address of the request's user."""
+    program = make_program()
+    program("login", {**LOGIN, "forwarded_for": True})
+    assert "127.0.0.1" == tenant.token_requests[-1].headers["auth0-forwarded-for"]
+    first = program("get_access_token", leeway=600)
+    clock.advance(1)
+    assert first != program("get_access_token", force_refresh=True, forwarded_for=True)
+    assert "127.0.0.1" == tenant.token_requests[-1].headers["auth0-forwarded-for"]
+    program("get_access_token", "https://other.example.com", forwarded_for="203.0.113.7")
+    assert "203.0.113.7" == tenant.token_requests[-1].headers["auth0-forwarded-for"]
+    assert ["refresh_token", "refresh_token"] == [each.form["grant_type"] for each in tenant.token_requests[1:]]

@@ -20,6 +20,7 @@ from auth0_cte import (
     ClientSecretPost,
     CustomTokenExchangeError,
     CustomTokenExchangeOptions,
+    DefaultParams,
     DomainResolverContext,
     DPoPKey,
     DPoPNonceStore,
@@ -160,6 +161,13 @@ def connections(client: ServerClient, error: AccessTokenForConnectionError) -> N
     client.get_access_token_for_connection("c")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(error.error, str | None)
     assert_type(error.code == AccessTokenForConnectionErrorCode.API_ERROR, bool)
+
+
+def access_tokens(client: ServerClient) -> None:
+    params: DefaultParams = {"scope": {"https://api.example": "read"}, "audience": "https://api.example"}
+    ServerClient("d", "id", "s", authorization_params=params)
+    assert_type(client.get_access_token({}, force_refresh=True, leeway=60, forwarded_for=True), str)
+    client.get_access_token({}, leeway="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def revocation(client: ServerClient) -> None:

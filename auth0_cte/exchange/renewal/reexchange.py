@@ -130,8 +130,8 @@ def _failed(error: Auth0CTEError) -> AccessTokenError:
 def _scope(session: Session, wanted: Wanted) -> str:
     """Return the scopes to ask for: always those by which the ID token has the claims that it had."""
     usual = session.default_scope.split()
-    if wanted.scope is not None:
-        asked = wanted.scope.split()
+    if wanted.asked is not None:
+        asked = wanted.asked.split()
     else:
         asked = usual if wanted.audience_in(session) == session.default_audience else []
     identity = [each for each in _IDENTITY_SCOPES if each == "openid" or each in usual]

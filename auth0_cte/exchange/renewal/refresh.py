@@ -55,7 +55,7 @@ class SessionRefresh:
         """
         server = self._exchanger.server
         audience = None if wanted.audience in (None, session.default_audience) else wanted.audience
-        form = to_refresh_form(server.client_id, session.refresh_token or "", audience, wanted.scope)
+        form = to_refresh_form(server.client_id, session.refresh_token or "", audience, wanted.asked)
         domain = issuer_url(session.domain) if session.domain else server.domain_for(None)
         call = Call(domain, server.timeout, wanted.forwarded_for)
         try:
