@@ -94,6 +94,7 @@ class LogEntry:
         details: The request's types, audience, scope and organization, the actor, the error, and for a failed
             Action its traceback.
         log_id: The entry's identifier.
+        request: The `TenantRequest` that it is about, or None; no log stream has it.
     """
 
     type: str
@@ -115,6 +116,7 @@ class LogEntry:
     auth0_client: Mapping[str, Any] | None = None
     details: Mapping[str, Any] = field(factory=dict, repr=False)
     log_id: str = field(factory=lambda: secrets.token_hex(16))
+    request: object = field(default=None, repr=False, eq=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the entry as a log stream would deliver it; what it does not know is left out.

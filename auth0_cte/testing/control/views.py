@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from auth0_cte.oauth.redaction import REDACTED, Redactor
+from auth0_cte.testing.wire.messages import TenantRequest
 
 if TYPE_CHECKING:
     from auth0_cte.testing.journal import LogEntry
     from auth0_cte.testing.registry.users import User
     from auth0_cte.testing.state import TenantState
-    from auth0_cte.testing.wire.messages import TenantRequest
 
 __all__ = ["Views", "user_view"]
 
@@ -30,6 +30,7 @@ _SHOWN: Final = frozenset(
 """The parameters whose values are shown; the values of all others may be credentials."""
 _IDENTIFIERS: Final = frozenset({"client_id", "date", "log_id", "type", "user_id", "tenant_name"})
 """What is never a credential in a log entry, even if a toy subject token equals the user's id."""
+_RECENT: Final = 50
 _JWT: Final = re.compile(r"eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)*")
 
 
@@ -42,8 +43,6 @@ class Views:
 
     def __init__(self, state: TenantState) -> None:
         self._state = state
-        self._position, self._sent = 0, set[str]()
-        self._known: tuple[frozenset[str], Redactor] = (frozenset(), Redactor([], {}))
 
     def request(self, request: TenantRequest) -> dict[str, Any]:
         """Show a request: its parameters by name, with the values of those alone that are never secret."""
@@ -58,19 +57,20 @@ class Views:
             "query": {name: value if name in _SHOWN else REDACTED for name, value in query},
             "form": {name: value if name in _SHOWN else REDACTED for name, value in request.form.items()},
         }
-        redacted: dict[str, Any] = self._redacted(shown, self._redactor())
+        redacted: dict[str, Any] = self._redacted(shown, self._redactor([request]))
         return redacted
 
     def log(self, entry: LogEntry) -> dict[str, Any]:
         """Show a log entry, without anything in it that was sent as a credential or is a secret of the tenant."""
-        told, redactor = entry.as_dict(), self._redactor()
+        about = [entry.request] if isinstance(entry.request, TenantRequest) else []
+        told, redactor = entry.as_dict(), self._redactor(about)
         return {
             name: value if name in _IDENTIFIERS else self._redacted(value, redactor) for name, value in told.items()
         }
 
     def text(self, text: str) -> str:
-        """Show a text, likewise."""
-        redacted: str = self._redacted(text, self._redactor())
+        """Show a text about what happened just now, likewise."""
+        redacted: str = self._redacted(text, self._redactor(self._state.requests[-_RECENT:]))
         return redacted
 
     def _redacted(self, value: Any, redact: Redactor) -> Any:
@@ -82,14 +82,9 @@ class Views:
             return [self._redacted(each, redact) for each in value]
         return value
 
-    def _redactor(self) -> Redactor:
-        entries, self._position = self._state.requests.follow(self._position)
-        for request in entries:
-            self._sent.update(_secrets_of(request))
-        known = frozenset(self._sent | set(self._configured()))
-        if known != self._known[0]:
-            self._known = (known, Redactor([("token", secret) for secret in known], {}))
-        return self._known[1]
+    def _redactor(self, requests: Iterable[TenantRequest]) -> Redactor:
+        sent = {secret for request in requests for secret in _secrets_of(request)}
+        return Redactor([("token", secret) for secret in sent.union(self._configured())], {})
 
     def _configured(self) -> Iterator[str]:
         for application in self._state.applications.all():

@@ -61,6 +61,7 @@ def write_log(
             user_agent=request.headers.get("user-agent"),
             auth0_client=_telemetry(request.headers.get("auth0-client")),
             details=details or {},
+            request=request,
             **_about(state, user_id),
         )
     )
