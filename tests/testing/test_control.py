@@ -338,6 +338,44 @@ class TestWhatItDoesNotTell:
             assert credential not in told
         assert "eyJ" not in told
 
+    @pytest.mark.parametrize("what", ["a secret of the Action", "a secret of an application", "a token"])
+    def test_what_an_action_repeats_is_redacted(self, what: str, tenant: LocalTenant, server: TenantServer) -> None:
+        """Secrets that nobody sent, and tokens of whomever."""
+        told = {
+            "a secret of the Action": "secret-of-the-action",
+            "a secret of an application": tenant.add_application("other").client_secret or "",
+            "a token": tenant.id_token("auth0|ada"),
+        }[what]
+
+        @tenant.action(TYPE, secrets={"KEY": "secret-of-the-action"})
+        def leak(_event: Any, _api: Any) -> None:
+            raise RuntimeError(f"it is {told}!")
+
+        with pytest.raises(CustomTokenExchangeError):
+            exchange(server)
+        logs = ask(server, "logs").text
+        assert "it is [redacted]!" in logs
+        assert told not in logs
+
+    def test_a_secret_in_the_wrong_place_is_redacted(self, server: TenantServer) -> None:
+        """The log repeats the User-Agent, but not when that is the password of the same request."""
+        requests.post(
+            f"{server.url}/oauth/token",
+            auth=("a-client", "a-password-of-basic"),
+            data={"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange"},
+            headers={"User-Agent": "curl a-password-of-basic"},
+            timeout=30,
+        )
+        (entry,) = ask(server, "logs").json()["logs"]
+        (request,) = ask(server, "requests").json()["requests"]
+        assert "curl [redacted]" == entry["user_agent"] == request["user_agent"]
+
+    def test_short_codes_are_redacted(self, server: TenantServer) -> None:
+        """A one-time password is too short to be found in texts, but as a parameter it is not shown."""
+        requests.post(f"{server.url}/oauth/token?pin=4711", data={"otp": "4711"}, timeout=30)
+        (request,) = ask(server, "requests").json()["requests"]
+        assert ({"otp": "[redacted]"}, {"pin": "[redacted]"}) == (request["form"], request["query"])
+
     def test_what_is_no_credential_is_told(self, server: TenantServer) -> None:
         """Types, scopes and the client can be asserted."""
         exchange(server)
