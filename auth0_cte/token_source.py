@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from auth0_cte.auth_server.server_client import ServerClient
-    from auth0_cte.auth_types import CustomTokenExchangeOptions, TokenExchangeResponse
+    from auth0_cte.auth_types import Actor, CustomTokenExchangeOptions, TokenExchangeResponse
 
 __all__ = ["ExchangedTokenSource", "scheme_of"]
 
@@ -64,6 +64,7 @@ class ExchangedTokenSource:
         self._response: TokenExchangeResponse | None = None
         self._refresh_token: str | None = None
         self._user: object = None
+        self._act: Actor | None = None
         # When a renewal may be tried again while there still is a token; how often it has failed.
         self._not_before, self._failures = 0.0, 0
         self._flights: SingleFlight[str, TokenExchangeResponse] = SingleFlight()
@@ -182,10 +183,12 @@ class ExchangedTokenSource:
             fault = "it cannot be sent in a header"
         elif response.claims is not None and self._user not in (None, response.claims["sub"]):
             fault = "it is another user's than before; an ExchangeAuth is for one user"
+        elif response.claims is not None and self._user is not None and self._act != response.act:
+            fault = "it names another actor than before; an ExchangeAuth is for one chain of actors"
         if fault is not None:
             raise unusable_reply(fault)
         if response.claims is not None:
-            self._user = response.claims["sub"]
+            self._user, self._act = response.claims["sub"], response.act
 
 
 def scheme_of(response: TokenExchangeResponse) -> str:

@@ -158,6 +158,37 @@ def test_a_revoked_refresh_token_leads_to_an_exchange(tenant: LocalTenant, api: 
             assert code == caught.value.code
 
 
+def test_a_delegated_token_is_exchanged_anew_by_both_suppliers(
+    tenant: LocalTenant, api: RawServer, clock: FakeClock
+) -> None:
+    """With an actor there is no refresh token: subject and actor are asked for again, and must stay who they were."""
+    actors = iter(["agent|1", "agent|1", "agent|2"])
+
+    @tenant.action("urn:acme:case")
+    def act_for(event: Any, api: Any) -> None:
+        api.authentication.setUserById("auth0|0")
+        api.authentication.setActor({"sub": event.transaction.actor_token})
+
+    tenant.add_user("auth0|0")
+    given = {
+        "subject_token": lambda: "the case",
+        "subject_token_type": "urn:acme:case",
+        "actor_token": lambda: next(actors),
+        "actor_token_type": "urn:acme:agent",
+        "audience": API,
+        "scope": "openid offline_access",
+    }
+    auth = make_auth(tenant, api, given)
+    with requests.Session() as http:
+        for _ in range(2):
+            assert http.get(api.url, auth=auth).ok
+            clock.advance(LIFETIME)
+        with pytest.raises(CustomTokenExchangeError, match="another actor"):
+            http.get(api.url, auth=auth)
+    assert ["agent|1", "agent|1", "agent|2"] == [each.form["actor_token"] for each in tenant.token_requests]
+    assert 2 == len(tokens_at(api))
+
+
 def test_a_fixed_subject_token_is_sent_once(tenant: LocalTenant, api: RawServer, clock: FakeClock) -> None:
     """Used to its end, refused by the API or not; afterwards requests are not sent at all."""
     api.scripts = [refusing(1)]

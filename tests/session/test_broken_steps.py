@@ -170,6 +170,27 @@ def test_a_refresh_that_cannot_be_written_is_kept_for_the_next_call(
     assert [session.refresh_token] == list(api.refresh_tokens)
 
 
+def test_what_was_not_written_is_not_lost_by_another_change(
+    api: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
+    """The token of a connection is kept beside a rotated refresh token that could not be written before."""
+    store = BrittleStore()
+    api.add_user("auth0|ada")
+    api.connect_account("auth0|ada", "github", access_token="gho_1")
+    client, jar = make_client(api, store), new_jar()
+    client.login_with_custom_token_exchange(options(scope="offline_access"), {"cookies": jar})
+    clock.advance(LIFETIME)
+    store.broken = {"replace"}
+    with pytest.raises(SessionError):
+        client.get_access_token({"cookies": jar})
+    store.broken = set()
+    assert "gho_1" == client.get_access_token_for_connection({"connection": "github"}, {"cookies": jar})
+    session = client.get_session({"cookies": jar})
+    assert session is not None
+    assert [session.refresh_token] == list(api.refresh_tokens)
+    assert 1 == sum("refresh_token" == request.form["grant_type"] for request in api.token_requests)
+
+
 def test_what_was_not_written_never_overwrites_what_was(
     api: LocalTenant, clock: FakeClock, make_client: MakeClient
 ) -> None:
