@@ -231,6 +231,7 @@ class RevocationError(ApiError):
         is_retryable: Whether a later attempt can succeed.
         retry_after: Seconds to wait before another attempt, or None.
         request_id: Auth0's correlation id, or None.
+        logout_url: Where to send the browser, when a logout has ended the session all the same; or None.
     """
 
     code = "REVOCATION_FAILED"
@@ -241,6 +242,7 @@ class RevocationError(ApiError):
     is_retryable: bool = False
     retry_after: float | None = None
     request_id: str | None = None
+    logout_url: str | None = None
 
 
 class CustomTokenExchangeError(ApiError):

@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import (
         CustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
-        LogoutUrl,
         Session,
         TokenExchangeResponse,
     )
@@ -154,7 +153,7 @@ class Auth0CTE:
         """Revoke the session's refresh token, or another one, as `ServerClient.revoke_refresh_token` does."""
         self.client.revoke_refresh_token(refresh_token, _store_options())
 
-    def logout(self, return_to: str | None = None, **options: Any) -> LogoutUrl:
+    def logout(self, return_to: str | None = None, **options: Any) -> str:
         """End the session, and return the URL that ends it at Auth0, to redirect the browser to.
 
         Args:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
         LoginWithCustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
         LogoutOptions,
-        LogoutUrl,
         Reexchange,
         Session,
         SessionClaims,
@@ -507,7 +506,7 @@ class ServerClient:
         *,
         return_to: str | None = None,
         revoke: bool = False,
-    ) -> LogoutUrl:
+    ) -> str:
         """End the session here, and return the URL that ends it at Auth0.
 
         Args:
@@ -518,10 +517,11 @@ class ServerClient:
                 with ``SessionSettings(revoke_refresh_tokens=True)``.
 
         Returns:
-            The URL of Auth0's ``/v2/logout`` or ``/oidc/logout``, to redirect the browser to. Its ``revocation_error``
-            says why the refresh token was not revoked, which is logged, too; the user is logged out all the same.
+            The URL of Auth0's ``/v2/logout`` or ``/oidc/logout``, to redirect the browser to.
 
         Raises:
+            RevocationError: ``revoke`` is True, and the refresh token was not revoked. The user is logged out all the
+                same; ``logout_url`` is where to send the browser. A failure by the setting is logged only.
             SessionError: The response to delete the cookies on is missing, or the store cannot be reached: the user is
                 still logged in.
             ConfigurationError: ``return_to`` is not an absolute http or https URL; or the request was given in place of

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge, MfaEnrollment
     from auth0_cte.auth_types.session import (
         LoginWithCustomTokenExchangeResult,
-        LogoutUrl,
         Reexchange,
         Session,
         SessionClaims,
@@ -41,7 +40,6 @@ __all__ = [
     "LoginWithCustomTokenExchangeOptions",
     "LoginWithCustomTokenExchangeResult",
     "LogoutOptions",
-    "LogoutUrl",
     "MfaAuthenticator",
     "MfaChallenge",
     "MfaEnrollment",
@@ -64,7 +62,6 @@ _LATE = {
     "LogoutOptions": "logout",
     "SessionTransferTokenResult": "session_transfer",
     "LoginWithCustomTokenExchangeResult": "session",
-    "LogoutUrl": "session",
     "MfaAuthenticator": "mfa",
     "MfaChallenge": "mfa",
     "MfaEnrollment": "mfa",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import Factory, asdict, field, fields, frozen
 
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
     from attrs import Attribute
 
-    from auth0_cte.error import RevocationError
 
-__all__ = ["LoginWithCustomTokenExchangeResult", "LogoutUrl", "Reexchange", "Session", "SessionClaims", "TokenSet"]
+__all__ = ["LoginWithCustomTokenExchangeResult", "Reexchange", "Session", "SessionClaims", "TokenSet"]
 
 SessionClaims: TypeAlias = Sequence[str] | Callable[[Mapping[str, Any]], Iterable[str] | Mapping[str, Any]]
 """Which claims of ID tokens enter sessions: their names, or a function of all claims that returns names or claims."""
@@ -157,21 +156,3 @@ class LoginWithCustomTokenExchangeResult:
     def user(self) -> Mapping[str, Any]:
         """The user's verified claims."""
         return self.session.user
-
-
-class LogoutUrl(str):
-    """The URL to redirect the browser to after a logout, and what became of the refresh token.
-
-    The session has ended here in any case.
-
-    Attributes:
-        revocation_error: Why the refresh token was not revoked, although that was asked for; None otherwise.
-    """
-
-    revocation_error: RevocationError | None
-
-    def __new__(cls, url: str, revocation_error: RevocationError | None = None) -> Self:
-        """Make it of a URL."""
-        self = super().__new__(cls, url)
-        self.revocation_error = revocation_error
-        return self

@@ -10,7 +10,7 @@ from django.utils.asyncio import async_unsafe
 
 from auth0_cte.django import users
 from auth0_cte.django.clients import get_async_client, get_client
-from auth0_cte.error import ConfigurationError, SessionError
+from auth0_cte.error import ConfigurationError, RevocationError, SessionError
 from auth0_cte.session.web_carrier import StagedCarrier
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import (
         CustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
-        LogoutUrl,
         Session,
         TokenExchangeResponse,
     )
@@ -187,7 +186,7 @@ class RequestAuth0:
         self._found = None
         await self.async_client.revoke_refresh_token(refresh_token, self.store_options)
 
-    def logout(self, return_to: str | None = None, **options: Any) -> LogoutUrl:
+    def logout(self, return_to: str | None = None, **options: Any) -> str:
         """End the session, and what `Auth0Backend` made of it; return the URL to redirect the browser to.
 
         Args:
@@ -196,14 +195,22 @@ class RequestAuth0:
         """
         _refuse_in_event_loop()
         user = users.current(self._request)
-        url = self.client.logout(store_options=self.store_options, return_to=return_to, **options)
+        try:
+            url = self.client.logout(store_options=self.store_options, return_to=return_to, **options)
+        except RevocationError:
+            users.log_out(self._request, user)
+            raise
         users.log_out(self._request, user)
         return url
 
-    async def alogout(self, return_to: str | None = None, **options: Any) -> LogoutUrl:
+    async def alogout(self, return_to: str | None = None, **options: Any) -> str:
         """End the session, as `logout` does."""
         user = await users.acurrent(self._request)
-        url = await self.async_client.logout(store_options=self.store_options, return_to=return_to, **options)
+        try:
+            url = await self.async_client.logout(store_options=self.store_options, return_to=return_to, **options)
+        except RevocationError:
+            await users.alog_out(self._request, user)
+            raise
         await users.alog_out(self._request, user)
         return url
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from auth0_cte.auth_types.session import LogoutUrl
 from auth0_cte.error import (
     AccessTokenError,
     BackchannelLogoutError,
@@ -186,18 +185,22 @@ class Sessions:
         return_to: str | None,
         *,
         revoke: bool = False,
-    ) -> LogoutUrl:
+    ) -> str:
         """End the session of a request. See `ServerClient.logout`."""
         wanted = logout_options(options, return_to)
         carrier = self.manager.carrier(store_options)
         domain = self._server.domain_for(store_options)
         self.manager.require_writable(carrier)
-        revoke = revoke or self.manager.settings.revoke_refresh_tokens
-        loaded = self.load(store_options, domain) if revoke or wanted.oidc else None
+        told = revoke or self.manager.settings.revoke_refresh_tokens
+        loaded = self.load(store_options, domain) if told or wanted.oidc else None
         session = None if loaded is None else loaded.session
         url = logout_url(domain, self._server.client_id, wanted, session)
         self.manager.end(carrier)
-        return LogoutUrl(url, self._revocation_error(session) if revoke and session is not None else None)
+        error = self._revocation_error(session) if told and session is not None else None
+        if error is not None and revoke:
+            error.logout_url = url
+            raise error
+        return url
 
     def revoke(self, refresh_token: str | None, store_options: StoreOptions) -> None:
         """Revoke a refresh token. See `ServerClient.revoke_refresh_token`."""

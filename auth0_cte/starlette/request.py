@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import (
         CustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
-        LogoutUrl,
         TokenExchangeResponse,
     )
 
@@ -104,7 +103,7 @@ async def revoke_refresh_token(request: HTTPConnection, refresh_token: str | Non
     await client_of(request).revoke_refresh_token(refresh_token, store_options(request))
 
 
-async def logout(request: HTTPConnection, return_to: str | None = None, **options: Any) -> LogoutUrl:
+async def logout(request: HTTPConnection, return_to: str | None = None, **options: Any) -> str:
     """End the session, and return the URL that ends it at Auth0, to redirect the browser to.
 
     Args:

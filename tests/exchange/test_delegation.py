@@ -297,7 +297,7 @@ def test_a_delegated_session_says_why_it_cannot_be_refreshed(
     with pytest.raises(AccessTokenError, match="actor") as caught:
         client.get_access_token({"cookies": jar})
     assert "MISSING_REFRESH_TOKEN" == caught.value.code
-    assert "actor" in caught.value.hint
+    assert "reexchange=" in caught.value.hint
 
 
 def test_a_refresh_token_that_the_api_withholds_has_another_reason(tenant: LocalTenant, clock: FakeClock) -> None:

@@ -31,7 +31,6 @@ from auth0_cte import (
     ExchangeRequest,
     IdTokenError,
     LoginWithCustomTokenExchangeOptions,
-    LogoutUrl,
     MfaRequiredError,
     MutualTls,
     PrivateKeyJwt,
@@ -172,8 +171,8 @@ def access_tokens(client: ServerClient) -> None:
 
 def revocation(client: ServerClient) -> None:
     url = client.logout(return_to="https://app.example/", revoke=True)
-    assert_type(url, LogoutUrl)
-    assert_type(url.revocation_error, RevocationError | None)
+    assert_type(url, str)
+    assert_type(RevocationError("x").logout_url, str | None)
     client.revoke_refresh_token("t")
     client.revoke_refresh_token(store_options={})
     SessionSettings(revoke_refresh_tokens=True)

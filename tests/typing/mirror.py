@@ -15,7 +15,6 @@ from auth0_cte import (
     AsyncServerClient,
     CustomTokenExchangeOptions,
     LoginWithCustomTokenExchangeResult,
-    LogoutUrl,
     ServerClient,
     Session,
     TokenExchangeResponse,
@@ -54,7 +53,7 @@ async def results(mirror: AsyncServerClient) -> None:
     assert_type(await mirror.get_session(), Session | None)
     assert_type(await mirror.get_user({}), Mapping[str, Any] | None)
     assert_type(await mirror.get_access_token(audience="https://api.example", scope="read:data"), str)
-    assert_type(await mirror.logout(return_to="https://app.example/", revoke=True), LogoutUrl)
+    assert_type(await mirror.logout(return_to="https://app.example/", revoke=True), str)
     await mirror.revoke_refresh_token("t")
     assert_type(await mirror.handle_backchannel_logout("a.b.c"), int)
     assert_type(await mirror.offload(len, "abc"), int)
@@ -100,5 +99,5 @@ async def not_awaited(mirror: AsyncServerClient) -> None:
 
 def signatures(mirror: AsyncServerClient) -> None:
     # As a value, too, a method has its names and types.
-    logout: Callable[[None, Mapping[str, Any] | None], Coroutine[Any, Any, LogoutUrl]] = mirror.logout
-    assert_type(logout(None, {}), Coroutine[Any, Any, LogoutUrl]).close()
+    logout: Callable[[None, Mapping[str, Any] | None], Coroutine[Any, Any, str]] = mirror.logout
+    assert_type(logout(None, {}), Coroutine[Any, Any, str]).close()
