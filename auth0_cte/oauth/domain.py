@@ -35,8 +35,8 @@ def issuer_url(domain: str) -> str:
     """Normalize a domain to its issuer URL.
 
     Args:
-        domain: ``tenant.auth0.com``, or the same with ``https://`` before and a slash behind. A port and plain
-            ``http://`` are for loopback hosts alone.
+        domain: ``tenant.auth0.com``, or the same with ``https://`` before and a slash behind. Plain ``http://``
+            is for loopback hosts alone, and a port for these and for names under ``.test`` (RFC 6761).
 
     Returns:
         ``https://tenant.auth0.com/``, lower case, with one trailing slash.
@@ -74,12 +74,14 @@ def _fault(domain: str) -> str | None:
 
 
 def _host_fault(host: str, port: str | None, *, plain: bool) -> str | None:
+    is_port = port is None or 0 < int(port) < 65536
     if is_loopback(host):
-        return None if port is None or 0 < int(port) < 65536 else "has an impossible port"
+        return None if is_port else "has an impossible port"
     if plain:
         return "uses http, which is for loopback hosts alone"
-    if port is not None:
-        return "has a port, which is for loopback hosts alone"
+    # Names under .test are for tests and nobody can own one (RFC 6761 section 6.2): a local tenant has such a name.
+    if port is not None and not (is_port and host.lower().endswith(".test")):
+        return "has a port, which is for loopback hosts and names under .test alone"
     return None if re.match(_HOST, host) else "is not a host name"
 
 

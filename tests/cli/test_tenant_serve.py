@@ -89,7 +89,15 @@ def test_tls_under_a_name(tmp_path: Path, seed: Path) -> None:
         assert "auth0|ada" == served.exchange(domain=local, ca_bundle=str(bundle)).claims["sub"]
         served.process.terminate()
         assert served.process.stderr is not None
-        assert "for its clients tenant.test needs --port 443" in served.process.stderr.read()
+        assert "--port 443" not in served.process.stderr.read()
+
+
+def test_another_name_needs_the_usual_port(tmp_path: Path, seed: Path) -> None:
+    """Clients of this library take ports for names under .test alone, which is said."""
+    with serving("--tls", "--name", "tenant.internal", "--seed", str(seed), SHOP_SECRET="x") as served:
+        served.process.terminate()
+        assert served.process.stderr is not None
+        assert "tenant.internal needs --port 443" in served.process.stderr.read()
 
 
 def test_a_taken_port_is_told() -> None:

@@ -116,8 +116,22 @@ HOSTILE: list[Any] = [
         "[::1",
         "1.2.3.4.5",
     ),
+    *(
+        "tenant.test:0",
+        "tenant.test:65536",
+        "http://tenant.test",
+        "http://tenant.test:8443",
+        "test:8443",
+        "tenant.test.com:1",
+    ),
     *("http://localhost:0", "http://localhost:65536", "localhost.evil.example:80", "127.0.0.1.evil.example:80"),
 ]
+
+
+@pytest.mark.parametrize("domain", ["tenant.test:8443", "https://Tenant.TEST:8443/"])
+def test_a_local_tenant_has_a_name_and_a_port(domain: str) -> None:
+    """Names under .test are nobody's, so that they may have a port."""
+    assert "https://tenant.test:8443/" == ServerClient(domain, "c", "s").settings.domain
 
 
 def test_the_table_is_long_enough() -> None:

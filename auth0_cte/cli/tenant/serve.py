@@ -74,14 +74,18 @@ def command(as_json: bool, actions: tuple[str, ...], **given: Any) -> None:
         stop = stack.enter_context(_stopping())
         server = _serve(tenant, given)
         console.tell_ready(server, _publish_authority(server, given["ca_out"]), own_token=TOKEN not in os.environ)
-        if given["name"] is not None and not is_loopback(given["name"]) and server.port != HTTPS_PORT:
-            out.say(f"auth0_cte takes ports for loopback hosts alone; for its clients {given['name']} needs --port 443")
+        if not _is_reachable(given["name"], server.port):
+            out.say(f"for clients of auth0_cte {given['name']} needs --port 443: only names under .test have others")
         while not stop.is_set():
             console.tell_news()
             if given["watch"]:
                 source.read_again(out)
         console.tell_news()
     out.say("ended")
+
+
+def _is_reachable(name: str | None, port: int) -> bool:
+    return name is None or port == HTTPS_PORT or name.endswith(".test") or is_loopback(name)
 
 
 def _serve(tenant: LocalTenant, given: Mapping[str, Any]) -> TenantServer:
