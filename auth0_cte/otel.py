@@ -1,4 +1,4 @@
-"""OpenTelemetry spans of exchanges and token requests. Needs the extra ``otel``.
+"""OpenTelemetry spans and metrics of exchanges and token requests. Needs the extra ``otel``.
 
 For example::
 
@@ -8,25 +8,27 @@ For example::
     client = ServerClient.from_env(on_event=OpenTelemetryEvents())
 
 An exchange is a span, a child of the caller's; each of its requests is a client span below it, with the attributes of
-the semantic conventions for HTTP. No token, secret or form is ever part of a span.
+the semantic conventions for HTTP. The requests carry its ``traceparent``. No token, secret or form is ever part of a
+span or a metric.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
 from auth0_cte.foundation.extras import extra
 
 with extra("otel", "auth0_cte.otel"):
-    from opentelemetry import context, trace
+    from opentelemetry import context, metrics, propagate, trace
     from opentelemetry.trace import SpanKind, StatusCode
 
 from auth0_cte import __version__
+from auth0_cte.foundation.urls import Url
 from auth0_cte.oauth.events import (
     ExchangeFailed,
+    ExchangeReused,
     ExchangeStarted,
     ExchangeSucceeded,
     RateLimitWaitStarted,
@@ -40,12 +42,17 @@ if TYPE_CHECKING:
     from contextvars import Token
 
     from opentelemetry.context import Context
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
     from auth0_cte.oauth.events import ClientEvent
 
 __all__ = ["OpenTelemetryEvents"]
+
+RATE_LIMITED: Final = 429
+MAX_CODE_LENGTH: Final = 64
+"""Codes of Actions may be of any length; a metric has no labels of that kind."""
 
 
 @frozen
@@ -54,23 +61,60 @@ class _Open:
     token: Token[Context]
 
 
+class _Metrics:
+    """What is counted, by the names of the semantic conventions where there are any."""
+
+    def __init__(self, provider: MeterProvider | None) -> None:
+        meter = metrics.get_meter("auth0_cte", __version__, provider)
+        self._duration = meter.create_histogram(
+            "auth0_cte.exchange.duration", "s", "Exchanges, by how they ended (error.type, absent for success)."
+        )
+        self._reused = meter.create_counter("auth0_cte.exchange.reused", "{exchange}", "Exchanges from the cache.")
+        self._limited = meter.create_counter("auth0_cte.rate_limited", "{reply}", "Replies with status 429.")
+        self._refreshes = meter.create_counter("auth0_cte.refresh", "{request}", "Refreshes, by how they ended.")
+
+    def count(self, event: ClientEvent) -> None:
+        """Count an event."""
+        here: dict[str, AttributeValue] = {"server.address": _server(event.domain)["server.address"]}
+        if isinstance(event, ExchangeSucceeded | ExchangeFailed):
+            kind: dict[str, AttributeValue] = {"auth0_cte.subject_token_type": event.subject_token_type or ""}
+            failed = {"error.type": _error_code(event)} if isinstance(event, ExchangeFailed) else {}
+            self._duration.record(event.duration, {**here, **kind, **failed})
+        elif isinstance(event, ExchangeReused):
+            self._reused.add(1, here)
+        elif isinstance(event, TokenRequestSucceeded | TokenRequestFailed):
+            failed = {"error.type": _error_code(event)} if isinstance(event, TokenRequestFailed) else {}
+            if event.status == RATE_LIMITED:
+                self._limited.add(1, here)
+            if event.grant_type == "refresh_token":
+                self._refreshes.add(1, {**here, **failed})
+
+
 class OpenTelemetryEvents:
-    """An ``on_event`` hook that makes spans; one instance serves all threads and clients.
+    """An ``on_event`` hook that makes spans and metrics; one instance serves all threads and clients.
 
     The span of an exchange is named ``auth0_cte.exchange``, that of a request ``POST``. While they last they are the
     current ones, so that spans of the transport or of an ID token's verification stand below them.
 
+    The metrics are ``auth0_cte.exchange.duration`` (a histogram, in seconds, whose count is that of the exchanges),
+    ``auth0_cte.exchange.reused``, ``auth0_cte.rate_limited`` and ``auth0_cte.refresh``.
+
     Args:
         tracer_provider: Where the tracer comes from; the global provider when None.
+        meter_provider: Where the meter comes from; the global provider when None.
     """
 
-    def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
+    def __init__(
+        self, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+    ) -> None:
+        self._metrics = _Metrics(meter_provider)
         self._tracer = trace.get_tracer("auth0_cte", __version__, tracer_provider)
         # By call and attempt; 0 is the exchange. A call stays in one thread, so no two threads touch one entry.
         self._open: dict[tuple[str, int], _Open] = {}
 
     def __call__(self, event: ClientEvent) -> None:
-        """Begin, end or annotate a span."""
+        """Count it; begin, end or annotate a span."""
+        self._metrics.count(event)
         if isinstance(event, ExchangeStarted):
             self._begin(event, 0, "auth0_cte.exchange", SpanKind.INTERNAL, {})
         elif isinstance(event, TokenRequestStarted):
@@ -88,6 +132,10 @@ class OpenTelemetryEvents:
             name = "retry" if isinstance(event, TokenRequestRetried) else "rate_limit.wait"
             told = {"auth0_cte.attempt": event.attempt, "auth0_cte.delay": event.delay}
             trace.get_current_span().add_event(name, told)
+
+    def inject(self, headers: dict[str, str]) -> None:
+        """Add the headers that propagate the current span (W3C Trace Context: ``traceparent``); for the client."""
+        propagate.inject(headers)
 
     def _begin(
         self, event: ClientEvent, attempt: int, name: str, kind: SpanKind, more: dict[str, AttributeValue]
@@ -114,9 +162,8 @@ class OpenTelemetryEvents:
 
 
 def _server(domain: str) -> dict[str, AttributeValue]:
-    parts = urlsplit(domain if "://" in domain else f"https://{domain}")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return {"server.address": parts.hostname or "", "server.port": port}
+    url = Url.parse(domain if "://" in domain else f"https://{domain}")
+    return {"server.address": url.host, "server.port": url.effective_port}
 
 
 def _request(event: TokenRequestStarted) -> dict[str, AttributeValue]:
@@ -144,3 +191,9 @@ def _error_type(event: TokenRequestFailed | ExchangeFailed) -> str:
     if event.status is not None and event.status >= 400:
         return str(event.status)
     return event.error_type
+
+
+def _error_code(event: TokenRequestFailed | ExchangeFailed) -> str:
+    """Return what tells kinds of failures apart: the server's code or ours, which are few, or the exception's class."""
+    code = event.error_code
+    return code if code is not None and len(code) <= MAX_CODE_LENGTH else _error_type(event)

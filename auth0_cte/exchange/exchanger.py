@@ -221,5 +221,7 @@ class Exchanger:
                 raise
             logger.warning("the exchange_cache failed after the exchange, which is not kept: %s", error.message)
             response = brought[0]  # what was spent must not be lost
+        if response.from_cache and self._events is not None:
+            self._events.reused(domain, TOKEN_EXCHANGE_GRANT, options.subject_token_type)
         act_error = act_error_of(options, response.claims, response.act, response.id_token_error)
         return response if act_error is None else evolve(response, act_error=act_error)

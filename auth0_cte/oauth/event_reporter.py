@@ -14,6 +14,7 @@ from auth0_cte.foundation.validation import is_asynchronous
 from auth0_cte.oauth.domain import domain_of
 from auth0_cte.oauth.events import (
     ExchangeFailed,
+    ExchangeReused,
     ExchangeStarted,
     ExchangeSucceeded,
     RateLimitWaitStarted,
@@ -75,12 +76,23 @@ class EventReporter:
         if not callable(hook) or is_asynchronous(hook):
             raise ConfigurationError("on_event must be a plain function that takes an event, or None")
         self._hook = hook
+        self._inject: Callable[[dict[str, str]], object] | None = getattr(hook, "inject", None)
         self.monotonic: Callable[[], float] = monotonic
 
     def emit(self, event: ClientEvent) -> None:
         """Call the hook; what it raises is logged by its class, and the call goes on."""
         with _guard:
             self._hook(event)
+
+    def add_headers(self, headers: dict[str, str]) -> None:
+        """Let a hook that has a method ``inject`` add headers to a request, e.g. ``traceparent``."""
+        if self._inject is not None:
+            with _guard:
+                self._inject(headers)
+
+    def reused(self, domain: str, grant_type: str, subject_token_type: str) -> None:
+        """Tell of an exchange that the cache made unnecessary; the arguments are those of `exchange`."""
+        self.emit(ExchangeReused(**_common(domain_of(domain), grant_type, subject_token_type)))
 
     @contextmanager
     def exchange(self, domain: str, grant_type: str, subject_token_type: str) -> Iterator[None]:
@@ -127,10 +139,11 @@ class ReportedRequest:
         self._began = 0.0
         request.announce = self._waits
 
-    def before(self, request: TokenRequest) -> None:  # noqa: ARG002
+    def before(self, request: TokenRequest) -> None:
         """Tell that an attempt begins."""
         self._began = self._reporter.monotonic()
         self._reporter.emit(TokenRequestStarted(**self._here()))
+        self._reporter.add_headers(request.own_headers)
 
     def replied(self, request: TokenRequest) -> None:
         """Tell that the attempt was answered."""

@@ -14,6 +14,7 @@ __all__ = [
     "ClientEvent",
     "EventHook",
     "ExchangeFailed",
+    "ExchangeReused",
     "ExchangeStarted",
     "ExchangeSucceeded",
     "RateLimitWaitStarted",
@@ -50,6 +51,13 @@ class ExchangeStarted(ClientEvent):
     """An exchange begins; nothing has been sent."""
 
     name = "exchange.started"
+
+
+@frozen(kw_only=True)
+class ExchangeReused(ClientEvent):
+    """The ``exchange_cache`` had the tokens, or another call's exchange brought them: nothing was sent."""
+
+    name = "exchange.reused"
 
 
 @frozen(kw_only=True)

@@ -7,13 +7,23 @@ from typing import Any
 import anyio
 import pytest
 from opentelemetry.context import Context
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
-from auth0_cte import AsyncServerClient, CustomTokenExchangeError, RateLimit, RetryPolicy, ServerClient
+from auth0_cte import (
+    AsyncServerClient,
+    CustomTokenExchangeError,
+    ExchangeCache,
+    RateLimit,
+    RetryPolicy,
+    ServerClient,
+)
 from auth0_cte.otel import OpenTelemetryEvents
+from auth0_cte.testing import LocalTenant
 from tests.raw_server import TOKENS, RawServer, reply, send
 
 SECRET = "s3cr3t-c4n4ry"
@@ -219,3 +229,67 @@ def test_the_global_provider_serves_when_none_is_given(raw_server: RawServer) ->
     """Without an SDK the hook does nothing, and harms nothing."""
     with ServerClient(raw_server.url, "c", "s", on_event=OpenTelemetryEvents()) as client:
         assert "issued" == client.custom_token_exchange(OPTIONS).access_token
+
+
+def points(reader: InMemoryMetricReader) -> dict[str, list[tuple[dict[str, Any], float]]]:
+    """Return the metrics by name: attributes and count of each point."""
+    found: dict[str, list[tuple[dict[str, Any], float]]] = {}
+    data = reader.get_metrics_data()
+    for resource in data.resource_metrics if data is not None else []:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                for point in metric.data.data_points:
+                    count = point.count if isinstance(point, HistogramDataPoint) else point.value  # type: ignore[union-attr]
+                    found.setdefault(metric.name, []).append((dict(point.attributes or {}), count))
+    return found
+
+
+def test_metrics_beside_the_spans(provider: TracerProvider) -> None:
+    """Exchanges by how they ended, replies with 429, cache hits and refreshes are counted, without tokens."""
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    tenant = LocalTenant()
+    tenant.add_user("auth0|ada")
+    tenant.accept(TYPE, "auth0|ada")
+    hook = OpenTelemetryEvents(provider, meters)
+    retry = RetryPolicy(sleep=lambda _: None)
+    with tenant.client(on_event=hook, retry=retry, exchange_cache=ExchangeCache()) as client:
+        token = client.custom_token_exchange({**OPTIONS, "scope": "offline_access"}, use_cache=False).refresh_token
+        for _ in range(3):
+            client.custom_token_exchange(OPTIONS)
+        tenant.fail_next(429, headers={"Retry-After": "0"})
+        client.custom_token_exchange({**OPTIONS, "subject_token": "another"})
+        tenant.fail_next(400, "invalid_request")
+        with pytest.raises(CustomTokenExchangeError):
+            client.custom_token_exchange({**OPTIONS, "subject_token": "a third one"})
+        client.refresh_exchanged_token(token or "")
+        with pytest.raises(CustomTokenExchangeError):
+            client.refresh_exchanged_token("no-such-token")
+    here = {"server.address": tenant.domain}
+    found = points(reader)
+    exchanges = {str(attributes.get("error.type")): count for attributes, count in found["auth0_cte.exchange.duration"]}
+    refreshes = {str(attributes.get("error.type")): count for attributes, count in found["auth0_cte.refresh"]}
+    assert {"None": 3, "invalid_request": 1} == exchanges
+    assert {"None": 1, "invalid_grant": 1} == refreshes
+    assert [(here, 2)] == found["auth0_cte.exchange.reused"]
+    assert [(here, 1)] == found["auth0_cte.rate_limited"]
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize("is_traced", [True, False])
+def test_requests_carry_the_span(
+    is_traced: bool, raw_server: RawServer, provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    """``traceparent`` names the span of the request, anew for each attempt; without the hook there is none."""
+    raw_server.scripts = [send(reply("{}", "503 Busy", ["Retry-After: 0"])), send(reply(TOKENS))]
+    more: dict[str, Any] = {} if is_traced else {"on_event": None}
+    with ServerClient(**make(raw_server, provider, **more)) as client:
+        client.custom_token_exchange(OPTIONS)
+    sent = [request.headers.get("traceparent") for request in raw_server.arrived]
+    if not is_traced:
+        assert [None, None] == sent
+        return
+    spans = [span for span in exporter.get_finished_spans() if span.name == "POST"]
+    contexts = [span.context for span in spans if span.context is not None]
+    expected = [f"00-{each.trace_id:032x}-{each.span_id:016x}" for each in contexts]
+    assert expected == [str(each).rpartition("-")[0] for each in sent]
