@@ -188,7 +188,7 @@ def test_every_fault_is_listed() -> None:
         ({"client": 5}, "must be a ServerClient"),
         ({**GOOD, "state_store": dict}, "must be a store"),
         ({**GOOD, "bogus": 1}, "bogus"),
-        ({**GOOD, "authorization_params": {"scope": {}}}, "default"),
+        ({**GOOD, "authorization_params": {"audience": {}}}, "default"),
     ],
 )
 def test_what_cannot_work_is_refused(given: Any, fault: str) -> None:
