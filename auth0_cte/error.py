@@ -6,8 +6,9 @@ No message, attribute or ``__cause__`` carries a token, a secret or a request bo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from auth0_cte.error_base import Auth0CTEError
 from auth0_cte.error_codes import (
     AccessTokenErrorCode,
     AccessTokenForConnectionErrorCode,
@@ -15,7 +16,6 @@ from auth0_cte.error_codes import (
     RateLimitKind,
     RateLimitStatus,
 )
-from auth0_cte.error_hints import HINTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,40 +53,6 @@ __all__ = [
 ]
 
 
-class Auth0CTEError(Exception):
-    """The base of all errors of this library; never raised itself.
-
-    Args:
-        message: What happened, for people.
-        code: What happened, for programs; the class has a default.
-        **evidence: Values for attributes that the class documents.
-
-    Attributes:
-        code: A stable name of the failure.
-        message: What happened, in a sentence; never holds a token or a secret.
-    """
-
-    code: str = "AUTH0_CTE_ERROR"
-    message: str = ""
-    _hint: str = ""
-    _fallback_hint: str = ""
-
-    def __init__(self, message: str, *, code: str | None = None, **evidence: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        if code is not None:
-            self.code = code
-        for name, value in evidence.items():
-            if not hasattr(type(self), name):
-                raise TypeError(f"{type(self).__name__} has no attribute {name!r}")
-            setattr(self, name, value)
-
-    @property
-    def hint(self) -> str:
-        """One line that says what to do about the failure; empty when there is nothing to add."""
-        return self._hint or HINTS.get(self.code, self._fallback_hint)
-
-
 class ConfigurationError(Auth0CTEError, ValueError):
     """The client was given arguments that cannot work. Raised before any network traffic."""
 
@@ -106,7 +72,13 @@ class DomainResolverError(ConfigurationError):
 
 
 class ApiError(Auth0CTEError):
-    """A request to Auth0 failed, or was answered by what cannot be used: the base of what says so more exactly."""
+    """A request to Auth0 failed, or was answered by what cannot be used: the base of what says so more exactly.
+
+    Attributes:
+        host: The host that was asked, or None.
+    """
+
+    host: str | None = None
 
 
 class TransportError(ApiError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["HINTS"]
+__all__ = ["HINTS", "hint_of"]
 
 HINTS: Final = {
     "INVALID_TOKEN_FORMAT": "Pass the bare token as it was issued: no Bearer prefix, no surrounding white space.",
@@ -38,6 +38,9 @@ HINTS: Final = {
     "FETCH_ERROR": "Try again when is_retryable is true; else check the domain and the proxies in between.",
     "REEXCHANGE_FAILED": "Look at __cause__ and fix the function that was given as reexchange; nothing was sent.",
     "SESSION_EXPIRED": "Log the user in again.",
+    "STORE_UNAVAILABLE": "Fix the connection to the store of the sessions; __cause__ has the driver's own error.",
+    "SESSION_LOCKED": "Another request refreshes this session: try again in a moment.",
+    "INSUFFICIENT_TOKEN": "Log the user in again with the scopes that the API needs, or ask for fewer.",
     "consent_required": "Allow skipping user consent on the API, or make the application a first-party one.",
     "mfa_required": "Ask for the second factor, then call complete_mfa(mfa_token, …) or resume_login(pending_login).",
     "authorization_pending": "The user has not answered the push message yet: call again after a few seconds.",
@@ -53,3 +56,27 @@ HINTS: Final = {
     ),
     "too_many_requests": "Wait retry_after seconds before the next attempt, and lower the rate.",
 }
+
+_BY_DESCRIPTION: Final = {
+    "service not found": "Check audience: an API with this identifier must exist, and be open to the application.",
+    "organization": "Check organization: it must exist, with the user as a member and the connection enabled.",
+    "an actor is required": "Have the Action call api.authentication.setActor: a session transfer needs an actor.",
+    "unauthorized": "Check client_id, client_secret and the application's authentication method.",
+}
+"""What servers say in their descriptions, where the code alone would be too general."""
+
+
+def hint_of(code: str | None, description: str | None, status: int) -> str:
+    """Return the hint for a refusal whose code says too little; empty where the code's own hint is true.
+
+    Args:
+        code: The server's ``error``, or None.
+        description: Its ``error_description``, or None.
+        status: The HTTP status.
+    """
+    if code in ("access_denied", "invalid_request"):
+        said = (description or "").lower()
+        return next((hint for words, hint in _BY_DESCRIPTION.items() if words in said), "")
+    if status >= 500 and code not in HINTS:
+        return "Auth0 could not answer: try again later, after retry_after seconds where it is given."
+    return ""

@@ -26,7 +26,7 @@ def exchange_failure(error: Auth0CTEError) -> Auth0CTEError:
     if kind is None or isinstance(error, CustomTokenExchangeError):
         return without_frames(error)
     failure = kind(error.message)
-    vars(failure).update({name: value for name, value in vars(error).items() if name != "code"})
+    vars(failure).update({name: value for name, value in vars(error).items() if name not in ("code", "_notes")})
     if isinstance(error, TransportError):
         failure.is_retryable = not error.may_have_reached_server and error.phase in ("connect", "response")
     return failure

@@ -56,6 +56,7 @@ _NOT_SENT: Final = frozenset(
 _PROMOTED: Final = frozenset(
     {"audience", "scope", "organization", "actor_token", "actor_token_type", "requested_token_type", "resource"}
 )
+_TYPE_HINT: Final = "Give the URI that the token exchange profile is registered for; nothing was sent."
 _BEARER: Final = r"(?i)\s*bearer(?:\s|$)"
 
 Options = TypeVar("Options", bound=CustomTokenExchangeOptions)
@@ -83,7 +84,7 @@ def validate(
         ("subject_token_type", _bare_fault(given.subject_token_type)),
     ):
         if fault is not None:
-            raise CustomTokenExchangeError(f"{name} {fault}", code=Code.INVALID_TOKEN_FORMAT)
+            _require(fault, name, Code.INVALID_TOKEN_FORMAT)
     if given.authorization_params is not None or defaults is not None:
         given = _promote(given, defaults)
     if given.actor_token is not None or given.actor_token_type is not None:
@@ -99,7 +100,8 @@ def validate(
 
 def _require(fault: str | None, name: str, code: str) -> None:
     if fault is not None:
-        raise CustomTokenExchangeError(f"{name} {fault}", code=code)
+        hint = _TYPE_HINT if name.endswith("_type") else ""
+        raise CustomTokenExchangeError(f"{name} {fault}", code=code, _hint=hint)
 
 
 def check_token(name: str, value: object) -> None:

@@ -208,6 +208,7 @@ def _twin_of(error: BaseException) -> Auth0CTEError:
             may_have_reached_server=True,
         )
     twin = copy(error)
+    vars(twin).pop("_notes", None)  # its own, should somebody add to them
     twin.__cause__ = error.__cause__
     return without_frames(twin)
 

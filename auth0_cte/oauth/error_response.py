@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.error import CustomTokenExchangeError, MfaRequiredError, RateLimitError, RateLimitStatus
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.error_hints import hint_of
 from auth0_cte.foundation.strict_json import loads_object
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def exchange_error(
         "retry_after": read_retry_after(headers, now),
         "request_id": headers.get("x-auth0-requestid"),
         "may_have_reached_server": True,
+        "_hint": hint_of(error, description, reply.status),
     }
     message = description or f"{sender} answered {reply.status}"
     if reply.status == 429:

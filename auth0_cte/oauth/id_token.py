@@ -27,6 +27,7 @@ MAX_LOGOUT_TOKEN_AGE: Final = 3600.0
 MAX_TIME: Final = 2.0**53
 """Beyond any clock; compared before arithmetic, which numbers of hundreds of digits would break."""
 KEY_UNAVAILABLE: Final = "SIGNING_KEY_UNAVAILABLE"
+CLOCK_HINT: Final = "Set this machine's clock; leeway= allows for differences of up to 300 seconds."
 LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
 
@@ -191,7 +192,8 @@ def _is_name(value: object) -> bool:
 
 
 def _refused(claim: str, fault: str) -> IdTokenError:
-    return IdTokenError(f"the token is refused: {claim} {fault}", claim=claim)
+    hint = CLOCK_HINT if fault == "is in the future" else ""
+    return IdTokenError(f"the token is refused: {claim} {fault}", claim=claim, _hint=hint)
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float:

@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 
 from auth0_cte.error import Auth0CTEError, CustomTokenExchangeError, TransportError
 from auth0_cte.foundation.strict_json import loads_object
+from auth0_cte.foundation.urls import Url
 from auth0_cte.foundation.validation import call_given
 from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
 from auth0_cte.oauth.error_response import exchange_error, unusable_reply
@@ -194,6 +195,7 @@ class TokenEndpoint:
         except (CustomTokenExchangeError, TransportError) as error:
             # What one attempt showed the server, the next one does not take back.
             error.may_have_reached_server |= request.was_seen
+            error.host = Url.parse(request.url).host
             raise
 
     def authenticate(self, issuer: Issuer, form: Form, headers: dict[str, str]) -> None:

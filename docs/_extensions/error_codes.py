@@ -74,7 +74,7 @@ def texts() -> dict[str, Any]:
 def what_to_do(code: str, kinds: set[str]) -> str:
     """Ask an error of the code for its hint, as a program would."""
     error = import_module("auth0_cte.error")
-    hint: str = error.HINTS.get(code, "")
+    hint: str = import_module("auth0_cte.error_hints").HINTS.get(code, "")
     for kind in sorted(kinds):
         hint = hint or getattr(error, kind)("", code=code).hint
     return hint
