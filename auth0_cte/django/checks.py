@@ -62,7 +62,7 @@ def check_settings(app_configs: Any = None, **_: Any) -> Messages:  # noqa: ARG0
         try:
             get_client()
         except (ConfigurationError, TypeError) as error:
-            faults = [str(error)]
+            faults = [getattr(error, "message", str(error))]
     hint = 'Set AUTH0_CTE = {"domain": …, "client_id": …, "client_secret": …, "secret": …}, or AUTH0_DOMAIN and so on.'
     return [Error(fault, hint=hint, id="auth0_cte.E001") for fault in faults]
 

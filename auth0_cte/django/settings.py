@@ -191,5 +191,5 @@ def _fault_of(rule: Callable[[], object]) -> list[str]:
     except Auth0CTEError as error:
         return [error.message]
     except TypeError as error:
-        return [str(error)]
+        return [getattr(error, "message", str(error))]
     return []

@@ -129,11 +129,11 @@ class Http:
             outcome = "whole"
             return Reply(status, response.headers, body)
         except (Auth0CTEError, UnusableReplyError) as error:
-            outcome = str(error)
+            outcome = error.args[0]
             raise
         except Exception as error:  # noqa: BLE001 - an adapter, a response hook and a test tool are anybody's code
             failure = transport_failure(error, request.method, request.url, status, self._way.trusted)
-            outcome = str(failure)
+            outcome = failure.message
             cause = without_secrets(error)
         finally:
             current_call.ends_at = outer
