@@ -6,7 +6,7 @@ No message, attribute or ``__cause__`` carries a token, a secret or a request bo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from auth0_cte.error_base import Auth0CTEError
 from auth0_cte.error_codes import (
@@ -317,4 +317,6 @@ def without_frames(error: Auth0CTEError) -> Auth0CTEError:
     return error.with_traceback(None)
 
 
-Auth0Error, OrganizationTokenValidationError = Auth0CTEError, OrganizationError  # auth0-server-python's names
+# auth0-server-python's names.
+Auth0Error: TypeAlias = Auth0CTEError
+OrganizationTokenValidationError: TypeAlias = OrganizationError

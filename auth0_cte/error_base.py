@@ -63,5 +63,5 @@ class Auth0CTEError(Exception):
         return self._notes
 
     @__notes__.setter
-    def __notes__(self, notes: list[str]) -> None:
+    def __notes__(self, notes: list[str]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._notes = notes
