@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from auth0_cte.auth_server import settings as check
+from auth0_cte.auth_server.pieces import check_retry, check_session, check_session_settings, check_state_store
 from auth0_cte.auth_server.settings import ClientSettings
 from auth0_cte.auth_server.unsupported import refuses_unsupported
 from auth0_cte.auth_types import CustomTokenExchangeOptions
@@ -20,7 +21,6 @@ from auth0_cte.oauth.attack_brake import AttackBrake
 from auth0_cte.oauth.authorization_server import AuthorizationServer
 from auth0_cte.oauth.discovery import Discovery
 from auth0_cte.oauth.peer import check_networks
-from auth0_cte.oauth.retry import RetryPolicy
 from auth0_cte.oauth.token_endpoint import TokenEndpoint
 from auth0_cte.token_types import ACCESS_TOKEN
 from auth0_cte.transport.client import Http, TransportSettings
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from auth0_cte.oauth.event_reporter import EventReporter
     from auth0_cte.oauth.events import EventHook
     from auth0_cte.oauth.rate_limit.limiter import RateLimit
+    from auth0_cte.oauth.retry import RetryPolicy
     from auth0_cte.oauth.token_endpoint import Interceptor, TokenRequest
     from auth0_cte.session.sessions import Sessions
     from auth0_cte.session.settings import SessionSettings
@@ -184,13 +185,13 @@ class ServerClient:
             pool_size=check_positive("pool_size", pool_size),
             ca_bundle=check.check_ca_bundle(ca_bundle),
             ssl_context=check.check_ssl_context(ssl_context),
-            session=session,
-            state_store=state_store,
+            session=check_session(session),
+            state_store=check_state_store(state_store),
             state_identifier=state_identifier,
-            session_settings=session_settings,
+            session_settings=check_session_settings(session_settings),
             session_claims=check.check_session_claims(session_claims),
             reexchange=check_plain_function("reexchange", reexchange),
-            retry=retry or RetryPolicy(),
+            retry=check_retry(retry),
             rate_limit=check.check_rate_limit(rate_limit),
             on_event=on_event,
             dpop=check.check_dpop(dpop, clock),

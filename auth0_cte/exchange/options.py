@@ -13,7 +13,7 @@ from attrs import evolve, fields
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.foundation.validation import call_given, text_fault
+from auth0_cte.foundation.validation import call_given, text_fault, unknown_fault
 from auth0_cte.token_types import ACCESS_TOKEN, lint_token_type
 
 if TYPE_CHECKING:
@@ -128,10 +128,9 @@ def _made_of(options: object, kind: type[Options]) -> Options:
             f"options must be {kind.__name__} or a dict, not a {type(options).__name__}", code=Code.INVALID_OPTIONS
         )
     known = {attribute.name for attribute in fields(kind)}
-    unknown = sorted(str(name) for name in options if name not in known)
-    if unknown:
+    if not known.issuperset(options):
         raise CustomTokenExchangeError(
-            f"unknown options: {', '.join(unknown)}; parameters of your own go into authorization_params",
+            f"{unknown_fault(options, sorted(known))}; parameters of your own go into authorization_params",
             code=Code.INVALID_OPTIONS,
         )
     return kind(**{"subject_token": None, "subject_token_type": None, **options})
@@ -189,6 +188,8 @@ def _check_rest(options: CustomTokenExchangeOptions) -> None:
             fault = _texts_fault(value)
         if fault is not None:
             raise CustomTokenExchangeError(f"{name} {fault}", code=Code.INVALID_OPTIONS)
+    if options.scope is not None and "," in options.scope:
+        logger.warning("scope has a comma: scopes are separated by spaces, or given as a sequence")
 
 
 def _texts_fault(value: object) -> str | None:

@@ -28,7 +28,7 @@ from auth0_cte.exchange.cache import (
 )
 from auth0_cte.foundation.concurrency import SingleFlight
 from auth0_cte.foundation.deadline import nap
-from auth0_cte.foundation.redis_errors import translated
+from auth0_cte.foundation.redis_errors import check_client, translated
 from auth0_cte.foundation.validation import check_secrets
 from auth0_cte.jose import JoseError, Sealer
 from auth0_cte.session.stores.redis import client_from_url
@@ -149,6 +149,7 @@ class RedisExchangeCache:
         fail_open: bool = False,
         clock: Callable[[], float] | None = None,
     ) -> None:
+        check_client(client)
         self._secrets = check_secrets(secret)
         if not self._secrets:
             raise ConfigurationError("the cache needs a secret; generate one with: openssl rand -hex 32")

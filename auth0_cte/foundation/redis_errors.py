@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from auth0_cte.error import CustomTokenExchangeError
+from auth0_cte.error import ConfigurationError, CustomTokenExchangeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["translated"]
+__all__ = ["check_client", "translated"]
 
 
 @contextmanager
@@ -32,3 +32,18 @@ def translated(what: str, code: str, then: str = "") -> Iterator[None]:
     except RedisError as error:
         message = f"{what} (Redis) cannot be used: {type(error).__name__}{then}"
         raise CustomTokenExchangeError(message, code=code, is_retryable=True) from error.with_traceback(None)
+
+
+def check_client(client: Any) -> None:
+    """Refuse what is not a synchronous client of redis-py.
+
+    Raises:
+        ConfigurationError: It is a URL, a class, or an asynchronous client, for example.
+    """
+    kinds = (client if isinstance(client, type) else type(client)).__mro__
+    is_asynchronous = any(".asyncio" in kind.__module__ for kind in kinds)
+    if isinstance(client, type) or is_asynchronous or not callable(getattr(client, "register_script", None)):
+        raise ConfigurationError(
+            f"client must be a redis.Redis or redis.RedisCluster, not {'the class' if client is kinds[0] else 'a'} "
+            f"{kinds[0].__module__}.{kinds[0].__qualname__}; for a URL use from_url(...)"
+        )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from auth0_cte.error import Auth0CTEError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = [
     "MIN_SECRET_BYTES",
@@ -21,6 +21,7 @@ __all__ = [
     "check_secrets",
     "is_asynchronous",
     "text_fault",
+    "unknown_fault",
 ]
 
 logger: Final = logging.getLogger("auth0_cte")
@@ -169,3 +170,14 @@ def text_fault(value: object, *, ascii_only: bool = False, max_length: int | Non
     if not value.isprintable():  # lone surrogates are not printable either
         return "has control characters"
     return "has characters outside of ASCII" if ascii_only and not value.isascii() else None
+
+
+def unknown_fault(given: Iterable[object], known: Sequence[str]) -> str | None:
+    """Return what to say of options that do not exist, with those that they resemble; None when all exist."""
+    unknown = sorted(str(name) for name in given if name not in known)
+    if not unknown:
+        return None
+    from difflib import get_close_matches
+
+    near = [match for name in unknown for match in get_close_matches(name, known, 1)]
+    return f"unknown options: {', '.join(unknown)}" + (f" (did you mean {', '.join(near)}?)" if near else "")

@@ -11,6 +11,7 @@ from auth0_cte.exchange.failure import exchange_failure
 from auth0_cte.exchange.options import address_fault, check_text, check_token
 from auth0_cte.exchange.renewal.refresh import checked_for
 from auth0_cte.foundation.boundary import guarded
+from auth0_cte.foundation.validation import unknown_fault
 from auth0_cte.mfa.api import mfa_form
 from auth0_cte.mfa.pending_login import PendingLogin, is_pending_login
 from auth0_cte.oauth.call import Call
@@ -251,9 +252,9 @@ def _checked(options: Any, *known: str) -> Mapping[str, Any]:
         given = dict(options)
     except (TypeError, ValueError):
         raise _invalid(f'options must be a dict such as {{"mfa_token": …}}, not a {type(options).__name__}') from None
-    unknown = sorted(str(name) for name in given if name not in known)
-    if unknown:
-        raise _invalid(f"unknown options: {', '.join(unknown)}; known are {', '.join(known)}")
+    fault = unknown_fault(given, known)
+    if fault is not None:
+        raise _invalid(f"{fault}; known are {', '.join(known)}")
     return given
 
 

@@ -12,6 +12,7 @@ from auth0_cte.auth_types.logout import LogoutOptions
 from auth0_cte.error import Auth0CTEError, ConfigurationError, IdTokenError, RevocationError, without_frames
 from auth0_cte.foundation.ttl_cache import TTLCache
 from auth0_cte.foundation.urls import Url
+from auth0_cte.foundation.validation import unknown_fault
 from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.client_auth.mutual_tls import MutualTls
 from auth0_cte.oauth.token_endpoint import TokenRequest
@@ -50,7 +51,7 @@ def logout_options(options: LogoutOptions | Mapping[str, Any] | None, return_to:
         if {"request", "response", "cookies", "carrier"} & set(unknown):
             raise ConfigurationError("logout takes the request by name: logout(store_options={...})")
         if unknown:
-            raise ConfigurationError(f"unknown options: {', '.join(unknown)}; a logout has {', '.join(known)}")
+            raise ConfigurationError(f"{unknown_fault(options, known)}; a logout has {', '.join(known)}")
         options = LogoutOptions(**options)
     elif options is not None and not isinstance(options, LogoutOptions):
         raise ConfigurationError(

@@ -88,6 +88,10 @@ class RateLimit:
         self.rate: str = rate.strip()
         self._per_second = per_second
         self._pace = Pace(interval=1 / (per_second * (1 - headroom)), burst=burst)
+        if redis is not None:
+            from auth0_cte.foundation.redis_errors import check_client
+
+            check_client(redis)
         self._redis, self._name = redis, name
         self._monotonic, self._sleep = monotonic, sleep
         self._buckets: dict[str, Bucket] = {}

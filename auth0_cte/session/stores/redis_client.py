@@ -8,7 +8,7 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from auth0_cte.error import ConfigurationError
+from auth0_cte.foundation import redis_errors
 from auth0_cte.foundation.extras import extra
 from auth0_cte.session.stores.contract import LOCK_SECONDS, held, unavailable
 
@@ -66,16 +66,10 @@ def check_client(client: Any, prefix: str) -> str:
     Raises:
         ConfigurationError: It is a URL, a class, or an asynchronous client, for example.
     """
-    kinds = (client if isinstance(client, type) else type(client)).__mro__
-    is_asynchronous = any(".asyncio" in kind.__module__ for kind in kinds)
-    if isinstance(client, type) or is_asynchronous or not callable(getattr(client, "register_script", None)):
-        raise ConfigurationError(
-            f"client must be a redis.Redis or redis.RedisCluster, not {'the class' if client is kinds[0] else 'a'} "
-            f"{kinds[0].__module__}.{kinds[0].__qualname__}; for a URL use from_url(...)"
-        )
+    redis_errors.check_client(client)
     if client.get_connection_kwargs().get("socket_timeout") is None:
         logger.warning("the Redis client has no socket_timeout: a Redis that hangs will make requests hang")
-    in_cluster = any(kind.__name__ == "RedisCluster" for kind in kinds)
+    in_cluster = any(kind.__name__ == "RedisCluster" for kind in type(client).__mro__)
     return f"{{{prefix}}}" if in_cluster and re.search(r"\{[^}]+\}", prefix) is None else prefix
 
 
