@@ -105,9 +105,9 @@ class EventReporter:
         """
         common = _common(domain_of(domain), grant_type, subject_token_type)
         token, began = _exchange.set(common), self.monotonic()
-        self.emit(ExchangeStarted(**common))
         failure: dict[str, Any] | None = None
         try:
+            self.emit(ExchangeStarted(**common))
             yield
         except BaseException as error:
             failure = _evidence(error)

@@ -178,8 +178,7 @@ def test_waiting_for_a_turn_is_told(raw_server: RawServer, told: list[Any]) -> N
     assert ExchangeStarted is kinds(told)[told.index(waits[0]) - 1]
 
 
-def test_a_refresh_is_told_as_a_token_request(told: list[Any]) -> None:
-    """Other grants have events of their requests, with a call id of their own and no token type."""
+def check_a_refresh(told: list[Any]) -> None:
     tenant = LocalTenant()
     tenant.accept(TYPE, "auth0|ada")
     with tenant.client(on_event=told.append, secret="x" * 40, state_store=MemoryStateStore()) as client:
@@ -191,6 +190,11 @@ def test_a_refresh_is_told_as_a_token_request(told: list[Any]) -> None:
     assert [TokenRequestStarted, TokenRequestSucceeded] == kinds(told)
     assert {("refresh_token", None)} == {(event.grant_type, event.subject_token_type) for event in told}
     assert login.isdisjoint({event.call_id for event in told})
+
+
+def test_a_refresh_is_told_as_a_token_request(told: list[Any]) -> None:
+    """Other grants have events of their requests, with a call id of their own and no token type."""
+    check_a_refresh(told)
 
 
 def test_no_secret_is_in_any_event(raw_server: RawServer, client: ServerClient, told: list[Any]) -> None:
@@ -239,6 +243,17 @@ def test_an_interrupt_passes_a_hook(raw_server: RawServer) -> None:
     with ServerClient(raw_server.url, "c", "s", on_event=interrupt) as client, pytest.raises(KeyboardInterrupt):
         client.custom_token_exchange(OPTIONS)
     assert [] == raw_server.arrived
+
+
+def test_an_interrupted_exchange_leaves_nothing_for_the_next_call(raw_server: RawServer, told: list[Any]) -> None:
+    """After Ctrl-C in a hook, a refresh in the same thread is not told under the interrupted call's id."""
+
+    def interrupt(_event: ClientEvent) -> None:
+        raise KeyboardInterrupt
+
+    with ServerClient(raw_server.url, "c", "s", on_event=interrupt) as client, pytest.raises(KeyboardInterrupt):
+        client.custom_token_exchange(OPTIONS)
+    check_a_refresh(told)
 
 
 async def _asynchronous(_event: ClientEvent) -> None: ...
