@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from auth0_cte.auth_server import settings as check
 from auth0_cte.auth_server.pieces import check_retry, check_session, check_session_settings, check_state_store
@@ -13,6 +13,7 @@ from auth0_cte.auth_server.unsupported import refuses_unsupported
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.exchange.exchanger import Exchanger
 from auth0_cte.exchange.failure import exchange_failure
+from auth0_cte.exchange.options import one_of
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.foundation.concurrency import once
 from auth0_cte.foundation.deadline import system_clock
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         AuthorizationParams,
         DefaultParams,
         DomainResolver,
+        ExchangeOptionsDict,
         LoginWithCustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
         LogoutOptions,
@@ -319,10 +321,11 @@ class ServerClient:
     @guarded(exchange_failure)
     def custom_token_exchange(
         self,
-        options: CustomTokenExchangeOptions | Mapping[str, Any],
+        options: CustomTokenExchangeOptions | Mapping[str, Any] | None = None,
         store_options: StoreOptions = None,
         *,
         use_cache: bool = True,
+        **named: Unpack[ExchangeOptionsDict],
     ) -> TokenExchangeResponse:
         """Exchange a token of another system for Auth0 tokens (RFC 8693), without a session.
 
@@ -330,6 +333,7 @@ class ServerClient:
             options: What to exchange, and for what; a dict with the same keys serves, too.
             store_options: ``{"request": …}``, for a ``domain`` that is a function.
             use_cache: Whether the ``exchange_cache``, if there is one, may have the response already, or keep it.
+            **named: The options by keywords, e.g. ``subject_token=…``, instead of ``options``.
 
         Returns:
             The tokens. An ID token among them has been verified; when it did not pass, ``id_token_error`` says why.
@@ -338,13 +342,15 @@ class ServerClient:
             CustomTokenExchangeError: The exchange failed; ``code``, ``hint`` and ``is_retryable`` tell more.
             ConfigurationError: The domain that the resolver returned is not acceptable.
         """
+        options = one_of(options, named) if named else options
         return self._exchanger.exchange(options, store_options, use_cache=use_cache)
 
     @guarded(exchange_failure)
     def login_with_custom_token_exchange(
         self,
-        options: LoginWithCustomTokenExchangeOptions | CustomTokenExchangeOptions | Mapping[str, Any],
+        options: LoginWithCustomTokenExchangeOptions | CustomTokenExchangeOptions | Mapping[str, Any] | None = None,
         store_options: StoreOptions = None,
+        **named: Unpack[ExchangeOptionsDict],
     ) -> LoginWithCustomTokenExchangeResult:
         """Exchange a token and log the user in with the result.
 
@@ -354,6 +360,7 @@ class ServerClient:
         Args:
             options: What to exchange, and for what; ``openid`` is added to the scope.
             store_options: ``{"request": …, "response": …}`` of Flask, Django or Starlette.
+            **named: The options by keywords, e.g. ``subject_token=…``, instead of ``options``.
 
         Raises:
             SessionError: ``secret`` or the response to set cookies on is missing, the store cannot be reached, the
@@ -363,6 +370,7 @@ class ServerClient:
             OrganizationError: The user does not belong to the organization that was asked for.
             MfaRequiredError: Auth0 wants a second factor first; its ``pending_login`` is for `resume_login`.
         """
+        options = one_of(options, named) if named else options
         return self._logins.log_in(options, store_options)
 
     @guarded(exchange_failure)

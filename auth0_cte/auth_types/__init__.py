@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types.login import LoginWithCustomTokenExchangeOptions
     from auth0_cte.auth_types.logout import LogoutOptions
     from auth0_cte.auth_types.mfa import MfaAuthenticator, MfaChallenge, MfaEnrollment
+    from auth0_cte.auth_types.option_dicts import ExchangeOptionsDict
     from auth0_cte.auth_types.session import (
         LoginWithCustomTokenExchangeResult,
         Reexchange,
@@ -37,6 +38,7 @@ __all__ = [
     "DefaultParams",
     "DomainResolver",
     "DomainResolverContext",
+    "ExchangeOptionsDict",
     "LoginWithCustomTokenExchangeOptions",
     "LoginWithCustomTokenExchangeResult",
     "LogoutOptions",
@@ -58,6 +60,7 @@ __all__ = [
 _LATE = {
     "Actor": "actor",
     "DomainResolverContext": "domain",
+    "ExchangeOptionsDict": "option_dicts",
     "LoginWithCustomTokenExchangeOptions": "login",
     "LogoutOptions": "logout",
     "SessionTransferTokenResult": "session_transfer",

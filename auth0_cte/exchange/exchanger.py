@@ -69,7 +69,7 @@ class Exchanger:
 
     def exchange(
         self,
-        options: CustomTokenExchangeOptions | Mapping[str, Any],
+        options: CustomTokenExchangeOptions | Mapping[str, Any] | None,
         store_options: StoreOptions,
         *,
         use_cache: bool = True,

@@ -47,7 +47,7 @@ class Logins:
         self._exchanger, self._sessions, self._interrupted = exchanger, sessions, interrupted
 
     def log_in(
-        self, options: CustomTokenExchangeOptions | Mapping[str, Any], store_options: StoreOptions
+        self, options: CustomTokenExchangeOptions | Mapping[str, Any] | None, store_options: StoreOptions
     ) -> LoginWithCustomTokenExchangeResult:
         """Exchange and begin a session. See `ServerClient.login_with_custom_token_exchange`."""
         given = with_openid(validate(options, LoginWithCustomTokenExchangeOptions, self._exchanger.defaults))

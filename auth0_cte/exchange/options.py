@@ -24,6 +24,7 @@ __all__ = [
     "call_suppliers",
     "check_text",
     "check_token",
+    "one_of",
     "sendable",
     "validate",
     "with_openid",
@@ -62,13 +63,26 @@ _BEARER: Final = r"(?i)\s*bearer(?:\s|$)"
 Options = TypeVar("Options", bound=CustomTokenExchangeOptions)
 
 
+def one_of(options: object, named: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the options that were given by keywords.
+
+    Raises:
+        CustomTokenExchangeError: Options were given as one value, too.
+    """
+    if options is not None:
+        raise CustomTokenExchangeError(
+            "options must be given as one value or by keywords, not both", code=Code.INVALID_OPTIONS
+        )
+    return named
+
+
 def validate(
-    options: Options | Mapping[str, Any], kind: type[Options], defaults: ExchangeDefaults | None = None
+    options: Options | Mapping[str, Any] | None, kind: type[Options], defaults: ExchangeDefaults | None = None
 ) -> Options:
     """Check options by every rule there is, before any I/O.
 
     Args:
-        options: The caller's options, or a dict of them.
+        options: The caller's options, or a dict of them; None is refused.
         kind: The class to make of a dict.
         defaults: What applies where the options say nothing.
 

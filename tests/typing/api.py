@@ -28,6 +28,7 @@ from auth0_cte import (
     ExchangeCache,
     ExchangeCacheBackend,
     ExchangeFailed,
+    ExchangeOptionsDict,
     ExchangeRequest,
     IdTokenError,
     LoginWithCustomTokenExchangeOptions,
@@ -122,6 +123,15 @@ def options() -> None:
     LoginWithCustomTokenExchangeOptions(subject_token="t", subject_token_type="urn:acme:x", organization="org_1")
     CustomTokenExchangeOptions("t", "urn:acme:x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     CustomTokenExchangeOptions(token="t")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def option_dicts(client: ServerClient) -> None:
+    given: ExchangeOptionsDict = {"subject_token": "t", "subject_token_type": "urn:acme:x", "scope": ["a"]}
+    client.custom_token_exchange(given)
+    client.login_with_custom_token_exchange(given)
+    client.custom_token_exchange(**given, store_options={"request": None}, use_cache=False)
+    misspelt: ExchangeOptionsDict = {"audiance": "a"}  # type: ignore[typeddict-unknown-key]  # pyright: ignore[reportAssignmentType]
+    client.custom_token_exchange(misspelt)
 
 
 def exchange(client: ServerClient) -> None:

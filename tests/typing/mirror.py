@@ -62,7 +62,7 @@ async def results(mirror: AsyncServerClient) -> None:
 
 
 async def wrong_arguments(mirror: AsyncServerClient) -> None:
-    await mirror.custom_token_exchange()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await mirror.custom_token_exchange(subject_token=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await mirror.custom_token_exchange(option={})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await mirror.custom_token_exchange(OPTIONS, {}, False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await mirror.custom_token_exchange("token")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -79,7 +79,8 @@ async def wrong_arguments(mirror: AsyncServerClient) -> None:
 
 
 def wrong_arguments_of_the_client(client: ServerClient) -> None:
-    client.custom_token_exchange()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.custom_token_exchange(audiance="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.custom_token_exchange(subject_token=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.custom_token_exchange("token")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.login_with_custom_token_exchange(option={})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.get_session(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
