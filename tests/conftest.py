@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
 import responses
@@ -11,6 +11,7 @@ import responses
 from auth0_cte import RetryPolicy, ServerClient
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.mirrored import BACKENDS, awaiting
+from tests.processes import children_of
 from tests.raw_server import RawServer
 from tests.services import PostgresServer, RedisServer, start_postgres, start_redis
 from tests.workers import Worker
@@ -37,19 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session", autouse=True)
 def _no_process_left() -> Iterator[None]:
     """Fail the run when a process that a test started is still there at the end."""
-    before = _children()
+    before = children_of(os.getpid())
     yield
-    assert {} == {pid: command for pid, command in _children().items() if pid not in before}
-
-
-def _children() -> dict[int, str]:
-    """Return the children of this process with their commands; none where there is no ``/proc``."""
-    found: dict[int, str] = {}
-    for task in Path("/proc/self/task").glob("*/children"):
-        for pid in map(int, task.read_text().split()):
-            with suppress(OSError):
-                found[pid] = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    return found
+    assert {} == {pid: command for pid, command in children_of(os.getpid()).items() if pid not in before}
 
 
 @pytest.fixture(autouse=True)

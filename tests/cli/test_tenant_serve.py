@@ -15,6 +15,7 @@ import requests
 from auth0_cte import CustomTokenExchangeError, CustomTokenExchangeOptions, ServerClient
 from tests.cli.served_tenant import PATH, TYPE, serving
 from tests.cli.users import Terminal, program, run, started
+from tests.processes import children_of
 
 TOKEN = "a-token-of-our-own-choosing"
 ACTION = 'exports.onExecuteCustomTokenExchange = async (event, api) => {{ api.authentication.setUserById("{}"); }};'
@@ -228,11 +229,6 @@ def test_it_ends_with_all_of_its_processes(number: signal.Signals, action: Path,
         served.process.send_signal(number)
         assert 0 == served.process.wait(30)
         until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
-
-
-def children_of(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for each in children for child in each.read_text().split()]
 
 
 @pytest.mark.parametrize(

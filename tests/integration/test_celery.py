@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -22,6 +21,7 @@ import redis
 from auth0_cte.examples import legacy
 from auth0_cte.examples.tenant import make_tenant
 from auth0_cte.testing import LocalTenant
+from tests.processes import children_of
 from tests.services import RedisServer
 
 ROWS = 40
@@ -81,10 +81,6 @@ def workers(settings: dict[str, str]) -> Iterator[list[subprocess.Popen[bytes]]]
         yield [stack.enter_context(worker(name, settings)) for name in ("one", "two")]
 
 
-def children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def users_of(tenant: LocalTenant) -> Counter[str]:
     """How often a token of each user arrived at the tenant."""
     profiles = (legacy.read(str(request.form["subject_token"])) for request in tenant.token_requests)
@@ -99,7 +95,7 @@ def test_each_row_is_exchanged_once_by_two_workers(
     results = celery_app.enqueue("once", rows) + celery_app.enqueue("once", rows)
     while len(tenant.token_requests) < ROWS // 4:
         time.sleep(0.01)
-    os.kill(children(workers[0].pid)[0], signal.SIGKILL)  # the pool puts another one in its place
+    os.kill(min(children_of(workers[0].pid)), signal.SIGKILL)  # the pool puts another one in its place
     told = [result.get(timeout=60) for result in results]
     assert {"ok", "unknown"} >= {each["status"] for each in told}
     arrived = users_of(tenant)

@@ -22,6 +22,7 @@ import pytest
 from auth0_cte import ConfigurationError
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.exchanges import claims_of
+from tests.processes import children_of
 from tests.testing.node import NODES
 from tests.testing.test_exchange import TYPE, ask
 
@@ -55,8 +56,7 @@ def write(tenant: LocalTenant, tmp_path: Path) -> Write:
 
 def processes() -> set[int]:
     """Return the children of this process."""
-    listed = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(os.getpid())], capture_output=True, text=True)
-    return {int(line.split()[0]) for line in listed.stdout.splitlines() if "ps" != line.split()[1]}
+    return set(children_of(os.getpid()))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
