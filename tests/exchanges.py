@@ -22,6 +22,13 @@ TYPE = "urn:acme:mcp-token"
 API = "https://api.example.com"
 LIFETIME = 600
 DEADLINE = 60.0
+LEGACY_TYPE = "urn:acme:legacy-token"
+LEGACY_LOGIN: dict[str, Any] = {
+    "subject_token": "x",
+    "subject_token_type": LEGACY_TYPE,
+    "scope": "openid offline_access",
+}
+SESSION_SECRET = "a-secret-of-more-than-thirty-two-bytes"
 
 T = TypeVar("T")
 
@@ -51,6 +58,14 @@ def make_tenant(users: int = 3, **settings: Any) -> LocalTenant:
         else:
             api.authentication.set_user_by_id(event.transaction.subject_token)
 
+    return tenant
+
+
+def make_legacy_tenant(*, mfa_required: bool = False, **settings: Any) -> LocalTenant:
+    """Make a tenant that takes any subject token of `LEGACY_TYPE`, and exchanges it for ``auth0|ada``."""
+    tenant = LocalTenant(**settings)
+    tenant.add_user("auth0|ada", mfa_required=mfa_required)
+    tenant.accept(LEGACY_TYPE, "auth0|ada")
     return tenant
 
 

@@ -21,7 +21,7 @@ from auth0_cte.batch.runner import Batch
 from auth0_cte.batch.survey import survey
 from auth0_cte.cli.shared.failures import ExitCode
 from auth0_cte.cli.shared.output import Output, json_option
-from auth0_cte.cli.shared.parameters import parameters_option
+from auth0_cte.cli.shared.parameters import parameters_option, target_options, type_option
 from auth0_cte.cli.shared.progress import progress
 from auth0_cte.cli.shared.target import connection_options, open_target
 from auth0_cte.cli.shared.words import duration, moment
@@ -59,23 +59,13 @@ _EXIT: Final = {
 
 @click.command("batch", epilog=EXAMPLES)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
-@click.option(
-    "-t",
-    "--subject-token-type",
-    "--type",
-    envvar="AUTH0_SUBJECT_TOKEN_TYPE",
-    required=True,
-    metavar="URI",
-    help="The type that the profile is registered for. [AUTH0_SUBJECT_TOKEN_TYPE]",
-)
+@type_option
 @click.option("--format", type=click.Choice(["csv", "jsonl"]), help="The file's format; by its suffix if left out.")
 @click.option("--token-column", default="subject_token", show_default=True, metavar="NAME", help="Where the token is.")
 @click.option("--id-column", metavar="NAME", help="Where the row's id is; the row's number if left out.")
 @click.option("--actor-token-column", metavar="NAME", help="Where an actor token is.")
 @click.option("--actor-token-type", metavar="URI", help="The type of the actor tokens.")
-@click.option("--audience", metavar="API", help="The API that the access tokens are for. [AUTH0_AUDIENCE]")
-@click.option("--scope", multiple=True, help="Scopes; repeat it or separate them by spaces. [AUTH0_SCOPE]")
-@click.option("--organization", metavar="ORG", help="An organization's id or name. [AUTH0_ORGANIZATION]")
+@target_options
 @parameters_option
 @click.option("--plan", type=click.Choice(list(PLANS)), default="b2b-pro", show_default=True, help="Sets the rate.")
 @click.option("--rate", metavar="RATE", help="Exchanges at most, e.g. 4/s; the plan's limit if left out.")

@@ -11,7 +11,7 @@ import click
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.cli.shared.claims import claim_rows
 from auth0_cte.cli.shared.output import Output, json_option
-from auth0_cte.cli.shared.parameters import parameters_option
+from auth0_cte.cli.shared.parameters import parameters_option, target_options, type_option
 from auth0_cte.cli.shared.target import connection_options, open_target
 from auth0_cte.cli.shared.tokens import TokenSource, token_options
 from auth0_cte.cli.shared.words import duration, when
@@ -36,18 +36,8 @@ Examples:
 
 @click.command("exchange", epilog=EXAMPLES)
 @token_options("token", "subject token")
-@click.option(
-    "-t",
-    "--subject-token-type",
-    "--type",
-    envvar="AUTH0_SUBJECT_TOKEN_TYPE",
-    required=True,
-    metavar="URI",
-    help="The type that the profile is registered for. [AUTH0_SUBJECT_TOKEN_TYPE]",
-)
-@click.option("--audience", metavar="API", help="The API that the access token is for. [AUTH0_AUDIENCE]")
-@click.option("--scope", multiple=True, help="Scopes; repeat it or separate them by spaces. [AUTH0_SCOPE]")
-@click.option("--organization", metavar="ORG", help="An organization's id or name. [AUTH0_ORGANIZATION]")
+@type_option
+@target_options
 @token_options("actor-token", "actor token")
 @click.option("--actor-token-type", metavar="URI", help="The type of the actor token.")
 @click.option("--resource", multiple=True, metavar="URI", help="The resource parameter; may be repeated.")

@@ -25,7 +25,7 @@ Caller: TypeAlias = "tuple[str, str | None]"
 """The issuer, and the address that was forwarded: what Auth0 counts attempts by."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class _Block:
     until: float
     probe_until: float = 0.0

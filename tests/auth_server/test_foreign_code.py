@@ -12,11 +12,10 @@ from requests.adapters import HTTPAdapter
 
 from auth0_cte import Auth0CTEError, ExchangeCache, ServerClient
 from auth0_cte.testing import LocalTenant
+from tests.exchanges import LEGACY_TYPE, SESSION_SECRET, make_legacy_tenant
 
-TYPE = "urn:acme:legacy-token"
 CANARY = "c4n4ry-of-a-token"
-OPTIONS = {"subject_token": CANARY, "subject_token_type": TYPE}
-SECRET = "a-secret-of-more-than-thirty-two-bytes"
+OPTIONS = {"subject_token": CANARY, "subject_token_type": LEGACY_TYPE}
 
 
 class OwnError(Exception):
@@ -57,10 +56,7 @@ class ForgetfulCache(ExchangeCache):
 
 @pytest.fixture
 def tenant() -> LocalTenant:
-    tenant = LocalTenant()
-    tenant.add_user("auth0|ada")
-    tenant.accept(TYPE, "auth0|ada")
-    return tenant
+    return make_legacy_tenant()
 
 
 def failing_session(tenant: LocalTenant) -> requests.Session:
@@ -116,7 +112,7 @@ def test_a_store_is_asked_before_the_token_is_spent(tenant: LocalTenant, new_cli
     client = new_client(
         *(tenant.domain, tenant.client_id, tenant.client_secret),
         session=tenant.session(),
-        secret=SECRET,
+        secret=SESSION_SECRET,
         state_store=cast("Any", FailingStore()),
     )
     with pytest.raises(Auth0CTEError) as caught:

@@ -10,18 +10,15 @@ import pytest
 
 from auth0_cte import Auth0CTEError, CustomTokenExchangeError, ServerClient, SessionError
 from auth0_cte.testing import LocalTenant
+from tests.exchanges import LEGACY_TYPE, SESSION_SECRET, make_legacy_tenant
 
-TYPE = "urn:acme:legacy-token"
-LOGIN: dict[str, Any] = {"subject_token": "x", "subject_token_type": TYPE}
-SECRET = "a-secret-of-more-than-thirty-two-bytes"
+LOGIN: dict[str, Any] = {"subject_token": "x", "subject_token_type": LEGACY_TYPE}
 API = "https://api.example.com"
 
 
 @pytest.fixture
 def tenant() -> LocalTenant:
-    tenant = LocalTenant()
-    tenant.add_user("auth0|ada")
-    tenant.accept(TYPE, "auth0|ada")
+    tenant = make_legacy_tenant()
     tenant.add_api(API)
 
     @tenant.action("urn:acme:raises")
@@ -37,7 +34,7 @@ def tenant() -> LocalTenant:
 
 @pytest.fixture
 def client(tenant: LocalTenant) -> ServerClient:
-    return tenant.client(secret=SECRET)
+    return tenant.client(secret=SESSION_SECRET)
 
 
 def exchange(**more: Any) -> Callable[[ServerClient, LocalTenant], object]:
@@ -72,7 +69,7 @@ def token_of_an_api_that_was_never_had(client: ServerClient, _tenant: LocalTenan
 def transfer_without_actor(client: ServerClient, _tenant: LocalTenant) -> object:
     jar: dict[str, str] = {}
     client.login_with_custom_token_exchange(LOGIN, {"cookies": jar})
-    return client.request_session_transfer_token("x", TYPE, store_options={"cookies": jar})
+    return client.request_session_transfer_token("x", LEGACY_TYPE, store_options={"cookies": jar})
 
 
 def without_response(client: ServerClient, _tenant: LocalTenant) -> object:

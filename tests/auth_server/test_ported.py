@@ -32,18 +32,14 @@ from auth0_cte.error import (
     TransportError,
 )
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import LEGACY_LOGIN, LEGACY_TYPE, SESSION_SECRET, make_legacy_tenant
 
-TYPE = "urn:acme:legacy-token"
-SECRET = "a-secret-of-more-than-thirty-two-bytes"
-LOGIN = {"subject_token": "x", "subject_token_type": TYPE, "scope": "openid offline_access"}
 HOME = "https://app.example.com/"
 
 
 @pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
-    tenant = LocalTenant(clock=clock)
-    tenant.add_user("auth0|ada")
-    tenant.accept(TYPE, "auth0|ada")
+    tenant = make_legacy_tenant(clock=clock)
     tenant.add_application(tenant.client_id, tenant.client_secret, allowed_logout_urls=[HOME])
     return tenant
 
@@ -53,7 +49,7 @@ def client(tenant: LocalTenant, clock: FakeClock, new_client: type[ServerClient]
     return new_client(
         *(tenant.domain, tenant.client_id, tenant.client_secret),
         session=tenant.session(),
-        secret=SECRET,
+        secret=SESSION_SECRET,
         state_store=MemoryStateStore(),
         clock=clock,
     )
@@ -61,7 +57,7 @@ def client(tenant: LocalTenant, clock: FakeClock, new_client: type[ServerClient]
 
 def log_in(client: ServerClient) -> dict[str, Any]:
     jar: dict[str, str] = {}
-    client.login_with_custom_token_exchange(LOGIN, {"cookies": jar})
+    client.login_with_custom_token_exchange(LEGACY_LOGIN, {"cookies": jar})
     return {"cookies": jar}
 
 
@@ -169,7 +165,7 @@ def test_defaults_of_logins_by_redirects_are_not_sent(tenant: LocalTenant, caplo
     params = {"redirect_uri": HOME, "response_type": "code", "State": "x", "audience": "https://api.example.com"}
     tenant.add_api("https://api.example.com")
     client = tenant.client(authorization_params=params)
-    client.custom_token_exchange({"subject_token": "x", "subject_token_type": TYPE})
+    client.custom_token_exchange({"subject_token": "x", "subject_token_type": LEGACY_TYPE})
     form = tenant.token_requests[-1].form
     assert {"redirect_uri", "response_type", "State", "state"} & set(form) == set()
     assert "https://api.example.com" == form["audience"]
@@ -205,7 +201,7 @@ def test_a_resolver_that_fails_is_a_domain_resolver_error(answer: Any, new_clien
         return answer
 
     with pytest.raises(DomainResolverError) as caught:
-        new_client(resolve, "c", "s").custom_token_exchange({"subject_token": "x", "subject_token_type": TYPE})
+        new_client(resolve, "c", "s").custom_token_exchange({"subject_token": "x", "subject_token_type": LEGACY_TYPE})
     assert isinstance(caught.value, ConfigurationError)
     assert (answer if isinstance(answer, Exception) else None) is caught.value.original_error
 
@@ -216,7 +212,7 @@ def test_access_token_error_codes(client: ServerClient, tenant: LocalTenant, clo
         client.get_access_token({"cookies": {}})
     assert AccessTokenErrorCode.MISSING_SESSION == nobody.value.code
     jar: dict[str, str] = {}
-    client.login_with_custom_token_exchange({**LOGIN, "scope": "openid"}, {"cookies": jar})
+    client.login_with_custom_token_exchange({**LEGACY_LOGIN, "scope": "openid"}, {"cookies": jar})
     clock.advance(86_400 * 2)
     with pytest.raises(AccessTokenError) as without:
         client.get_access_token({"cookies": jar})
@@ -228,14 +224,14 @@ def test_an_ended_upstream_session(client: ServerClient, tenant: LocalTenant, cl
     at = {"cookies": dict[str, str]()}
     token = tenant.id_token("auth0|ada", session_expiry=int(clock()) + 60)
     tenant.fail_next(200, body={"access_token": "a", "expires_in": 3600, "id_token": token})
-    client.login_with_custom_token_exchange(LOGIN, at)
+    client.login_with_custom_token_exchange(LEGACY_LOGIN, at)
     clock.advance(61)
     with pytest.raises(SessionExpiredError) as later:
         client.get_access_token(at)
     token = tenant.id_token("auth0|ada", session_expiry=int(clock()) - 60)
     tenant.fail_next(200, body={"access_token": "a", "expires_in": 3600, "id_token": token})
     with pytest.raises(SessionExpiredError) as at_login:
-        client.login_with_custom_token_exchange(LOGIN, {"cookies": {}})
+        client.login_with_custom_token_exchange(LEGACY_LOGIN, {"cookies": {}})
     for error in (later.value, at_login.value):
         assert AccessTokenErrorCode.SESSION_EXPIRED == error.code
         assert isinstance(error, AccessTokenError)

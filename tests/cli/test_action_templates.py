@@ -6,9 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,6 +18,7 @@ from auth0_cte.testing import FakeClock, LocalTenant
 from tests.cli.users import run
 from tests.exchanges import claims_of
 from tests.testing.node import ACTIONS, NODES, install_packages
+from tests.testing.services import Services, serving
 from tests.testing.test_exchange import ID_TOKEN, TYPE, ask
 
 NOW = 1_900_000_000
@@ -29,53 +28,10 @@ STRANGER = SigningKey.generate("RS256", kid="partner-1")
 SESSION = "session-of-ada-0123456789"
 
 
-class Services(ThreadingHTTPServer):
-    """What the Actions ask: a key set, an introspection endpoint, and the legacy system."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.status = 200
-        self.document: Any = None
-        self.asked: list[tuple[str, str, str]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Services  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
-        """Stay quiet."""
-
-    def do_GET(self) -> None:
-        self._reply({"keys": [PARTNER.public_jwk()]})
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"])).decode()
-        self.server.asked.append((self.path, self.headers["authorization"], body))
-        self._reply(self.server.document)
-
-    def _reply(self, document: Any) -> None:
-        body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.send_response(self.server.status)
-        self.send_header("location", "/elsewhere")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
 @pytest.fixture
 def services() -> Iterator[Services]:
-    with Services() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Services([PARTNER.public_jwk()])) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

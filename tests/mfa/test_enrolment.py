@@ -17,18 +17,13 @@ from auth0_cte import (
     ServerClient,
 )
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import LEGACY_LOGIN, SESSION_SECRET, make_legacy_tenant
 from tests.testing.test_mfa_enrolment import totp
-
-TYPE = "urn:acme:legacy-token"
-SECRET = "a-secret-of-more-than-thirty-two-bytes"
-LOGIN = {"subject_token": "x", "subject_token_type": TYPE, "scope": "openid offline_access"}
 
 
 @pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
-    tenant = LocalTenant(clock=clock)
-    tenant.add_user("auth0|ada", mfa_required=True)
-    tenant.accept(TYPE, "auth0|ada")
+    tenant = make_legacy_tenant(clock=clock, mfa_required=True)
     tenant.add_application(tenant.client_id, tenant.client_secret, trust_forwarded_for=True)
     return tenant
 
@@ -38,7 +33,7 @@ def client(tenant: LocalTenant, clock: FakeClock, new_client: type[ServerClient]
     return new_client(
         *(tenant.domain, tenant.client_id, tenant.client_secret),
         session=tenant.session(),
-        secret=SECRET,
+        secret=SESSION_SECRET,
         state_store=MemoryStateStore(),
         clock=clock,
     )
@@ -46,7 +41,7 @@ def client(tenant: LocalTenant, clock: FakeClock, new_client: type[ServerClient]
 
 def interrupted(client: ServerClient) -> MfaRequiredError:
     with pytest.raises(MfaRequiredError) as caught:
-        client.login_with_custom_token_exchange(LOGIN, {"cookies": {}})
+        client.login_with_custom_token_exchange(LEGACY_LOGIN, {"cookies": {}})
     return caught.value
 
 
@@ -196,7 +191,7 @@ def test_a_factor_is_removed(client: ServerClient, tenant: LocalTenant, clock: F
     factor = tenant.enroll_factor("auth0|ada", "otp")
     error = interrupted(client)
     tenant.add_api(f"{tenant.issuer}mfa/", scopes=["remove:authenticators"])
-    asked = {**LOGIN, "audience": f"{tenant.issuer}mfa/", "scope": "remove:authenticators"}
+    asked = {**LEGACY_LOGIN, "audience": f"{tenant.issuer}mfa/", "scope": "remove:authenticators"}
     with pytest.raises(MfaRequiredError) as caught:
         client.custom_token_exchange(asked)
     token = client.mfa.verify({"mfa_token": caught.value.mfa_token or "", "otp": factor.code()}).access_token

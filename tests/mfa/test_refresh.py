@@ -15,19 +15,15 @@ from auth0_cte import (
     SessionError,
 )
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import LEGACY_LOGIN, SESSION_SECRET, make_legacy_tenant
 
-TYPE = "urn:acme:legacy-token"
-SECRET = "a-secret-of-more-than-thirty-two-bytes"
-LOGIN = {"subject_token": "x", "subject_token_type": TYPE, "scope": "openid offline_access"}
 LIFETIME = 600
 DAY = 86_400
 
 
 @pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
-    tenant = LocalTenant(clock=clock)
-    tenant.add_user("auth0|ada")
-    tenant.accept(TYPE, "auth0|ada")
+    tenant = make_legacy_tenant(clock=clock)
     tenant.add_api("https://app.example.com", token_lifetime=LIFETIME)
     tenant.apis.default_audience = "https://app.example.com"
     return tenant
@@ -40,7 +36,7 @@ def client(
     return new_client(
         *(tenant.domain, tenant.client_id, tenant.client_secret),
         session=tenant.session(),
-        secret=SECRET,
+        secret=SESSION_SECRET,
         state_store=request.param(),
         clock=clock,
     )
@@ -48,7 +44,7 @@ def client(
 
 def log_in(client: ServerClient) -> dict[str, Any]:
     jar: dict[str, str] = {}
-    client.login_with_custom_token_exchange(LOGIN, {"cookies": jar})
+    client.login_with_custom_token_exchange(LEGACY_LOGIN, {"cookies": jar})
     return {"cookies": jar}
 
 

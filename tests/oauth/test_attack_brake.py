@@ -11,17 +11,13 @@ from auth0_cte import ConfigurationError, CustomTokenExchangeError, RateLimitErr
 from auth0_cte.foundation.deadline import Deadline
 from auth0_cte.oauth.attack_brake import AttackBrake
 from auth0_cte.testing import LocalTenant
+from tests.exchanges import LEGACY_TYPE, make_legacy_tenant
 from tests.foundation.test_ttl_cache import Now
-
-TYPE = "urn:acme:legacy-token"
 
 
 @pytest.fixture
 def tenant() -> LocalTenant:
-    tenant = LocalTenant()
-    tenant.add_user("auth0|ada")
-    tenant.accept(TYPE, "auth0|ada")
-    return tenant
+    return make_legacy_tenant()
 
 
 @pytest.fixture
@@ -41,7 +37,9 @@ def make(tenant: LocalTenant, now: Now, new_client: type[ServerClient], **policy
 
 
 def exchange(client: ServerClient, forwarded_for: str | None = None) -> None:
-    client.custom_token_exchange({"subject_token": "x", "subject_token_type": TYPE, "forwarded_for": forwarded_for})
+    client.custom_token_exchange(
+        {"subject_token": "x", "subject_token_type": LEGACY_TYPE, "forwarded_for": forwarded_for}
+    )
 
 
 def block(tenant: LocalTenant, client: ServerClient, forwarded_for: str | None = None, **more: Any) -> None:
@@ -145,7 +143,7 @@ def test_each_address_is_blocked_alone(tenant: LocalTenant, client: ServerClient
 
 def test_refreshes_go_on(tenant: LocalTenant, client: ServerClient) -> None:
     """The block is of exchanges: sessions are refreshed meanwhile."""
-    given = {"subject_token": "x", "subject_token_type": TYPE, "scope": "offline_access"}
+    given = {"subject_token": "x", "subject_token_type": LEGACY_TYPE, "scope": "offline_access"}
     token = client.custom_token_exchange(given).refresh_token
     assert token is not None
     block(tenant, client)

@@ -42,6 +42,7 @@ from auth0_cte.testing import FakeClock, LocalTenant, TenantServer
 TYPE = "urn:acme:legacy"
 OPTIONS = {"subject_token": "legacy-token", "subject_token_type": TYPE, "scope": "openid offline_access"}
 OTHER_API = "https://other.example"
+APP = "the-app"
 ALGORITHMS = ["RS256", "RS384", "PS256", "ES256"]
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -111,6 +112,10 @@ def make(server: TenantServer, client_id: str, auth: ClientAuth | None = None, *
 def assertions(tenant: LocalTenant) -> list[str]:
     found = [request.form.get("client_assertion") for request in tenant.token_requests]
     return [each for each in found if isinstance(each, str)]
+
+
+def exchanged(client: ServerClient) -> str:
+    return client.custom_token_exchange(OPTIONS).access_token
 
 
 def refused(client: ServerClient) -> CustomTokenExchangeError:

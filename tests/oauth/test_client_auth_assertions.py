@@ -29,6 +29,7 @@ from tests.conftest import TOKEN_ENDPOINT
 from tests.exchanges import shown_by
 from tests.oauth.conftest import NewClient
 from tests.oauth.test_client_auth import (
+    APP,
     EC_KEY,
     OPTIONS,
     OTHER_API,
@@ -37,6 +38,7 @@ from tests.oauth.test_client_auth import (
     TYPE,
     Replayed,
     assertions,
+    exchanged,
     jwk,
     kms,
     private_pem,
@@ -44,7 +46,6 @@ from tests.oauth.test_client_auth import (
     refused,
 )
 
-APP = "the-app"
 PEM = private_pem(RSA_KEY)
 SECRET = "a secret of thirty-two bytes or more, for tests alone"
 
@@ -61,10 +62,6 @@ def tenant(clock: FakeClock) -> LocalTenant:
 @pytest.fixture
 def client_id() -> str:
     return APP
-
-
-def exchanged(client: ServerClient) -> str:
-    return client.custom_token_exchange(OPTIONS).access_token
 
 
 def read(assertion: str) -> dict[str, Any]:

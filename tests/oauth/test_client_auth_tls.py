@@ -29,9 +29,18 @@ from auth0_cte import (
 from auth0_cte.testing import FakeClock, LocalTenant, TenantServer
 from tests.exchanges import shown_by
 from tests.oauth.conftest import NewClient
-from tests.oauth.test_client_auth import OPTIONS, RSA_KEY, TYPE, private_pem, public_pem, refused, self_signed
+from tests.oauth.test_client_auth import (
+    APP,
+    OPTIONS,
+    RSA_KEY,
+    TYPE,
+    exchanged,
+    private_pem,
+    public_pem,
+    refused,
+    self_signed,
+)
 
-APP = "the-app"
 SECRET = "a secret of thirty-two bytes or more, for tests alone"
 
 
@@ -58,10 +67,6 @@ def server(tenant: LocalTenant) -> Iterator[TenantServer]:
 @pytest.fixture
 def client_id() -> str:
     return APP
-
-
-def exchanged(client: ServerClient) -> str:
-    return client.custom_token_exchange(OPTIONS).access_token
 
 
 @pytest.mark.parametrize("place", ["ssl_context", "session"])

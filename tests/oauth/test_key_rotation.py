@@ -11,26 +11,22 @@ import pytest
 from auth0_cte import IdTokenError, MemoryStateStore, ServerClient
 from auth0_cte.jose import b64url_encode
 from auth0_cte.testing import LocalTenant
+from tests.exchanges import LEGACY_TYPE, SESSION_SECRET, make_legacy_tenant
 
-TYPE = "urn:acme:legacy-token"
-LOGIN = {"subject_token": "x", "subject_token_type": TYPE}
+LOGIN: dict[str, Any] = {"subject_token": "x", "subject_token_type": LEGACY_TYPE}
 JWKS = "/.well-known/jwks.json"
-SECRET = "a-secret-of-more-than-thirty-two-bytes"
 
 
 @pytest.fixture
 def tenant() -> LocalTenant:
-    tenant = LocalTenant()
-    tenant.add_user("auth0|ada")
-    tenant.accept(TYPE, "auth0|ada")
-    return tenant
+    return make_legacy_tenant()
 
 
 @pytest.fixture
 def client(tenant: LocalTenant) -> Iterator[ServerClient]:
     """A client of the served tenant that has its keys already."""
     with tenant.serve() as server:
-        client = server.client(secret=SECRET, state_store=MemoryStateStore())
+        client = server.client(secret=SESSION_SECRET, state_store=MemoryStateStore())
         log_in(client)
         yield client
 
@@ -118,7 +114,7 @@ def test_an_exchange_tells_it_beside_its_tokens(client: ServerClient, tenant: Lo
 
 def test_a_cold_client_waits_for_no_refetch(tenant: LocalTenant) -> None:
     """Keys that were fetched for this very token are not fetched again when they lack its key."""
-    client = tenant.client(secret=SECRET, state_store=MemoryStateStore())
+    client = tenant.client(secret=SESSION_SECRET, state_store=MemoryStateStore())
     tenant.fail_next(200, body={"keys": []}, path=JWKS)
     with pytest.raises(IdTokenError):
         log_in(client)

@@ -9,7 +9,7 @@ import pytest
 from auth0_cte import ServerClient
 from auth0_cte.session.stores.contract import Rotations, StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.exchanges import accept_user_ids
+from tests.exchanges import API, LIFETIME, accept_user_ids
 from tests.mirrored import mirrored
 from tests.session.clients import SECRET, MakeClient
 from tests.session.stores import NAMES, ROTATIONS, SERVER_SIDE, make_rotations, make_store
@@ -50,3 +50,11 @@ def make_client(new_client: type[ServerClient]) -> MakeClient:
 def tenant(clock: FakeClock) -> LocalTenant:
     """A tenant where a subject token is the id of the user it stands for."""
     return accept_user_ids(LocalTenant(clock=clock))
+
+
+@pytest.fixture
+def api(tenant: LocalTenant) -> LocalTenant:
+    """The tenant, whose access tokens live ten minutes."""
+    tenant.add_api(API, token_lifetime=LIFETIME)
+    tenant.apis.default_audience = API
+    return tenant

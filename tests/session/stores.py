@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,23 @@ def make_store(name: str, request: pytest.FixtureRequest, directory: Path) -> It
             yield sql
     else:
         yield CookieStateStore() if name == "cookie" else MemoryStateStore()
+
+
+def threads_inside(lock: Callable[[], AbstractContextManager[object]]) -> list[int]:
+    """Let eight threads take a lock; return how many were inside whenever one of them had come in."""
+    inside: list[int] = []
+    seen: list[int] = []
+
+    def work() -> None:
+        with lock():
+            inside.append(1)
+            seen.append(len(inside))
+            time.sleep(0.002)
+            inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return seen

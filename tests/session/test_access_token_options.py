@@ -11,8 +11,7 @@ import pytest
 from auth0_cte import AccessTokenError, ConfigurationError, ServerClient
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import MakeClient, refreshes
-from tests.session.test_login import new_jar, options
+from tests.session.clients import MakeClient, new_jar, options, refreshes
 
 API = "https://api.example.com"
 OTHER = "https://other.example.com"

@@ -18,8 +18,7 @@ from auth0_cte import (
 )
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import MakeClient
-from tests.session.test_login import new_jar, options
+from tests.session.clients import MakeClient, new_jar, options
 
 API = "https://api.example.com"
 OTHER = "https://other.example.com"

@@ -13,8 +13,7 @@ from auth0_cte import ConfigurationError, IdTokenError, MemoryStateStore, Sessio
 from auth0_cte.jose import b64url_encode
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import SECRET, MakeClient
-from tests.session.test_login import new_jar, options
+from tests.session.clients import SECRET, MakeClient, new_jar, options
 
 
 def log_in(client: Any, user: str) -> tuple[dict[str, str], str]:

@@ -10,8 +10,7 @@ from auth0_cte import CookieStateStore
 from auth0_cte.jose import Sealer
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import SECRET, MakeClient
-from tests.session.test_login import new_jar, options
+from tests.session.clients import SECRET, MakeClient, new_jar, options
 
 IDENTIFIER = "_a0_session"
 

@@ -12,8 +12,7 @@ from auth0_cte import AccessTokenError, CookieStateStore, DictCarrier, MemoryRot
 from auth0_cte.session.settings import CookieSettings
 from auth0_cte.session.stores.contract import Owner, StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import MakeClient
-from tests.session.test_login import new_jar, options
+from tests.session.clients import MakeClient, new_jar, options
 
 API = "https://api.example.com"
 LIFETIME = 600

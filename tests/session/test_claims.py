@@ -10,33 +10,14 @@ import pytest
 import requests
 from fastapi.encoders import jsonable_encoder
 
-from auth0_cte import ConfigurationError, MemoryStateStore, ServerClient, SessionError
+from auth0_cte import ConfigurationError, MemoryStateStore, SessionError
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
+from tests.exchanges import LIFETIME
 from tests.integration.apps import serve_asgi
-from tests.session.clients import SECRET, MakeClient
-from tests.session.test_login import new_jar, options
+from tests.session.clients import SECRET, MakeClient, log_in_with_claims, new_jar, options
 
-API = "https://api.example.com"
-LIFETIME = 600
 ALWAYS = {"iss", "sub", "aud", "sid", "org_id", "org_name", "act", "exp", "iat", "session_expiry"}
-
-
-def log_in(client: ServerClient, tenant: LocalTenant, **claims: Any) -> dict[str, str]:
-    tenant.add_user("auth0|ada")
-    jar = new_jar()
-    body = {"access_token": "a", "expires_in": LIFETIME, "id_token": tenant.id_token("auth0|ada", **claims)}
-    tenant.fail_next(200, body=body)
-    client.login_with_custom_token_exchange(options(), {"cookies": jar})
-    return jar
-
-
-@pytest.fixture
-def api(tenant: LocalTenant) -> LocalTenant:
-    """The tenant, whose access tokens live ten minutes."""
-    tenant.add_api(API, token_lifetime=LIFETIME)
-    tenant.apis.default_audience = API
-    return tenant
 
 
 FULL = {
@@ -70,7 +51,7 @@ def test_the_chosen_claims_enter_the_session(
 ) -> None:
     """Names, or what a function returns; what a session is bound by always stays."""
     client = make_client(tenant, session_claims=chosen)
-    user = client.get_user({"cookies": log_in(client, tenant, **FULL)})
+    user = client.get_user({"cookies": log_in_with_claims(client, tenant, **FULL)})
     assert user is not None
     assert ALWAYS | expected == set(user)
     assert {name: FULL[name] for name in expected} == {name: user[name] for name in expected}
@@ -84,7 +65,7 @@ def test_a_function_cannot_change_what_a_session_is_bound_by(tenant: LocalTenant
         return {"sub": "auth0|eve", "act": None, "aud": "other", "initial": claims["name"][0]}
 
     client = make_client(tenant, session_claims=choose)
-    user = client.get_user({"cookies": log_in(client, tenant, **FULL)})
+    user = client.get_user({"cookies": log_in_with_claims(client, tenant, **FULL)})
     assert user is not None
     assert ("auth0|ada", FULL["act"], "A") == (user["sub"], user["act"], user["initial"])
 
@@ -117,7 +98,7 @@ def test_a_function_that_fails_is_told(result: Any, tenant: LocalTenant, make_cl
 
     client = make_client(tenant, session_claims=choose)
     with pytest.raises(SessionError, match="session_claims") as caught:
-        log_in(client, tenant)
+        log_in_with_claims(client, tenant)
     assert "SESSION_CLAIMS_FAILED" == caught.value.code
     assert "spent" in caught.value.hint
     assert (result if isinstance(result, Exception) else None) is caught.value.__cause__
@@ -141,7 +122,7 @@ def test_many_roles_fit_into_cookies_without_them(tenant: LocalTenant, make_clie
 def test_a_server_side_store_keeps_the_id_token(tenant: LocalTenant, make_client: MakeClient) -> None:
     """It has room for it, and a logout hint and an actor need it."""
     client = make_client(tenant, MemoryStateStore(), session_claims=["name"])
-    session = client.get_session({"cookies": log_in(client, tenant, roles=["admin"])})
+    session = client.get_session({"cookies": log_in_with_claims(client, tenant, roles=["admin"])})
     assert session is not None
     assert session.id_token
     assert "roles" not in session.user

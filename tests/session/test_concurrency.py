@@ -17,12 +17,11 @@ import pytest
 from auth0_cte import AccessTokenError, ServerClient, SessionError
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.exchanges import Gate, at_once, sub_of
-from tests.session.clients import SECRET, MakeClient, refreshes
+from tests.exchanges import TYPE, Gate, at_once, sub_of
+from tests.session.clients import SECRET, MakeClient, new_jar, options, refreshes
 from tests.session.jobs import THREADS as THREADS_OF_A_PROCESS
 from tests.session.jobs import open_store
 from tests.session.stores import redis_cache_store, redis_store, sql_store
-from tests.session.test_login import TYPE, new_jar, options
 from tests.workers import Worker, do_at_once
 
 USERS = 200

@@ -21,8 +21,7 @@ from auth0_cte import (
 )
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import SECRET, MakeClient
-from tests.session.test_login import new_jar, options
+from tests.session.clients import SECRET, MakeClient, new_jar, options
 from tests.session.test_siblings import IDENTIFIER, request_with, run
 
 with warnings.catch_warnings():

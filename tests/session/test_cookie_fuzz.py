@@ -19,8 +19,7 @@ from auth0_cte import MemoryStateStore, ServerClient
 from auth0_cte.jose import b64url_encode
 from auth0_cte.testing import LocalTenant
 from tests.integration.apps import configure_django
-from tests.session.clients import MakeClient
-from tests.session.test_login import new_jar, options
+from tests.session.clients import MakeClient, new_jar, options
 
 HEADERS = 10_000
 NAME = "_a0_session_"

@@ -9,8 +9,7 @@ import pytest
 from auth0_cte import AccessTokenError, ServerClient, SessionError, SessionSettings
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import MakeClient
-from tests.session.test_login import new_jar, options
+from tests.session.clients import MakeClient, new_jar, options
 
 
 def log_in(client: ServerClient, tenant: LocalTenant, session_expiry: object, **claims: Any) -> dict[str, str]:

@@ -21,9 +21,7 @@ from auth0_cte import (
 from auth0_cte.jose import Sealer
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import SECRET, MakeClient
-
-TYPE = "urn:acme:mcp-token"
+from tests.session.clients import SECRET, MakeClient, new_jar, options
 
 
 class Request:
@@ -32,14 +30,6 @@ class Request:
     cookies: dict[str, str] = {}
     url = "https://app.example/"
     headers: dict[str, str] = {}
-
-
-def options(user: Any = "auth0|ada", **more: Any) -> dict[str, Any]:
-    return {"subject_token": user, "subject_token_type": TYPE, **more}
-
-
-def new_jar() -> dict[str, str]:
-    return {}
 
 
 def test_a_login_gives_a_user_and_a_session(tenant: LocalTenant, store: StateStore, make_client: MakeClient) -> None:

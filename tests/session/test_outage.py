@@ -16,9 +16,8 @@ from auth0_cte import ServerClient, SessionError
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import LocalTenant
 from tests.services import RedisServer, Server
-from tests.session.clients import MakeClient
+from tests.session.clients import MakeClient, new_jar, options
 from tests.session.stores import redis_cache_store, redis_store, sql_store
-from tests.session.test_login import new_jar, options
 
 USERS = 6
 DEADLINE = 30.0

@@ -25,8 +25,7 @@ from auth0_cte import (
 )
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import SECRET, MakeClient
-from tests.session.test_login import new_jar
+from tests.session.clients import SECRET, MakeClient, new_jar
 
 TYPE = "urn:acme:support-case"
 ACTOR_TYPE = "urn:acme:agent"

@@ -7,8 +7,7 @@ import pytest
 from auth0_cte import AccessTokenError
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import MakeClient, refreshes
-from tests.session.test_login import new_jar, options
+from tests.session.clients import MakeClient, new_jar, options, refreshes
 
 API = "https://api.example.com"
 SCOPE = "openid offline_access read:data write:data"

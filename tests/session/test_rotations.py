@@ -13,10 +13,9 @@ import pytest
 from auth0_cte import AccessTokenError, CookieStateStore, MemoryRotations, ServerClient, SessionError, SessionSettings
 from auth0_cte.session.stores.contract import Rotations
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.exchanges import Gate, sub_of
-from tests.session.clients import SECRET, MakeClient
-from tests.session.stores import sql_rotations
-from tests.session.test_login import TYPE, new_jar, options
+from tests.exchanges import TYPE, Gate, sub_of
+from tests.session.clients import SECRET, MakeClient, new_jar, options
+from tests.session.stores import sql_rotations, threads_inside
 
 API = "https://api.example.com"
 OTHER = "https://other.example.com"
@@ -65,22 +64,7 @@ class TestContract:
 
     def test_locks_exclude_each_other(self, rotations: Rotations) -> None:
         """Of many threads one at a time is inside."""
-        inside: list[int] = []
-        most: list[int] = []
-
-        def work() -> None:
-            with rotations.lock("a", DEADLINE):
-                inside.append(1)
-                most.append(len(inside))
-                time.sleep(0.002)
-                inside.pop()
-
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert [1] * 8 == most
+        assert [1] * 8 == threads_inside(lambda: rotations.lock("a", DEADLINE))
 
     def test_an_entry_and_a_lock_of_one_name_are_two(self, rotations: Rotations) -> None:
         """Neither is taken for the other."""

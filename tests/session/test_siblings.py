@@ -14,9 +14,8 @@ from starlette.responses import Response
 
 from auth0_cte import ServerClient
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import SECRET, MakeClient
+from tests.session.clients import SECRET, MakeClient, new_jar, options
 from tests.session.test_cookie_fuzz import django_request, starlette_request, werkzeug_request
-from tests.session.test_login import new_jar, options
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # their models are written in pydantic's old way

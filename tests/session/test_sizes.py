@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from auth0_cte import MemoryStateStore, ServerClient, SessionError
+from auth0_cte import MemoryStateStore, SessionError
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
-from tests.session.clients import MakeClient
-from tests.session.test_login import new_jar, options
+from tests.exchanges import API, LIFETIME
+from tests.session.clients import MakeClient, log_in_with_claims, new_jar, options
 
-API = "https://api.example.com"
 LARGE = "x" * 9000
-LIFETIME = 600
-
-
-def log_in(client: ServerClient, tenant: LocalTenant, *, refresh_token: bool = False, **claims: Any) -> dict[str, str]:
-    tenant.add_user("auth0|ada")
-    jar = new_jar()
-    body = {"access_token": "a", "expires_in": LIFETIME, "id_token": tenant.id_token("auth0|ada", **claims)}
-    tenant.fail_next(200, body=body)
-    client.login_with_custom_token_exchange(options(), {"cookies": jar})
-    return jar
-
-
-@pytest.fixture
-def api(tenant: LocalTenant) -> LocalTenant:
-    """The tenant, with an API whose tokens live ten minutes, and rotation without overlap."""
-    tenant.add_api(API, token_lifetime=LIFETIME)
-    tenant.apis.default_audience = API
-    return tenant
 
 
 def test_a_session_too_large_for_cookies_says_what_is_lost_and_the_ways_out(
@@ -60,7 +39,7 @@ def test_many_groups_are_kept_by_a_server_side_store(
     """A user with 550 groups of 36 characters, far more than a cookie holds, is logged in and found again."""
     groups = [f"{number:036}" for number in range(550)]
     client = make_client(tenant, server_store)
-    jar = log_in(client, tenant, groups=groups)
+    jar = log_in_with_claims(client, tenant, groups=groups)
     user = client.get_user({"cookies": jar})
     assert user is not None
     assert groups == user["groups"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,7 +19,7 @@ from auth0_cte.session.stores.sql import SQLStateStore
 from auth0_cte.session.stores.sql_engine import LargeText
 from auth0_cte.testing import FakeClock
 from tests.services import RedisServer
-from tests.session.stores import redis_store, sql_store
+from tests.session.stores import redis_store, sql_store, threads_inside
 
 ISSUER = "https://tenant.auth0.com/"
 
@@ -177,22 +176,7 @@ class TestServerSideContract:
     def test_locks_exclude_each_other(self, server_store: StateStore) -> None:
         """Of many threads one at a time is inside."""
         cookie = server_store.create("id-1", "sealed", owner(), 60)
-        inside: list[int] = []
-        most: list[int] = []
-
-        def work() -> None:
-            with server_store.lock(cookie, 30):
-                inside.append(1)
-                most.append(len(inside))
-                time.sleep(0.002)
-                inside.pop()
-
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert [1] * 8 == most
+        assert [1] * 8 == threads_inside(lambda: server_store.lock(cookie, 30))
 
     def test_a_lock_of_another_session_is_free(self, server_store: StateStore) -> None:
         """Sessions do not wait for each other."""

@@ -20,11 +20,6 @@ RECOVERY = "http://auth0.com/oauth/grant-type/mfa-recovery-code"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
     made = LocalTenant(clock=clock)
     made.add_user("auth0|jane", mfa_required=True)

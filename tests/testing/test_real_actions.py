@@ -6,10 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -18,6 +16,7 @@ from auth0_cte.jose import SigningKey, b64url_encode
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.exchanges import claims_of
 from tests.testing.node import ACTIONS, NODES, install_packages
+from tests.testing.services import Services, serving
 from tests.testing.test_exchange import TYPE, ask
 
 NOW = 1_900_000_000
@@ -115,55 +114,26 @@ PARTNER = SigningKey.generate("RS256", kid="partner-1")
 STRANGER = SigningKey.generate("RS256", kid="partner-1")
 
 
-class _Services(HTTPServer):
-    """What the Actions call: a key set, and an introspection endpoint."""
+class _Services(Services):
+    """Also introspects tokens."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.keys: list[Mapping[str, Any]] = [PARTNER.public_jwk()]
+        super().__init__([PARTNER.public_jwk()])
         self.tokens: dict[str, Any] = {}
-        self.status = 200
-        self.asked: list[Mapping[str, str]] = []
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+    def answer(self, body: str) -> Any:
+        return self.tokens.get(token_of(body), {"active": False})
 
 
-class _Handler(BaseHTTPRequestHandler):
-    @property
-    def _services(self) -> _Services:
-        return cast("_Services", self.server)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
-        """Stay quiet."""
-
-    def do_GET(self) -> None:
-        self._reply({"keys": self._services.keys})
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"])).decode()
-        (token,) = parse_qs(body)["token"]
-        self._services.asked.append({"token": token, "authorization": self.headers["authorization"]})
-        self._reply(self._services.tokens.get(token, {"active": False}))
-
-    def _reply(self, document: Any) -> None:
-        body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.send_response(self._services.status)
-        self.send_header("location", "/elsewhere")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+def token_of(body: str) -> str:
+    (token,) = parse_qs(body)["token"]
+    return token
 
 
 @pytest.fixture
 def services() -> Iterator[_Services]:
-    with _Services() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(_Services()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -265,7 +235,8 @@ def test_opaque_token(opaque: LocalTenant, services: _Services) -> None:
     claims = claims_of(opaque, reply.json()["access_token"])
     assert ("auth0|ada", {"sub": "agent-7"}) == (claims["sub"], claims["act"])
     basic = "Basic " + base64.b64encode(b"id:s3cret").decode()
-    assert [{"token": "good", "authorization": basic}] == services.asked
+    ((_, authorization, body),) = services.asked
+    assert ("good", basic) == (token_of(body), authorization)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +247,7 @@ def test_hostile_opaque_tokens(opaque: LocalTenant, services: _Services, token: 
     reply = ask(opaque, subject_token=token)
 
     assert (400, "invalid_request") == outcome(reply)
-    assert [token] == [each["token"] for each in services.asked]
+    assert [token] == [token_of(body) for _, _, body in services.asked]
     assert 1 == sum(opaque.rejects.values())
 
 

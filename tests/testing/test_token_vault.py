@@ -16,11 +16,6 @@ API = "https://api.acme.example"
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def tenant(clock: FakeClock) -> LocalTenant:
     made = LocalTenant(clock=clock)
     made.accept(TYPE, "auth0|jane")

@@ -1,12 +1,39 @@
-"""``-p key=value``: parameters of the caller's own."""
+"""The options that say what is exchanged for what, of all commands that exchange."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
-__all__ = ["parameters_option"]
+__all__ = ["parameters_option", "target_options", "type_option"]
+
+
+def type_option(command: Any) -> Any:
+    """Add ``-t`` to a command; its parameter is ``subject_token_type``."""
+    return click.option(
+        "-t",
+        "--subject-token-type",
+        "--type",
+        envvar="AUTH0_SUBJECT_TOKEN_TYPE",
+        required=True,
+        metavar="URI",
+        help="The type that the profile is registered for. [AUTH0_SUBJECT_TOKEN_TYPE]",
+    )(command)
+
+
+def target_options(command: Any) -> Any:
+    """Add ``--audience``, ``--scope`` and ``--organization`` to a command."""
+    for name, settings in reversed(_TARGET.items()):
+        command = click.option(name, **settings)(command)
+    return command
+
+
+_TARGET: Final[dict[str, dict[str, Any]]] = {
+    "--audience": {"metavar": "API", "help": "The API that the access token is for. [AUTH0_AUDIENCE]"},
+    "--scope": {"multiple": True, "help": "Scopes; repeat it or separate them by spaces. [AUTH0_SCOPE]"},
+    "--organization": {"metavar": "ORG", "help": "An organization's id or name. [AUTH0_ORGANIZATION]"},
+}
 
 
 def parameters_option(command: Any) -> Any:
