@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import os
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, overload
 
 from auth0_cte.foundation.extras import extra
 
@@ -52,6 +52,13 @@ if TYPE_CHECKING:
         LoginWithCustomTokenExchangeResult,
         Session,
         TokenExchangeResponse,
+    )
+    from auth0_cte.auth_types.option_dicts import (
+        AccessTokenKeywords,
+        ConnectionTokenKeywords,
+        ExchangeOptionsDict,
+        LogoutKeywords,
+        ResumeLoginKeywords,
     )
     from auth0_cte.error import Auth0CTEError
 
@@ -109,22 +116,34 @@ class Auth0CTE:
         return _store_options()
 
     def custom_token_exchange(
-        self, options: CustomTokenExchangeOptions | Mapping[str, Any], *, use_cache: bool = True
+        self,
+        options: CustomTokenExchangeOptions | Mapping[str, Any] | None = None,
+        *,
+        use_cache: bool = True,
+        **named: Unpack[ExchangeOptionsDict],
     ) -> TokenExchangeResponse:
         """Exchange a token, as `ServerClient.custom_token_exchange` does."""
-        return self.client.custom_token_exchange(options, _store_options(), use_cache=use_cache)
+        return self.client.custom_token_exchange(options, _store_options(), use_cache=use_cache, **named)
 
-    def login(self, options: CustomTokenExchangeOptions | Mapping[str, Any]) -> LoginWithCustomTokenExchangeResult:
+    def login(
+        self,
+        options: CustomTokenExchangeOptions | Mapping[str, Any] | None = None,
+        **named: Unpack[ExchangeOptionsDict],
+    ) -> LoginWithCustomTokenExchangeResult:
         """Log the user in, as `ServerClient.login_with_custom_token_exchange` does."""
-        return self.client.login_with_custom_token_exchange(options, _store_options())
+        return self.client.login_with_custom_token_exchange(options, _store_options(), **named)
 
     def login_with_custom_token_exchange(
-        self, options: CustomTokenExchangeOptions | Mapping[str, Any]
+        self,
+        options: CustomTokenExchangeOptions | Mapping[str, Any] | None = None,
+        **named: Unpack[ExchangeOptionsDict],
     ) -> LoginWithCustomTokenExchangeResult:
         """Log the user in: `login` by the client's own name for it."""
-        return self.login(options)
+        return self.login(options, **named)
 
-    def resume_login(self, pending_login: str, **answer: Any) -> LoginWithCustomTokenExchangeResult:
+    def resume_login(
+        self, pending_login: str, **answer: Unpack[ResumeLoginKeywords]
+    ) -> LoginWithCustomTokenExchangeResult:
         """Finish a login that required a second factor, as `ServerClient.resume_login` does.
 
         Args:
@@ -141,11 +160,15 @@ class Auth0CTE:
         """Return the verified claims of the current user, or None."""
         return self.client.get_user(_store_options())
 
-    def get_access_token(self, audience: str | None = None, scope: str | None = None, **options: Any) -> str:
+    def get_access_token(
+        self, audience: str | None = None, scope: str | None = None, **options: Unpack[AccessTokenKeywords]
+    ) -> str:
         """Return a valid access token of the session, as `ServerClient.get_access_token` does."""
         return self.client.get_access_token(store_options=_store_options(), audience=audience, scope=scope, **options)
 
-    def get_access_token_for_connection(self, options: Mapping[str, Any] | None = None, **more: Any) -> str:
+    def get_access_token_for_connection(
+        self, options: Mapping[str, Any] | None = None, **more: Unpack[ConnectionTokenKeywords]
+    ) -> str:
         """Return a valid access token of another provider, as `ServerClient.get_access_token_for_connection` does."""
         return self.client.get_access_token_for_connection(options, _store_options(), **more)
 
@@ -153,7 +176,7 @@ class Auth0CTE:
         """Revoke the session's refresh token, or another one, as `ServerClient.revoke_refresh_token` does."""
         self.client.revoke_refresh_token(refresh_token, _store_options())
 
-    def logout(self, return_to: str | None = None, **options: Any) -> str:
+    def logout(self, return_to: str | None = None, **options: Unpack[LogoutKeywords]) -> str:
         """End the session, and return the URL that ends it at Auth0, to redirect the browser to.
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from django.utils.asyncio import async_unsafe
 
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
         LoginWithCustomTokenExchangeResult,
         Session,
         TokenExchangeResponse,
+    )
+    from auth0_cte.auth_types.option_dicts import (
+        AccessTokenKeywords,
+        ConnectionTokenKeywords,
+        ExchangeOptionsDict,
+        LogoutKeywords,
+        ResumeLoginKeywords,
     )
 
 __all__ = ["RequestAuth0", "auth0_of"]
@@ -107,33 +114,49 @@ class RequestAuth0:
         session = await self.aget_session()
         return None if session is None else session.user
 
-    def get_access_token(self, audience: str | None = None, scope: str | None = None, **options: Any) -> str:
+    def get_access_token(
+        self, audience: str | None = None, scope: str | None = None, **options: Unpack[AccessTokenKeywords]
+    ) -> str:
         """Return a valid access token of the session, as `ServerClient.get_access_token` does."""
         _refuse_in_event_loop()
         self._found = None  # a refresh changes the session
         found = self.store_options
         return self.client.get_access_token(store_options=found, audience=audience, scope=scope, **options)
 
-    async def aget_access_token(self, audience: str | None = None, scope: str | None = None, **options: Any) -> str:
+    async def aget_access_token(
+        self, audience: str | None = None, scope: str | None = None, **options: Unpack[AccessTokenKeywords]
+    ) -> str:
         """Return a valid access token of the session, as `ServerClient.get_access_token` does."""
         self._found = None
         found = self.store_options
         return await self.async_client.get_access_token(store_options=found, audience=audience, scope=scope, **options)
 
     def custom_token_exchange(
-        self, options: CustomTokenExchangeOptions | Mapping[str, Any], *, use_cache: bool = True
+        self,
+        options: CustomTokenExchangeOptions | Mapping[str, Any] | None = None,
+        *,
+        use_cache: bool = True,
+        **named: Unpack[ExchangeOptionsDict],
     ) -> TokenExchangeResponse:
         """Exchange a token, as `ServerClient.custom_token_exchange` does."""
         _refuse_in_event_loop()
-        return self.client.custom_token_exchange(options, self.store_options, use_cache=use_cache)
+        return self.client.custom_token_exchange(options, self.store_options, use_cache=use_cache, **named)
 
     async def acustom_token_exchange(
-        self, options: CustomTokenExchangeOptions | Mapping[str, Any], *, use_cache: bool = True
+        self,
+        options: CustomTokenExchangeOptions | Mapping[str, Any] | None = None,
+        *,
+        use_cache: bool = True,
+        **named: Unpack[ExchangeOptionsDict],
     ) -> TokenExchangeResponse:
         """Exchange a token, as `ServerClient.custom_token_exchange` does."""
-        return await self.async_client.custom_token_exchange(options, self.store_options, use_cache=use_cache)
+        return await self.async_client.custom_token_exchange(options, self.store_options, use_cache=use_cache, **named)
 
-    def login(self, options: CustomTokenExchangeOptions | Mapping[str, Any]) -> LoginWithCustomTokenExchangeResult:
+    def login(
+        self,
+        options: CustomTokenExchangeOptions | Mapping[str, Any] | None = None,
+        **named: Unpack[ExchangeOptionsDict],
+    ) -> LoginWithCustomTokenExchangeResult:
         """Log the user in, as `ServerClient.login_with_custom_token_exchange` does; ``request.user`` as well.
 
         Raises:
@@ -141,17 +164,21 @@ class RequestAuth0:
             PermissionDenied: `Auth0Backend` is configured, and refused the user; nobody is logged in.
             ConfigurationError: `Auth0Backend` is configured without Django's middleware for sessions.
         """
-        return self._admit(lambda: self.client.login_with_custom_token_exchange(options, self.store_options))
+        return self._admit(lambda: self.client.login_with_custom_token_exchange(options, self.store_options, **named))
 
     async def alogin(
-        self, options: CustomTokenExchangeOptions | Mapping[str, Any]
+        self,
+        options: CustomTokenExchangeOptions | Mapping[str, Any] | None = None,
+        **named: Unpack[ExchangeOptionsDict],
     ) -> LoginWithCustomTokenExchangeResult:
         """Log the user in, as `login` does."""
         return await self._aadmit(
-            lambda: self.async_client.login_with_custom_token_exchange(options, self.store_options)
+            lambda: self.async_client.login_with_custom_token_exchange(options, self.store_options, **named)
         )
 
-    def resume_login(self, pending_login: str, **answer: Any) -> LoginWithCustomTokenExchangeResult:
+    def resume_login(
+        self, pending_login: str, **answer: Unpack[ResumeLoginKeywords]
+    ) -> LoginWithCustomTokenExchangeResult:
         """Finish a login that required a second factor, as `ServerClient.resume_login` does.
 
         Args:
@@ -160,17 +187,23 @@ class RequestAuth0:
         """
         return self._admit(lambda: self.client.resume_login(pending_login, self.store_options, **answer))
 
-    async def aresume_login(self, pending_login: str, **answer: Any) -> LoginWithCustomTokenExchangeResult:
+    async def aresume_login(
+        self, pending_login: str, **answer: Unpack[ResumeLoginKeywords]
+    ) -> LoginWithCustomTokenExchangeResult:
         """Finish a login that required a second factor, as `resume_login` does."""
         return await self._aadmit(lambda: self.async_client.resume_login(pending_login, self.store_options, **answer))
 
-    def get_access_token_for_connection(self, options: Mapping[str, Any] | None = None, **more: Any) -> str:
+    def get_access_token_for_connection(
+        self, options: Mapping[str, Any] | None = None, **more: Unpack[ConnectionTokenKeywords]
+    ) -> str:
         """Return a valid access token of another provider, as `ServerClient.get_access_token_for_connection` does."""
         _refuse_in_event_loop()
         self._found = None
         return self.client.get_access_token_for_connection(options, self.store_options, **more)
 
-    async def aget_access_token_for_connection(self, options: Mapping[str, Any] | None = None, **more: Any) -> str:
+    async def aget_access_token_for_connection(
+        self, options: Mapping[str, Any] | None = None, **more: Unpack[ConnectionTokenKeywords]
+    ) -> str:
         """Return a valid access token of another provider, as `ServerClient.get_access_token_for_connection` does."""
         self._found = None
         return await self.async_client.get_access_token_for_connection(options, self.store_options, **more)
@@ -186,7 +219,7 @@ class RequestAuth0:
         self._found = None
         await self.async_client.revoke_refresh_token(refresh_token, self.store_options)
 
-    def logout(self, return_to: str | None = None, **options: Any) -> str:
+    def logout(self, return_to: str | None = None, **options: Unpack[LogoutKeywords]) -> str:
         """End the session, and what `Auth0Backend` made of it; return the URL to redirect the browser to.
 
         Args:
@@ -203,7 +236,7 @@ class RequestAuth0:
         users.log_out(self._request, user)
         return url
 
-    async def alogout(self, return_to: str | None = None, **options: Any) -> str:
+    async def alogout(self, return_to: str | None = None, **options: Unpack[LogoutKeywords]) -> str:
         """End the session, as `logout` does."""
         user = await users.acurrent(self._request)
         try:

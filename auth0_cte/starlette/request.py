@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads the annotations of dependencies
 
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
         CustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
         TokenExchangeResponse,
+    )
+    from auth0_cte.auth_types.option_dicts import (
+        AccessTokenKeywords,
+        ConnectionTokenKeywords,
+        ExchangeOptionsDict,
+        LogoutKeywords,
+        ResumeLoginKeywords,
     )
 
 __all__ = [
@@ -56,22 +63,28 @@ def store_options(request: HTTPConnection) -> dict[str, Any]:
 
 
 async def custom_token_exchange(
-    request: HTTPConnection, options: CustomTokenExchangeOptions | Mapping[str, Any], *, use_cache: bool = True
+    request: HTTPConnection,
+    options: CustomTokenExchangeOptions | Mapping[str, Any] | None = None,
+    *,
+    use_cache: bool = True,
+    **named: Unpack[ExchangeOptionsDict],
 ) -> TokenExchangeResponse:
     """Exchange a token, as `ServerClient.custom_token_exchange` does."""
     client = client_of(request)
-    return await client.custom_token_exchange(options, store_options(request), use_cache=use_cache)
+    return await client.custom_token_exchange(options, store_options(request), use_cache=use_cache, **named)
 
 
 async def login(
-    request: HTTPConnection, options: CustomTokenExchangeOptions | Mapping[str, Any]
+    request: HTTPConnection,
+    options: CustomTokenExchangeOptions | Mapping[str, Any] | None = None,
+    **named: Unpack[ExchangeOptionsDict],
 ) -> LoginWithCustomTokenExchangeResult:
     """Log the user in, as `ServerClient.login_with_custom_token_exchange` does."""
-    return await client_of(request).login_with_custom_token_exchange(options, store_options(request))
+    return await client_of(request).login_with_custom_token_exchange(options, store_options(request), **named)
 
 
 async def resume_login(
-    request: HTTPConnection, pending_login: str, **answer: Any
+    request: HTTPConnection, pending_login: str, **answer: Unpack[ResumeLoginKeywords]
 ) -> LoginWithCustomTokenExchangeResult:
     """Finish a login that required a second factor, as `ServerClient.resume_login` does.
 
@@ -84,7 +97,10 @@ async def resume_login(
 
 
 async def get_access_token(
-    request: HTTPConnection, audience: str | None = None, scope: str | None = None, **options: Any
+    request: HTTPConnection,
+    audience: str | None = None,
+    scope: str | None = None,
+    **options: Unpack[AccessTokenKeywords],
 ) -> str:
     """Return a valid access token of the session, as `ServerClient.get_access_token` does."""
     client, found = client_of(request), store_options(request)
@@ -92,7 +108,7 @@ async def get_access_token(
 
 
 async def get_access_token_for_connection(
-    request: HTTPConnection, options: Mapping[str, Any] | None = None, **more: Any
+    request: HTTPConnection, options: Mapping[str, Any] | None = None, **more: Unpack[ConnectionTokenKeywords]
 ) -> str:
     """Return a valid access token of another provider, as `ServerClient.get_access_token_for_connection` does."""
     return await client_of(request).get_access_token_for_connection(options, store_options(request), **more)
@@ -103,7 +119,7 @@ async def revoke_refresh_token(request: HTTPConnection, refresh_token: str | Non
     await client_of(request).revoke_refresh_token(refresh_token, store_options(request))
 
 
-async def logout(request: HTTPConnection, return_to: str | None = None, **options: Any) -> str:
+async def logout(request: HTTPConnection, return_to: str | None = None, **options: Unpack[LogoutKeywords]) -> str:
     """End the session, and return the URL that ends it at Auth0, to redirect the browser to.
 
     Args:

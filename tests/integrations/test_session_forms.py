@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
@@ -15,7 +16,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from auth0_cte import AccessTokenError, AsyncServerClient, Auth0CTEError, RevocationError, starlette
+from auth0_cte import (
+    AccessTokenError,
+    AsyncServerClient,
+    Auth0CTEError,
+    CustomTokenExchangeError,
+    RevocationError,
+    ServerClient,
+    starlette,
+)
+from auth0_cte.auth_types.option_dicts import (
+    AccessTokenKeywords,
+    ConnectionTokenKeywords,
+    LogoutKeywords,
+    ResumeLoginKeywords,
+)
 from auth0_cte.flask import Auth0CTE
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.django_project import SECRET, TYPE, project
@@ -138,6 +153,51 @@ def make_program(request: pytest.FixtureRequest, tenant: LocalTenant) -> Iterato
     """Make the program of each framework in turn; arguments are those of the client."""
     with ExitStack() as stack:
         yield lambda **settings: stack.enter_context(PROGRAMS[request.param](tenant, **settings))
+
+
+def test_options_by_keywords(make_program: Callable[..., Program], tenant: LocalTenant) -> None:
+    """A login and an exchange take the options by name, as the client does."""
+    program = make_program()
+    named = {"subject_token": "auth0|ada", "subject_token_type": TYPE, "audience": "https://api.example.com"}
+    assert "auth0|ada" == program("login", **named, scope=["openid", "email"]).user["sub"]
+    assert program("custom_token_exchange", **named, use_cache=False).access_token
+    assert ["https://api.example.com"] * 2 == [each.form["audience"] for each in tenant.token_requests]
+
+
+@pytest.mark.parametrize("step", ["login", "custom_token_exchange"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((LOGIN,), {"audience": "a"}), "not both"),
+        (((), {"subject_tokn": "t"}), r"did you mean subject_token\?"),
+        (((), {}), "options must be"),
+    ],
+    ids=["twice", "misspelt", "none"],
+)
+def test_wrong_keywords(
+    step: str, arguments: Any, message: str, make_program: Callable[..., Program], tenant: LocalTenant
+) -> None:
+    """Options that are given twice, misspelt or missing are told before anything is sent."""
+    program = make_program()
+    with pytest.raises(CustomTokenExchangeError, match=message) as caught:
+        program(step, *arguments[0], **arguments[1])
+    assert "INVALID_OPTIONS" == caught.value.code
+    assert 0 == len(tenant.token_requests)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "positional"),
+    [
+        ("resume_login", ResumeLoginKeywords, {"pending_login"}),
+        ("get_access_token", AccessTokenKeywords, {"audience", "scope"}),
+        ("get_access_token_for_connection", ConnectionTokenKeywords, {"options"}),
+        ("logout", LogoutKeywords, {"return_to"}),
+    ],
+)
+def test_checked_keywords_are_those_of_the_client(method: str, kind: Any, positional: set[str]) -> None:
+    """What type checkers let pass at a short form is what the client takes, and nothing is missing."""
+    taken = set(inspect.signature(getattr(ServerClient, method)).parameters) - {"self", "store_options"}
+    assert taken - positional == set(kind.__annotations__)
 
 
 @pytest.mark.parametrize("is_down", [False, True])
