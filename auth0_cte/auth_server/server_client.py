@@ -292,9 +292,12 @@ class ServerClient:
 
     @once
     def _pending_logins(self) -> PendingLogins:
-        from auth0_cte.mfa.pending_login import PendingLogins
+        from auth0_cte.mfa.browser import Browsers
+        from auth0_cte.mfa.pending_login import MAX_AGE, PendingLogins
 
-        return PendingLogins(self.settings.secrets, self.settings.clock)
+        return PendingLogins(
+            self.settings.secrets, self.settings.clock, lambda: Browsers(self.sessions.manager.settings, MAX_AGE)
+        )
 
     @once
     def _logins(self) -> Logins:

@@ -35,14 +35,14 @@ class Logins:
     Args:
         exchanger: Exchanges their tokens.
         sessions: Where their sessions begin.
-        interrupted: What is told of a login that a second factor interrupts, with its options.
+        interrupted: What is told of a login that a second factor interrupts, with its options and carrier.
     """
 
     def __init__(
         self,
         exchanger: Exchanger,
         sessions: SessionManager,
-        interrupted: Callable[[MfaRequiredError, CustomTokenExchangeOptions], None],
+        interrupted: Callable[[MfaRequiredError, CustomTokenExchangeOptions, Carrier], None],
     ) -> None:
         self._exchanger, self._sessions, self._interrupted = exchanger, sessions, interrupted
 
@@ -56,7 +56,7 @@ class Logins:
         try:
             issuer, response = self._exchanger.exchange_at(self._exchanger.server.domain_for(store_options), given)
         except MfaRequiredError as error:
-            self._interrupted(error, given)
+            self._interrupted(error, given, carrier)
             raise
         return self.begin(carrier, given, issuer, response)
 

@@ -188,7 +188,7 @@ class MfaClient:
     ) -> LoginWithCustomTokenExchangeResult:
         """Finish a login that a second factor interrupted. See `ServerClient.resume_login`."""
         given = _proof(proof)
-        pending = self._pending_logins.open(pending_login)
+        pending = self._pending_logins.open(pending_login, store_options)
         if not is_domain(pending.domain, domain_of(self._exchanger.server.domain_for(store_options))):
             raise SessionError("the login was begun at another domain", code="DOMAIN_MISMATCH")
         address = self._address(forwarded_for, store_options)
@@ -196,7 +196,9 @@ class MfaClient:
             return self._resume_session(pending, given, store_options, address)
         carrier = self._sessions().manager.writable_carrier(store_options)
         issuer, response = self._complete(pending, given, address)
-        return self._logins().begin(carrier, pending.options(), issuer, response)
+        result = self._logins().begin(carrier, pending.options(), issuer, response)
+        self._pending_logins.forget(pending, carrier)
+        return result
 
     def _resume_session(
         self, pending: PendingLogin, proof: dict[str, str], store_options: StoreOptions, address: str | None
@@ -216,7 +218,7 @@ class MfaClient:
     def _pending(self, options: Mapping[str, Any], store_options: StoreOptions) -> PendingLogin:
         mfa_token = options.get("mfa_token")
         if is_pending_login(mfa_token):
-            return self._pending_logins.open(mfa_token)
+            return self._pending_logins.open(mfa_token, store_options)
         check_token("mfa_token", mfa_token)
         domain = self._exchanger.server.domain_for(store_options)
         return PendingLogin(mfa_token=str(mfa_token), domain=domain_of(domain))

@@ -9,12 +9,16 @@ from attrs import asdict, evolve, field, frozen
 from auth0_cte.auth_types import LoginWithCustomTokenExchangeOptions
 from auth0_cte.error import CustomTokenExchangeError, MfaRequiredError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
+from auth0_cte.session.carrier import carrier_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from auth0_cte.auth_types import CustomTokenExchangeOptions
+    from auth0_cte.auth_types.exchange import StoreOptions
     from auth0_cte.jose import Sealer
+    from auth0_cte.mfa.browser import Browsers
+    from auth0_cte.session.carrier import Carrier
 
 __all__ = ["PendingLogin", "PendingLogins"]
 
@@ -39,6 +43,7 @@ class PendingLogin:
         scope: The scopes that the login asked for.
         has_actor: Whether the login sent an actor token, so that its session must name an actor.
         session: Which session it is that a refresh was for; None for a login.
+        browser: What marks the browser that the login was begun in; None when nothing does.
     """
 
     mfa_token: str = field(repr=False)
@@ -48,6 +53,7 @@ class PendingLogin:
     scope: str = ""
     has_actor: bool = False
     session: str | None = None
+    browser: str | None = field(default=None, repr=False)
 
     def options(self) -> LoginWithCustomTokenExchangeOptions:
         """Return what the login asked for; its tokens were the interrupted request's, and are spent."""
@@ -63,17 +69,19 @@ class PendingLogins:
     Args:
         secrets: The secrets of the sessions; the first seals, all open.
         clock: The time in Unix seconds.
+        browsers: Returns what recognizes the browser of a login.
     """
 
-    def __init__(self, secrets: Sequence[str], clock: Callable[[], float]) -> None:
-        self._secrets, self._clock = secrets, clock
+    def __init__(self, secrets: Sequence[str], clock: Callable[[], float], browsers: Callable[[], Browsers]) -> None:
+        self._secrets, self._clock, self._browsers = secrets, clock, browsers
 
-    def note(self, error: MfaRequiredError, options: CustomTokenExchangeOptions) -> None:
-        """Give the error that interrupted a login what the login is resumed with.
+    def note(self, error: MfaRequiredError, options: CustomTokenExchangeOptions, carrier: Carrier) -> None:
+        """Give the error that interrupted a login what the login is resumed with, in the same browser.
 
         Args:
             error: The error.
             options: The options of the login.
+            carrier: What carries the browser's cookies.
         """
         if error.mfa_token is not None and error.domain is not None:
             pending = PendingLogin(
@@ -83,6 +91,7 @@ class PendingLogins:
                 audience=options.audience,
                 scope=str(options.scope or ""),
                 has_actor=options.actor_token is not None,
+                browser=self._browsers().mark(carrier),
             )
             error.pending_login = self.seal(pending)
 
@@ -105,11 +114,16 @@ class PendingLogins:
         """Return text that only this application can read, and that nobody can change."""
         return PREFIX + self._sealer().seal({**asdict(pending), "created_at": int(self._clock())})
 
-    def open(self, sealed: object) -> PendingLogin:
+    def open(self, sealed: object, store_options: StoreOptions) -> PendingLogin:
         """Read what `seal` made.
 
+        Args:
+            sealed: The text.
+            store_options: The request that it came with.
+
         Raises:
-            CustomTokenExchangeError: ``INVALID_PENDING_LOGIN``: it was not sealed here, was changed, or is too old.
+            CustomTokenExchangeError: ``INVALID_PENDING_LOGIN``: it was not sealed here, was changed, is too old, or
+                comes from another browser than the one that the login was begun in.
         """
         if not is_pending_login(sealed) or not self._secrets:
             raise _invalid("is none")
@@ -122,7 +136,15 @@ class PendingLogins:
         age = self._clock() - content.pop("created_at")
         if not -MAX_SKEW <= age <= MAX_AGE:
             raise _invalid("is too old")
-        return PendingLogin(**content)
+        pending = PendingLogin(**content)
+        if pending.browser is not None and not self._browsers().is_marked(carrier_of(store_options), pending.browser):
+            raise _invalid('was begun in another browser, or store_options={"request": …} is missing')
+        return pending
+
+    def forget(self, pending: PendingLogin, carrier: Carrier) -> None:
+        """Take the mark off the browser that a login was finished in."""
+        if pending.browser is not None:
+            self._browsers().forget(carrier)
 
     def _sealer(self) -> Sealer:
         from auth0_cte.jose import Sealer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from auth0_cte import (
     AsyncServerClient,
     Auth0CTEError,
     CustomTokenExchangeError,
+    MfaRequiredError,
     RevocationError,
     ServerClient,
     starlette,
@@ -32,7 +34,7 @@ from auth0_cte.auth_types.option_dicts import (
     ResumeLoginKeywords,
 )
 from auth0_cte.flask import Auth0CTE
-from auth0_cte.testing import FakeClock, LocalTenant
+from auth0_cte.testing import Factor, FakeClock, LocalTenant
 from tests.django_project import SECRET, TYPE, project
 from tests.exchanges import accept_user_ids
 from tests.integration.apps import serve_asgi
@@ -40,14 +42,14 @@ from tests.integration.apps import serve_asgi
 LOGIN = {"subject_token": "auth0|ada", "subject_token_type": TYPE, "scope": "offline_access"}
 
 Program = Callable[..., Any]
-"""A browser at an application: each call is a request, whose view calls the short form of that name."""
+"""An application: each call is a request of a browser, whose view calls the short form of that name."""
 
 
 @contextmanager
 def flask_program(tenant: LocalTenant, **settings: Any) -> Iterator[Program]:
     app = Flask(__name__)
-    app.testing = True  # errors come out
     auth0 = Auth0CTE(app, client=tenant.client(secret=SECRET, **settings))
+    browsers: dict[str, Any] = defaultdict(app.test_client)
     asked: list[Any] = []
     answers: list[Any] = []
 
@@ -57,12 +59,15 @@ def flask_program(tenant: LocalTenant, **settings: Any) -> Iterator[Program]:
         answers.append(getattr(auth0, step)(*arguments, **options))
         return ""
 
-    browser = app.test_client()
+    @app.errorhandler(Auth0CTEError)
+    def fail(error: Auth0CTEError) -> tuple[str, int]:
+        answers.append(error)
+        return "", 400
 
-    def run(step: str, *arguments: Any, **options: Any) -> Any:
+    def run(step: str, *arguments: Any, browser: str = "usual", **options: Any) -> Any:
         asked.append((step, arguments, options))
-        assert 200 == browser.post("/").status_code
-        return answers.pop()
+        browsers[browser].post("/")
+        return _answer(answers.pop())
 
     yield run
 
@@ -74,24 +79,24 @@ def starlette_program(tenant: LocalTenant, **settings: Any) -> Iterator[Program]
 
     async def view(request: Request) -> JSONResponse:
         step, arguments, options = asked.pop()
-        try:
-            answers.append(await getattr(starlette, step)(request, *arguments, **options))
-        except Auth0CTEError as error:
-            answers.append(error)
+        answers.append(await getattr(starlette, step)(request, *arguments, **options))
         return JSONResponse({})
+
+    async def fail(_request: Request, error: Exception) -> JSONResponse:
+        answers.append(error)
+        return JSONResponse({}, 400)
 
     mirror = AsyncServerClient.from_sync(tenant.client(secret=SECRET, **settings))
     middleware = [Middleware(starlette.Auth0CTEMiddleware, client=mirror)]
-    app = Starlette(routes=[Route("/", view, methods=["POST"])], middleware=middleware)
-    with serve_asgi(app) as url, requests.Session() as browser:
+    handlers: Any = {Auth0CTEError: fail}
+    app = Starlette(routes=[Route("/", view, methods=["POST"])], middleware=middleware, exception_handlers=handlers)
+    with serve_asgi(app) as url, ExitStack() as stack:
+        browsers: dict[str, Any] = defaultdict(lambda: stack.enter_context(requests.Session()))
 
-        def run(step: str, *arguments: Any, **options: Any) -> Any:
+        def run(step: str, *arguments: Any, browser: str = "usual", **options: Any) -> Any:
             asked.append((step, arguments, options))
-            browser.post(url)
-            answer = answers.pop()
-            if isinstance(answer, Auth0CTEError):
-                raise answer
-            return answer
+            browsers[browser].post(url)
+            return _answer(answers.pop())
 
         yield run
 
@@ -105,27 +110,42 @@ def django_program(tenant: LocalTenant, *, a: str = "", **settings: Any) -> Iter
 
         from auth0_cte.django.middleware import Auth0CTEMiddleware
 
-        cookies: dict[str, str] = {}
+        browsers: dict[str, dict[str, str]] = defaultdict(dict)
 
-        def run(step: str, *arguments: Any, **options: Any) -> Any:
+        def run(step: str, *arguments: Any, browser: str = "usual", **options: Any) -> Any:
             answers: list[Any] = []
 
             def view(request: Any) -> HttpResponse:
-                answers.append(getattr(request.auth0, step)(*arguments, **options))
+                try:
+                    answers.append(getattr(request.auth0, step)(*arguments, **options))
+                except Auth0CTEError as error:
+                    answers.append(error)
                 return HttpResponse()
 
             async def aview(request: Any) -> HttpResponse:
-                answers.append(await getattr(request.auth0, f"a{step}")(*arguments, **options))
+                try:
+                    answers.append(await getattr(request.auth0, f"a{step}")(*arguments, **options))
+                except Auth0CTEError as error:
+                    answers.append(error)
                 return HttpResponse()
 
             request: Any = RequestFactory().post("/")
-            request.COOKIES = dict(cookies)
+            request.COOKIES = dict(browsers[browser])
             serve: Any = Auth0CTEMiddleware(aview if a else view)
             serve = async_to_sync(serve) if a else serve
-            cookies.update({name: morsel.value for name, morsel in serve(request).cookies.items()})
-            return answers.pop()
+            for name, morsel in serve(request).cookies.items():
+                browsers[browser][name] = morsel.value
+                if morsel["max-age"] == 0:
+                    del browsers[browser][name]
+            return _answer(answers.pop())
 
         yield run
+
+
+def _answer(answer: Any) -> Any:
+    if isinstance(answer, Auth0CTEError):
+        raise answer
+    return answer
 
 
 @contextmanager
@@ -268,3 +288,48 @@ def test_access_token_by_its_options(
     program("get_access_token", "https://other.example.com", forwarded_for="203.0.113.7")
     assert "203.0.113.7" == tenant.token_requests[-1].headers["auth0-forwarded-for"]
     assert ["refresh_token", "refresh_token"] == [each.form["grant_type"] for each in tenant.token_requests[1:]]
+
+
+@pytest.fixture
+def interrupted(make_program: Callable[..., Program], tenant: LocalTenant) -> tuple[Program, str, Factor]:
+    """A program, whose usual browser has begun a login that wants a second factor; the login, and the factor."""
+    tenant.add_user("auth0|ada")
+    factor = tenant.enroll_factor("auth0|ada", "otp")
+    program = make_program()
+    with pytest.raises(MfaRequiredError) as caught:
+        program("login", LOGIN)
+    return program, str(caught.value.pending_login), factor
+
+
+def test_a_login_goes_on_in_its_browser_alone(
+    interrupted: tuple[Program, str, Factor], tenant: LocalTenant, clock: FakeClock
+) -> None:
+    """Another browser is refused before the code is sent; its own one finishes the login, once."""
+    program, pending, factor = interrupted
+    sent = len(tenant.requests)
+    with pytest.raises(CustomTokenExchangeError, match="another browser") as caught:
+        program("resume_login", pending, browser="stranger's", otp=factor.code())
+    assert ("INVALID_PENDING_LOGIN", sent) == (caught.value.code, len(tenant.requests))
+    with pytest.raises(CustomTokenExchangeError, match="invalid_grant"):
+        program("resume_login", pending, otp="000000")
+    assert "auth0|ada" == program("resume_login", pending, otp=factor.code()).user["sub"]
+    clock.advance(60)
+    with pytest.raises(CustomTokenExchangeError, match="another browser"):
+        program("resume_login", pending, otp=factor.code())
+
+
+def test_two_windows_of_a_browser(interrupted: tuple[Program, str, Factor]) -> None:
+    """A second login in the same browser leaves the first one as it is."""
+    program, pending, factor = interrupted
+    with pytest.raises(MfaRequiredError):
+        program("login", LOGIN)
+    assert "auth0|ada" == program("resume_login", pending, otp=factor.code()).user["sub"]
+
+
+def test_a_stranger_plants_no_login(interrupted: tuple[Program, str, Factor]) -> None:
+    """A browser that has begun a login of its own cannot be made to finish another browser's."""
+    program, pending, factor = interrupted
+    with pytest.raises(MfaRequiredError):
+        program("login", LOGIN, browser="victim's")
+    with pytest.raises(CustomTokenExchangeError, match="another browser"):
+        program("resume_login", pending, browser="victim's", otp=factor.code())
