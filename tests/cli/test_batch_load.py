@@ -1,12 +1,8 @@
-"""A long batch that is killed again and again.
-
-``AUTH0_CTE_LOAD_SECONDS`` (5) sets how long it is: from 100 on there are 20,000 rows and ten kills.
-"""
+"""A long batch that is killed again and again."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import threading
@@ -20,10 +16,11 @@ import pytest
 
 from auth0_cte.testing import LocalTenant, TenantServer
 from tests.cli.users import TYPE, USER, environment, run, started
+from tests.load import load, sized
 
-LOAD_SECONDS = float(os.environ.get("AUTH0_CTE_LOAD_SECONDS", "5"))
-ROWS = min(20_000, int(LOAD_SECONDS * 200))
-KILLS = 10 if ROWS == 20_000 else 3
+pytestmark = load
+
+ROWS, KILLS = sized(20_000, 1_000), sized(10, 3)
 RATE = 400
 FAULTS: list[dict[str, Any]] = [
     {"status": 503, "headers": {"retry-after": "0"}},
@@ -107,7 +104,7 @@ def test_memory_stays_flat(users: Path, tenant: LocalTenant, served: TenantServe
     with started(*arguments(users, "--json"), **environment(tenant, served)) as process:
         watcher = threading.Thread(target=lambda: sizes.extend(_sizes(process.pid, exchanged)))
         watcher.start()
-        process.communicate(timeout=LOAD_SECONDS * 60)
+        process.communicate(timeout=ROWS)
         watcher.join()
     assert len(sizes) > 5
     assert max(sizes) - sizes[0] < 20 * 1024

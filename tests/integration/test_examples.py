@@ -19,8 +19,9 @@ from auth0_cte.examples import legacy
 from auth0_cte.examples.tenant import make_tenant
 from tests.integration.browser import TIMEOUT, Browser
 from tests.integration.servers import PREFORK, run_example, run_prefork, serving
+from tests.load import load, sized
 
-USERS = 200
+USERS = sized(200, 50)
 
 
 @pytest.fixture(scope="module", params=PREFORK)
@@ -102,9 +103,10 @@ def test_backchannel_logout_is_there(browser: Browser) -> None:
     assert (400, "no-store") == (reply.status_code, reply.headers["Cache-Control"])
 
 
+@load
 @pytest.mark.parametrize("store", ["cookie", "redis"])
 @pytest.mark.parametrize("framework", PREFORK)
-def test_two_hundred_users_at_once(framework: str, store: str, request: pytest.FixtureRequest) -> None:
+def test_a_crowd_at_once(framework: str, store: str, request: pytest.FixtureRequest) -> None:
     """Nobody's login is lost or becomes another's, whichever of the processes answers."""
     environment = {"REDIS_URL": request.getfixturevalue("redis_server").url} if store == "redis" else {}
     barrier = Barrier(USERS)

@@ -6,12 +6,14 @@ import threading
 
 from auth0_cte import CustomTokenExchangeOptions, ServerClient
 from auth0_cte.testing import LocalTenant
+from tests.load import load, sized
 
-THREADS, EXCHANGES = 16, 200
+THREADS, EXCHANGES = 16, sized(200, 40)
 
 
+@load
 def test_sixteen_threads_share_one_client_over_tls() -> None:
-    """3,200 exchanges of sixteen users: no error, nobody gets another's token, at most sixteen connections."""
+    """Many exchanges of sixteen users: no error, nobody gets another's token, at most sixteen connections."""
     tenant = LocalTenant()
 
     @tenant.action("urn:acme:mcp-token")

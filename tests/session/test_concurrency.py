@@ -18,13 +18,14 @@ from auth0_cte import AccessTokenError, ServerClient, SessionError
 from auth0_cte.session.stores.contract import StateStore
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.exchanges import TYPE, Gate, at_once, sub_of
+from tests.load import load, sized
 from tests.session.clients import SECRET, MakeClient, new_jar, options, refreshes
 from tests.session.jobs import THREADS as THREADS_OF_A_PROCESS
 from tests.session.jobs import open_store
 from tests.session.stores import redis_cache_store, redis_store, sql_store
 from tests.workers import Worker, do_at_once
 
-USERS = 200
+USERS = sized(200, 50)
 THREADS = 50
 LIFETIME = 600
 API = "https://api.example.com"
@@ -59,11 +60,12 @@ def log_in(client: ServerClient, user: str = "auth0|ada", **more: Any) -> dict[s
     return jar
 
 
+@load
 @pytest.mark.parametrize("kind", ["redis", "sqlite", "postgresql", "django-redis"])
-def test_two_hundred_users_at_once_see_themselves_alone(
+def test_a_crowd_at_once_sees_itself_alone(
     kind: str, short_lived: LocalTenant, clock: FakeClock, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Each of 200 threads logs its user in, and reads that user and its own tokens, before and after expiry."""
+    """Each of many threads logs its user in, and reads that user and its own tokens, before and after expiry."""
     barrier = threading.Barrier(USERS)
     expiry = threading.Barrier(USERS, action=lambda: clock.advance(LIFETIME))
 

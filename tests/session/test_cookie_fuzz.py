@@ -19,9 +19,10 @@ from auth0_cte import MemoryStateStore, ServerClient
 from auth0_cte.jose import b64url_encode
 from auth0_cte.testing import LocalTenant
 from tests.integration.apps import configure_django
+from tests.load import load, sized
 from tests.session.clients import MakeClient, new_jar, options
 
-HEADERS = 10_000
+HEADERS = sized(10_000, 2_500)
 NAME = "_a0_session_"
 
 Pairs = list[tuple[str, str]]
@@ -283,11 +284,12 @@ def header_of(rng: random.Random, jars: list[Pairs]) -> bytes:
     return separator.join(f"{name}={value}" for name, value in pairs).encode(encoding, "surrogatepass")
 
 
+@load
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_no_header_is_taken_for_a_session_that_it_is_not(name: str, prey: Prey) -> None:
-    """10,000 headers of each framework and kind of store bring nobody, or the user whose untouched value they hold.
+    """Headers of each framework and kind of store bring nobody, or the user whose untouched value they hold.
 
-    The mirror reads a tenth of them: it reads none itself.
+    There are 10,000 of each, a quarter in a short run; the mirror reads a tenth of them, since it reads none itself.
     """
     rng, framework = random.Random(f"read {name}"), FRAMEWORKS[name]
     found = 0
@@ -301,11 +303,12 @@ def test_no_header_is_taken_for_a_session_that_it_is_not(name: str, prey: Prey) 
     assert prey.headers / 50 < found < prey.headers / 2, "the mutations hit too seldom, or not hard enough"
 
 
+@load
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_a_login_over_any_header_is_the_new_users(name: str, prey: Prey) -> None:
     """Whatever cookies there were, a login works, is seen by the same request, and a logout leaves nobody."""
     rng, framework = random.Random(f"write {name}"), FRAMEWORKS[name]
-    for number in range(200):
+    for number in range(sized(200, 60)):
         header = header_of(rng, prey.jars[4:])
         store_options = {"request": framework.request(header), "response": framework.response()}
         result = prey.client.login_with_custom_token_exchange(options("auth0|ada"), store_options)

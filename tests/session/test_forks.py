@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import sys
 import threading
@@ -20,17 +19,16 @@ import requests
 from auth0_cte.testing import LocalTenant
 from auth0_cte.testing.wire.messages import Reply
 from tests.integration.servers import serving
+from tests.load import LOAD_SECONDS, load, sized
 from tests.services import PostgresServer, RedisServer, start_memcached
 from tests.session.clients import SECRET
 
 API: Final = "https://api.example.com"
-LOAD_SECONDS: Final = float(os.environ.get("AUTH0_CTE_LOAD_SECONDS", "5"))
-"""How long each load goes on."""
 AT_ONCE: Final = 3
 USERS: Final = 8
 REQUESTS: Final = 160
 DEADLINE: Final = 20.0
-CROWD: Final = 200 if LOAD_SECONDS >= 60 else 40
+CROWD: Final = sized(200, 40)
 CHAOS_SECONDS: Final = LOAD_SECONDS if LOAD_SECONDS >= 60 else LOAD_SECONDS / 5
 ROTATION_SECONDS: Final = 5.0
 FAULTS: Final[list[dict[str, Any]]] = [
@@ -145,6 +143,7 @@ def test_workers_use_connections_of_their_own(kind: str, url: str) -> None:
     assert [None] * USERS == [get("logout", jar)[1] for jar in jars]
 
 
+@load
 @pytest.mark.parametrize("kind", [f"rotations {each}" for each in ROTATIONS])
 def test_nobody_is_logged_out_by_rotation(kind: str, url: str, tenant: LocalTenant) -> None:
     """8 browsers send requests at once to 4 processes and keep the cookies of reordered answers.
@@ -181,6 +180,7 @@ def test_nobody_is_logged_out_by_rotation(kind: str, url: str, tenant: LocalTena
     assert USERS < len(used) == len(set(used))
 
 
+@load
 @pytest.mark.parametrize("kind", KINDS)
 def test_chaos_mixes_nobody_up_and_loses_no_login(kind: str, url: str, tenant: ShakyTenant) -> None:
     """200 users, four workers, keys that rotate every 5 seconds, 30 % faults.

@@ -16,6 +16,7 @@ import requests
 
 from auth0_cte import ConfigurationError
 from auth0_cte.testing import LocalTenant, TenantServer
+from tests.load import load, sized
 from tests.testing.test_exchange import TYPE
 
 OPTIONS = {"subject_token": "the-token", "subject_token_type": TYPE, "scope": "openid"}
@@ -154,20 +155,22 @@ def test_tenant_closes_its_servers() -> None:
         raw_exchange(server, b"")
 
 
+@load
 def test_many_threads(tenant: LocalTenant) -> None:
-    """Sixteen threads with 200 exchanges each all get their own user."""
+    """Sixteen threads with many exchanges each all get their own user."""
+    count = sized(200, 40)
     with tenant.serve() as server, server.client(pool_size=16) as client, ThreadPoolExecutor(16) as pool:
 
         def work(thread: int) -> set[str]:
             options = {**OPTIONS, "subject_token": str(thread)}
-            responses = [client.custom_token_exchange(options) for _ in range(200)]
+            responses = [client.custom_token_exchange(options) for _ in range(count)]
             return {response.claims["sub"] for response in responses if response.claims}
 
         subjects = list(pool.map(work, range(16)))
         connections = server.connections
 
     assert [{f"auth0|u-{thread}"} for thread in range(16)] == subjects
-    assert 3200 == len(tenant.logs) == len(tenant.token_requests)
+    assert 16 * count == len(tenant.logs) == len(tenant.token_requests)
     assert connections <= 16
 
 
