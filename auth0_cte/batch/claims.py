@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.error import CustomTokenExchangeError
-from auth0_cte.foundation.redis_errors import translated
+from auth0_cte.foundation.redis_client import check_client, translated
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -63,12 +63,15 @@ class RedisClaims:
     """The claims of one batch.
 
     Args:
-        client: A client of redis-py; give it time-outs.
+        client: A client of redis-py (`redis.Redis` or `redis.RedisCluster`); give it time-outs.
         name: What names the batch among all who share it.
         abandoned_after: Seconds after which a row in flight is ``unknown``, because who had it must have died.
     """
 
-    def __init__(self, client: redis.Redis, name: str, *, abandoned_after: int = ABANDONED_SECONDS) -> None:
+    def __init__(
+        self, client: redis.Redis | redis.RedisCluster, name: str, *, abandoned_after: int = ABANDONED_SECONDS
+    ) -> None:
+        check_client(client)
         self._client, self._abandoned_after = client, abandoned_after
         # The braces keep both keys on one node of a cluster.
         self._keys = [f"{{auth0-cte-batch:{name}}}:rows", f"{{auth0-cte-batch:{name}}}:stopped"]

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from auth0_cte.auth_server import settings as check
 from auth0_cte.auth_server.server_client import ServerClient
-from auth0_cte.django.construct import load, make, make_store
+from auth0_cte.django.construct import is_spec, load, make, make_store
 from auth0_cte.error import Auth0CTEError, ConfigurationError
 from auth0_cte.foundation.validation import check_positive, check_secrets
 
@@ -42,7 +42,7 @@ OWN_KEYS: Final = frozenset({"client", "create_users", "name_claims"})
 """What ``AUTH0_CTE`` may hold beside the arguments of `ServerClient`."""
 NAME_CLAIMS: Final = ("name", "nickname", "email")
 """What ``AUTH0_CTE["name_claims"]`` is when it is not given."""
-MADE_KEYS: Final = ("client", "state_store")
+MADE_KEYS: Final = ("client", "state_store", "exchange_cache", "rate_limit")
 """May be objects, what makes them, the dotted path of either, or dicts: see `make`."""
 NAMED: Final = ("domain", "client_id", "client_secret", "secret", "organization")
 COOKIE_NAMES: Final = tuple(f"AUTH0_COOKIE_{name}" for name in ("DOMAIN", "PATH", "SECURE", "SAME_SITE"))
@@ -125,6 +125,9 @@ def client_options() -> dict[str, Any]:
         raise ConfigurationError(fault)
     if given.get("state_store") is not None:
         given["state_store"] = make_store(_key("state_store"), given["state_store"])
+    for name in ("exchange_cache", "rate_limit"):
+        if is_spec(name, given.get(name)):
+            given[name] = make(_key(name), given[name])
     return check.options_from_names(given, names())
 
 
@@ -145,7 +148,8 @@ def find_faults() -> list[str]:
         return [error.message]
     faults = [*_unknown(given), *_contradictions(given)]
     for name in MADE_KEYS:
-        faults += _fault_of(partial(load, _key(name), given.get(name)))
+        if is_spec(name, given.get(name)):
+            faults += _fault_of(partial(load, _key(name), given[name]))
     if given.get("client") is None:
         faults += _option_faults(given)
     return faults
@@ -177,7 +181,7 @@ def _option_faults(given: Mapping[str, Any]) -> list[str]:
     found = {name: value for name, value in named.items() if value} | arguments
     faults = _fault_of(lambda: check.options_from_names(arguments, source))
     for name, rule in _CHECKS.items():
-        if found.get(name) is not None:
+        if found.get(name) is not None and not (name in MADE_KEYS and is_spec(name, found[name])):
             faults += _fault_of(partial(rule, found[name]))
     algorithms = found.get("id_token_algorithms", ("RS256",))
     faults += _fault_of(lambda: check.check_algorithms(algorithms, found.get("client_secret")))

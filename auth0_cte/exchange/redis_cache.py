@@ -28,10 +28,9 @@ from auth0_cte.exchange.cache import (
 )
 from auth0_cte.foundation.concurrency import SingleFlight
 from auth0_cte.foundation.deadline import nap
-from auth0_cte.foundation.redis_errors import check_client, translated
+from auth0_cte.foundation.redis_client import check_client, client_from_url, prefix_for, translated
 from auth0_cte.foundation.validation import check_secrets
 from auth0_cte.jose import JoseError, Sealer
-from auth0_cte.session.stores.redis import client_from_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -122,10 +121,11 @@ class RedisExchangeCache:
     themselves. Redis should not evict what has not expired (``maxmemory-policy noeviction``) if tokens are single-use.
 
     Args:
-        client: A client of redis-py. Give it time-outs: without, a Redis that hangs makes exchanges hang.
+        client: A client of redis-py (`redis.Redis` or `redis.RedisCluster`). Give it time-outs: without, a Redis that
+            hangs makes exchanges hang.
         secret: At least 32 bytes of randomness, shared by all processes; or several, of which the first seals and all
             open. It may be the ``secret`` of the sessions.
-        prefix: What all keys begin with; its braces keep them on one node of a cluster.
+        prefix: What all keys begin with; for a cluster, braces are added where it has none.
         skew: How many seconds before it expires a token is not handed out any more. Clocks of machines that share the
             cache may differ by that.
         max_age: For how many seconds a response is reused at most; as long as it lives when None.
@@ -140,7 +140,7 @@ class RedisExchangeCache:
 
     def __init__(
         self,
-        client: redis.Redis,
+        client: redis.Redis | redis.RedisCluster,
         *,
         secret: str | Sequence[str],
         prefix: str = "{auth0-cte}",
@@ -157,13 +157,11 @@ class RedisExchangeCache:
         self._skew = check_seconds("skew", skew)
         self._max_age = None if max_age is None else check_seconds("max_age", max_age)
         self._client: Any = client
-        self._prefix, self._fail_open, self._clock = prefix, fail_open, clock
+        self._prefix, self._fail_open, self._clock = prefix_for(client, prefix), fail_open, clock
         self._sealer = Sealer(self._secrets, SEALED_UNDER)
         self._flights: Flights = SingleFlight()
         scripts = {"look": _LOOK, "finish": _FINISH, "forget": _FORGET}
         self._scripts = {name: client.register_script(text) for name, text in scripts.items()}
-        if client.get_connection_kwargs().get("socket_timeout") is None:
-            logger.warning("the Redis client has no socket_timeout: a Redis that hangs will make exchanges hang")
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 1.0, pool_size: int = 100, **options: Any) -> Self:

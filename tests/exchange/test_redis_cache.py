@@ -564,7 +564,7 @@ def test_what_was_bought_is_not_lost(mortal_redis: RedisServer, caplog: pytest.L
 
 def test_a_client_without_time_outs_is_told(redis_server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     """A Redis that hangs would make exchanges hang."""
-    with redis.Redis.from_url(redis_server.url) as connection:
+    with redis.Redis.from_url(redis_server.url, socket_timeout=None) as connection:
         RedisExchangeCache(connection, secret=SECRET)
     assert "no socket_timeout" in caplog.text
 

@@ -101,30 +101,89 @@ def test_a_store_can_be_given_as_caches_are(given: Any, kind: str) -> None:
         assert not [each for each in ids() if each == "auth0_cte.E001"]
 
 
+PASSWORD = "pa55word"
+LOCATION = f"redis://:{PASSWORD}@127.0.0.1:1/0"
+REDIS = {"BACKEND": "auth0_cte.RedisStateStore", "LOCATION": LOCATION}
+A_REDIS = '{"BACKEND": "auth0_cte.RedisStateStore", "LOCATION": "redis://…"'
+SQL = {"BACKEND": "auth0_cte.SQLStateStore", "LOCATION": "sqlite://"}
+A_SQL = '{"BACKEND": "auth0_cte.SQLStateStore", "LOCATION": "postgresql+psycopg://…"'
+CACHE = {"BACKEND": "auth0_cte.RedisExchangeCache", "LOCATION": LOCATION}
+LIMIT = {"BACKEND": "auth0_cte.RateLimit", "LOCATION": LOCATION}
+COOKIES = {"BACKEND": "auth0_cte.CookieStateStore"}
+
+UNUSABLE: list[tuple[str, Any, tuple[str, ...]]] = [
+    ("state_store", LOCATION, ("not be a URL alone", A_REDIS)),
+    ("state_store", "auth0_cte.RedisStateStore", ("requires arguments", A_REDIS)),
+    ("state_store", "auth0_cte.SQLStateStore", ("requires arguments", A_SQL)),
+    ("state_store", {}, ("must be a dict such as", A_REDIS)),
+    ("state_store", [LOCATION], ("must be a store of sessions",)),
+    ("state_store", {"LOCATION": LOCATION}, ("must be a dict such as", A_REDIS)),
+    ("state_store", {"BACKEND": "auth0_cte.SQLStateStore"}, ("cannot be made of nothing", A_SQL)),
+    ("state_store", {"BACKEND": "auth0_cte.RedisStateStore"}, ("cannot be made of nothing", A_REDIS)),
+    ("state_store", {"BACKEND": "auth0_cte.RedisStateStore", "location": LOCATION}, ("dict such as", "location")),
+    ("state_store", {**REDIS, "LOCATION": [LOCATION]}, ("Redis URL must look like",)),
+    ("state_store", {**REDIS, "LOCATION": f"redis://:x@h:{PASSWORD}"}, ("Redis URL must look like",)),
+    ("state_store", {**REDIS, "OPTIONS": 5}, ("must be a dict such as", A_REDIS)),
+    ("state_store", {**REDIS, "OPTIONS": {"db": 5}}, ("cannot be made of LOCATION, db", A_REDIS)),
+    ("state_store", {**REDIS, "OPTIONS": {"timeout": "1"}}, ("timeout must be a number",)),
+    ("state_store", {**REDIS, "OPTIONS": {"pool_size": 0}}, ("pool_size must be a number",)),
+    ("state_store", {**REDIS, "OPTIONS": {"prefix": 5}}, ("prefix must be a string",)),
+    ("state_store", {**REDIS, "BACKEND": "auth0_cte.RedisRotations"}, ("must be a store of sessions",)),
+    ("state_store", {"BACKEND": "auth0_cte.MemoryStateStore", "OPTIONS": {"bogus": 1}}, ("cannot be made of bogus",)),
+    ("state_store", {"BACKEND": "auth0_cte.MemoryStateStore", "LOCATION": "x"}, ("maxsize must be",)),
+    ("state_store", {**SQL, "LOCATION": "nonsense"}, ("database URL must look like",)),
+    ("state_store", {**SQL, "LOCATION": "mysql+nothing://x/y"}, ("database URL must look like",)),
+    ("state_store", {**SQL, "LOCATION": "postgresql+psycopg_async://x"}, ("asynchronous",)),
+    ("state_store", {**SQL, "OPTIONS": {"pool_size": 5}}, ("unexpected keyword argument 'pool_size'",)),
+    ("state_store", {"BACKEND": "no.such.thing"}, ("cannot be imported",)),
+    ("state_store", {**COOKIES, "OPTIONS": {"remembered": 999}}, ("at most 300 seconds",)),
+    (
+        "state_store",
+        {**COOKIES, "OPTIONS": {"rotations": {"BACKEND": "no.such"}}},
+        ('["OPTIONS"]["rotations"]', "cannot be imported"),
+    ),
+    ("state_store", {**COOKIES, "OPTIONS": {"rotations": LOCATION}}, ('"BACKEND": "auth0_cte.RedisRotations"',)),
+    ("state_store", {**COOKIES, "OPTIONS": {"rotations": REDIS}}, ("rotations must be",)),
+    ("exchange_cache", LOCATION, ("not be a URL alone", '"BACKEND": "auth0_cte.RedisExchangeCache"')),
+    ("exchange_cache", "auth0_cte.RedisExchangeCache", ("requires arguments", '"OPTIONS": {"secret": …}')),
+    ("exchange_cache", CACHE, ("secret",)),
+    ("exchange_cache", {**CACHE, "OPTIONS": {"secret": SECRET, "skw": 1}}, ("skw",)),
+    ("exchange_cache", MemoryStateStore, ("exchange_cache must be a cache",)),
+    ("rate_limit", LIMIT, ("cannot be made of LOCATION", '"OPTIONS": {"rate": "4/s"}')),
+    ("rate_limit", {**LIMIT, "OPTIONS": {"rate": "4/x"}}, ('written "4/s"',)),
+    ("rate_limit", {"rate": "4/s"}, ("must be a dict such as", "unknown: rate")),
+    ("rate_limit", {**CACHE, "OPTIONS": {"secret": SECRET}}, ("rate_limit must be a RateLimit",)),
+    ("rate_limit", LOCATION, ('written "4/s"',)),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "parts"), UNUSABLE)
+def test_what_cannot_be_made_is_told(name: str, given: Any, parts: tuple[str, ...]) -> None:
+    """The message names the setting, says what is wrong and what to give, and shows no password."""
+    with override(AUTH0_CTE={**GOOD, name: given}):
+        (fault,) = [each.msg for each in messages() if each.id == "auth0_cte.E001"]
+    for part in parts:
+        assert part in fault
+    assert name.replace("_", " ") in fault.replace("_", " ")
+    assert PASSWORD not in fault
+
+
 @pytest.mark.parametrize(
-    ("given", "parts"),
+    ("name", "given", "kind"),
     [
-        ("auth0_cte.RedisStateStore", ("without arguments", '"BACKEND": "auth0_cte', '"LOCATION"')),
-        ("auth0_cte.SQLStateStore", ("without arguments", '"LOCATION"')),
-        ({"BACKEND": "auth0_cte.SQLStateStore"}, ("cannot be made of nothing",)),
-        ({"BACKEND": "auth0_cte.MemoryStateStore", "OPTIONS": {"bogus": 1}}, ("cannot be made of bogus",)),
-        ({"BACKEND": "auth0_cte.SQLStateStore", "LOCATION": "nonsense"}, ("database URL must look like",)),
-        ({"BACKEND": "auth0_cte.SQLStateStore", "LOCATION": "mysql+nothing://x/y"}, ("database URL must look like",)),
-        ({"BACKEND": "auth0_cte.RedisStateStore", "location": "redis://x"}, ("must be a dict such as", "location")),
-        ({"LOCATION": "redis://x"}, ("must be a dict such as",)),
-        ({"BACKEND": "no.such.thing"}, ("cannot be imported",)),
-        (
-            {"BACKEND": "auth0_cte.CookieStateStore", "OPTIONS": {"rotations": {"BACKEND": "no.such"}}},
-            ('["OPTIONS"]["rotations"]', "cannot be imported"),
-        ),
+        ("exchange_cache", "auth0_cte.ExchangeCache", "ExchangeCache"),
+        ("exchange_cache", {"BACKEND": "auth0_cte.ExchangeCache", "OPTIONS": {"max_age": 60}}, "ExchangeCache"),
+        ("exchange_cache", {**CACHE, "OPTIONS": {"secret": SECRET, "prefix": "x"}}, "RedisExchangeCache"),
+        ("rate_limit", "4/s", "RateLimit"),
+        ("rate_limit", {**LIMIT, "OPTIONS": {"rate": "4/s", "burst": 2}}, "RateLimit"),
+        ("rate_limit", {"BACKEND": "auth0_cte.RateLimit", "OPTIONS": {"rate": "4/s"}}, "RateLimit"),
     ],
 )
-def test_a_store_that_cannot_be_made_is_told(given: Any, parts: tuple[str, ...]) -> None:
-    """The message says what is wrong, and what to give for a store that needs a client."""
-    with override(AUTH0_CTE={**GOOD, "state_store": given}):
-        (fault,) = [each.msg for each in messages() if each.id == "auth0_cte.E001"]
-    for part in ('AUTH0_CTE["state_store"]' if "URL" not in parts[0] else "", *parts):
-        assert part in fault
+def test_caches_of_exchanges_and_rate_limits_as_caches_are(name: str, given: Any, kind: str) -> None:
+    """What is shared through Redis can be given by its URL, too."""
+    with override(AUTH0_CTE={**GOOD, name: given}):
+        assert kind == type(getattr(get_client().settings, name)).__name__
+        assert [] == ids()
 
 
 def test_partitioned_cookies_are_refused_at_the_start() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,7 +20,7 @@ from auth0_cte.session.redis import RedisRotations, RedisStateStore
 from auth0_cte.session.sql import SQLRotations, SQLStateStore
 from auth0_cte.session.stores.contract import Owner, Record
 from tests.integration.apps import configure_django
-from tests.services import RedisServer, Server, free_port, start_redis
+from tests.services import Server, free_port, start_redis
 from tests.session.stores import redis_store
 
 ISSUER = "https://tenant.auth0.com/"
@@ -97,55 +96,6 @@ def test_a_lock_that_is_not_given_back_costs_nothing(caplog: pytest.LogCaptureFi
         with store.lock("id", 1):
             server.kill()
     assert "will expire" in caplog.text
-
-
-class RedisCluster(RedisServer):
-    """A cluster of one node, which has all slots."""
-
-    def command(self) -> list[str]:
-        return [*super().command(), "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"]
-
-    def start(self) -> None:
-        super().start()
-        with redis.Redis.from_url(self.url) as client:
-            client.execute_command("CLUSTER ADDSLOTS", *range(16384))
-            end = time.monotonic() + 30
-            while "ok" != client.cluster("info")["cluster_state"]:
-                assert time.monotonic() < end
-                time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[RedisCluster]:
-    with RedisCluster() as server:
-        yield server
-
-
-@pytest.mark.parametrize("prefix", ["app", "{app}", "a}b{c"])
-def test_a_cluster_keeps_a_session_on_one_node(prefix: str, cluster: RedisCluster) -> None:
-    """A prefix without braces gets them, so that all keys of a session share a slot."""
-    with redis.RedisCluster.from_url(cluster.url, socket_timeout=5) as client:
-        store = RedisStateStore(client, prefix=prefix)
-        cookie = store.create("id", "sealed", OWNER, 60)
-        assert cookie == store.replace(cookie, "again", 0)
-        with store.lock(cookie, 1):
-            assert Record("again", 1) == store.get(cookie)
-        slots = {client.keyslot(key) for key in client.keys("*")}
-        assert 1 == len(slots)
-        assert 1 == store.delete_by_owner(ISSUER, sid="sid-1", sub=None)
-        assert store.get(cookie) is None
-
-
-def test_a_cluster_that_is_down_is_told() -> None:
-    """The errors of a cluster are not those of a single Redis, and are ours as well."""
-    with RedisCluster() as server, redis.RedisCluster.from_url(server.url, socket_timeout=1) as client:
-        store = RedisStateStore(client, prefix="app")
-        store.check()
-        server.kill()
-        for call in (store.check, lambda: store.get("id"), lambda: store.create("id", "x", OWNER, 60)):
-            with pytest.raises(SessionError) as caught:
-                call()
-            assert "STORE_UNAVAILABLE" == caught.value.code
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import logging
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from auth0_cte.error import ConfigurationError, CustomTokenExchangeError, RateLimitError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
@@ -61,8 +61,9 @@ class RateLimit:
             to the number in ``rate`` where it counts with a bucket that refills steadily.
         headroom: The part of the limit that is left unused, from 0 to below 1, so that requests which the network
             bunches do not overrun it.
-        redis: A client of redis-py to share the limit through; in this process alone when None. While Redis cannot be
-            used, exchanges fail before anything is sent (``RATE_LIMIT_UNAVAILABLE``). Give it time-outs.
+        redis: A client of redis-py (`redis.Redis` or `redis.RedisCluster`) to share the limit through; in this process
+            alone when None. While Redis cannot be used, exchanges fail before anything is sent
+            (``RATE_LIMIT_UNAVAILABLE``). Give it time-outs.
         name: What tells this limit from others in the same Redis.
         monotonic: A clock that never jumps; injectable for tests.
         sleep: Waits for some seconds; injectable for tests.
@@ -77,7 +78,7 @@ class RateLimit:
         *,
         burst: int = 1,
         headroom: float = 0.05,
-        redis: redis.Redis | None = None,
+        redis: redis.Redis | redis.RedisCluster | None = None,
         name: str = "auth0-cte",
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = nap,
@@ -89,7 +90,7 @@ class RateLimit:
         self._per_second = per_second
         self._pace = Pace(interval=1 / (per_second * (1 - headroom)), burst=burst)
         if redis is not None:
-            from auth0_cte.foundation.redis_errors import check_client
+            from auth0_cte.foundation.redis_client import check_client  # late: most limits are of one process
 
             check_client(redis)
         self._redis, self._name = redis, name
@@ -97,6 +98,24 @@ class RateLimit:
         self._buckets: dict[str, Bucket] = {}
         self._lock = threading.Lock()
         reset_in_child(self)
+
+    @classmethod
+    def from_url(cls, url: str, rate: str, *, timeout: float = 1.0, pool_size: int = 100, **options: Any) -> Self:
+        """Make a limit that is shared through Redis, with a client that gives up after ``timeout`` seconds.
+
+        Args:
+            url: ``redis://host:port/db``, as redis-py takes it.
+            rate: The tenant's limit, as for the constructor.
+            timeout: For connecting, and for each answer, in seconds.
+            pool_size: Connections at most; threads beyond wait for a free one, ten times ``timeout`` at most.
+            **options: The constructor's other arguments.
+
+        Raises:
+            ConfigurationError: An argument cannot work.
+        """
+        from auth0_cte.foundation.redis_client import client_from_url
+
+        return cls(rate, redis=client_from_url(url, timeout=timeout, pool_size=pool_size), **options)
 
     def _after_fork_in_child(self) -> None:
         self._lock = threading.Lock()

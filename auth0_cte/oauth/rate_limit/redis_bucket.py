@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from auth0_cte.error import CustomTokenExchangeError
 from auth0_cte.error import CustomTokenExchangeErrorCode as Code
-from auth0_cte.foundation.redis_errors import translated
+from auth0_cte.foundation.redis_client import translated
 from auth0_cte.oauth.rate_limit.bucket import Slot
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["RedisBucket"]
 logger: Final = logging.getLogger("auth0_cte")
 
 KEEP_MILLISECONDS: Final = 3_600_000
-"""An idle bucket is forgotten after an hour, which is longer than any slot is away."""
+"""An idle bucket is forgotten an hour after its next slot."""
 
 FURTHEST: Final = 600.0
 """Seconds; what says that the next slot is further away than any call waits is the mistake of some clock."""
@@ -93,17 +93,16 @@ class RedisBucket:
         name: What the keys are made of.
     """
 
-    def __init__(self, client: redis.Redis, pace: Pace, name: str) -> None:
+    def __init__(self, client: redis.Redis | redis.RedisCluster, pace: Pace, name: str) -> None:
         self._pace = pace
         # The braces keep both keys on one node of a cluster.
         self._keys = [f"{{{name}}}:rate-limit", f"{{{name}}}:rate-limit:free"]
         scripts = {"reserve": _RESERVE, "due": _DUE, "give_back": _GIVE_BACK, "pause": _PAUSE, "drain": _DRAIN}
-        furthest = str(_micro(FURTHEST + pace.tolerance))
+        furthest = str(_micro(FURTHEST + pace.tolerance + pace.interval))
+        self._keep = KEEP_MILLISECONDS + int(pace.interval * 1000)
         self._scripts = {
             key: client.register_script(text.replace("FURTHEST", furthest)) for key, text in scripts.items()
         }
-        if client.get_connection_kwargs().get("socket_timeout") is None:
-            logger.warning("the Redis client has no socket_timeout: a Redis that hangs will make exchanges hang")
 
     def reserve(self, max_wait: float) -> Slot:
         """Take the next slot, unless it is more than ``max_wait`` seconds away."""
@@ -132,7 +131,7 @@ class RedisBucket:
 
     def _run(self, script: str, *arguments: Any) -> Any:
         with translated("the rate limit", Code.RATE_LIMIT_UNAVAILABLE, "; nothing was sent"):
-            return self._scripts[script](keys=self._keys, args=(KEEP_MILLISECONDS, *arguments))
+            return self._scripts[script](keys=self._keys, args=(self._keep, *arguments))
 
 
 def _micro(seconds: float) -> int:

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 
 from auth0_cte.foundation.concurrency import KeyedLocks
 from auth0_cte.foundation.ttl_cache import TTLCache
+from auth0_cte.foundation.validation import check_number
 from auth0_cte.session.stores.contract import Owner, Record, file_name, held_in_memory
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class MemoryStateStore:
         self, maxsize: int = 100_000, clock: Callable[[], float] = time.monotonic, *, script: bool = False
     ) -> None:
         self.script: bool = script
+        check_number("maxsize", maxsize, at_least=1, whole=True)
         self._entries: TTLCache[str, _Entry] = TTLCache(maxsize=maxsize, monotonic=clock, tags=_tags)
         self._locks = KeyedLocks()
 

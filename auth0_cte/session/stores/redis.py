@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from auth0_cte.foundation.redis_client import check_client, client_from_url, prefix_for
 from auth0_cte.session.stores.contract import Record, file_name
-from auth0_cte.session.stores.redis_client import (
-    RedisLocks,
-    check_client,
-    client_from_url,
-    milliseconds,
-    text,
-    translated,
-)
+from auth0_cte.session.stores.redis_locks import RedisLocks, milliseconds, text, translated
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -21,7 +15,7 @@ if TYPE_CHECKING:
 
     from auth0_cte.session.stores.contract import Owner
 
-__all__ = ["RedisStateStore", "client_from_url"]
+__all__ = ["RedisStateStore"]
 
 # Each script is one atomic step. An index is a sorted set of record names by the time that they expire.
 _INDEX: Final = """
@@ -111,7 +105,8 @@ class RedisStateStore:
     def __init__(
         self, client: redis.Redis | redis.RedisCluster, *, prefix: str = "{auth0-cte}", script: bool = False
     ) -> None:
-        self._prefix = check_client(client, prefix)
+        check_client(client)
+        self._prefix = prefix_for(client, prefix)
         self._client: Any = client
         self.script: bool = script
         self._locks = RedisLocks(client, self._prefix)

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from auth0_cte.session.stores.redis_client import (
-    RedisLocks,
-    check_client,
-    client_from_url,
-    milliseconds,
-    text,
-    translated,
-)
+from auth0_cte.foundation.redis_client import check_client, client_from_url, prefix_for
+from auth0_cte.session.stores.redis_locks import RedisLocks, milliseconds, text, translated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +28,8 @@ class RedisRotations:
     """
 
     def __init__(self, client: redis.Redis | redis.RedisCluster, *, prefix: str = "{auth0-cte}") -> None:
-        self._prefix = check_client(client, prefix)
+        check_client(client)
+        self._prefix = prefix_for(client, prefix)
         self._client: Any = client
         self._locks = RedisLocks(client, f"{self._prefix}:rotations")
 
@@ -49,6 +44,10 @@ class RedisRotations:
             pool_size: Connections at most; threads beyond wait for a free one, ten times ``timeout`` at most.
         """
         return cls(client_from_url(url, timeout=timeout, pool_size=pool_size), prefix=prefix)
+
+    def close(self) -> None:
+        """Close the connections of the client; a later call opens new ones."""
+        self._client.close()
 
     def check(self) -> None:
         """Ask Redis whether it is there."""

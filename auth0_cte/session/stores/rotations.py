@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from auth0_cte.foundation.concurrency import KeyedLocks
 from auth0_cte.foundation.ttl_cache import TTLCache
+from auth0_cte.foundation.validation import check_number
 from auth0_cte.session.stores.contract import held_in_memory
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class MemoryRotations:
     """
 
     def __init__(self, maxsize: int = 100_000, monotonic: Callable[[], float] = time.monotonic) -> None:
+        check_number("maxsize", maxsize, at_least=1, whole=True)
         self._entries: TTLCache[str, str] = TTLCache(maxsize=maxsize, monotonic=monotonic)
         self._locks = KeyedLocks()
 

@@ -74,6 +74,10 @@ class SQLTable:
         with self._translated():
             self.table.metadata.create_all(self._engine)
 
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._engine.dispose()
+
     def check(self) -> None:
         """Ask the database whether it is there, and the table in it."""
         self.execute(sa.select(*self.table.columns).limit(0))
@@ -141,6 +145,10 @@ class SQLKept:
         """
         return cls(_engine_from_url(url), **options)
 
+    def close(self) -> None:
+        """Close the pooled connections of the engine; a later call opens new ones."""
+        self._rows.close()
+
     def create_tables(self) -> None:
         """Create the table and its indices, if they are not there."""
         self._rows.create()
@@ -158,6 +166,10 @@ def _check_engine(engine: object) -> None:
     if not isinstance(engine, sa.Engine):
         kind = f"{type(engine).__module__}.{type(engine).__qualname__}"
         raise ConfigurationError(f"engine must be a sqlalchemy.Engine (sqlalchemy.create_engine(...)), not a {kind}")
+    if engine.dialect.is_async:
+        raise ConfigurationError(
+            f"engine must have a synchronous driver: {engine.dialect.name} has an asynchronous one"
+        )
 
 
 def _lacks_table(error: SQLAlchemyError) -> bool:

@@ -1,15 +1,12 @@
-"""What everything that keeps sessions in Redis shares: a client with time-outs, locks, and errors of our own."""
+"""What everything that keeps sessions in Redis shares: locks, and errors of our own."""
 
 from __future__ import annotations
 
-import logging
-import re
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from auth0_cte.foundation import redis_errors
-from auth0_cte.foundation.extras import extra
+from auth0_cte.foundation.redis_client import failures
 from auth0_cte.session.stores.contract import LOCK_SECONDS, held, unavailable
 
 if TYPE_CHECKING:
@@ -17,9 +14,7 @@ if TYPE_CHECKING:
 
     import redis
 
-__all__ = ["RedisLocks", "check_client", "client_from_url", "milliseconds", "text", "translated"]
-
-logger: Final = logging.getLogger("auth0_cte")
+__all__ = ["RedisLocks", "milliseconds", "text", "translated"]
 
 # A command that was sent again, because its answer got lost, finds its own token.
 _ACQUIRE: Final = """
@@ -58,41 +53,6 @@ class RedisLocks:
             return script(keys=[key], args=arguments)
 
 
-def check_client(client: Any, prefix: str) -> str:
-    """Refuse what is not a synchronous client of redis-py, and return the prefix for it.
-
-    A cluster keeps all keys of a session on one node only when the prefix has braces, which are added.
-
-    Raises:
-        ConfigurationError: It is a URL, a class, or an asynchronous client, for example.
-    """
-    redis_errors.check_client(client)
-    if client.get_connection_kwargs().get("socket_timeout") is None:
-        logger.warning("the Redis client has no socket_timeout: a Redis that hangs will make requests hang")
-    in_cluster = any(kind.__name__ == "RedisCluster" for kind in type(client).__mro__)
-    return f"{{{prefix}}}" if in_cluster and re.search(r"\{[^}]+\}", prefix) is None else prefix
-
-
-def client_from_url(url: str, *, timeout: float, pool_size: int) -> redis.Redis:
-    """Make a client of redis-py that gives up after ``timeout`` seconds; ten times that for a connection to be free."""
-    with extra("redis", "from_url()"):
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-    # One retry replaces a connection that Redis has closed; more would keep users waiting while it is down.
-    # A pool that waits for a free connection: redis-py's default refuses from the hundred-and-first thread on.
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=pool_size,
-        timeout=10 * timeout,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-    )
-    return redis.Redis.from_pool(pool)
-
-
 def milliseconds(seconds: float) -> int:
     """Convert seconds to the whole milliseconds that Redis takes, at least one."""
     return max(1, int(seconds * 1000))
@@ -106,11 +66,9 @@ def text(value: bytes | str) -> str:
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn the errors of redis-py into a `SessionError`."""
-    from redis.exceptions import RedisClusterException, RedisError
-
     try:
         yield
-    except (RedisError, RedisClusterException) as error:
+    except failures() as error:
         failure = unavailable("the session store (Redis)", error)
     else:
         return
