@@ -22,10 +22,11 @@ with extra("examples", "the example"):
     from django.urls import include, path
     from django.views.decorators.http import require_GET, require_POST
 
-from auth0_cte import SessionError
+from auth0_cte import MfaRequiredError, SessionError
 from auth0_cte.django import get_client, requires_session
 from auth0_cte.examples import legacy, tenant
-from auth0_cte.examples.page import TOO_LARGE, home_page, too_large_page
+from auth0_cte.examples.page import ASSETS, TOO_LARGE, asset, home_page, too_large_page
+from auth0_cte.examples.second_factor import STEPS, Answer, SecondFactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,8 @@ def never_cache(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
 
     def serve(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        response.headers["Cache-Control"] = "no-store"
+        if not response.headers.get("Cache-Control", "").startswith("public"):
+            response.headers["Cache-Control"] = "no-store"
         return response
 
     return serve
@@ -73,8 +75,12 @@ def never_cache(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
 
 def home(request: Any) -> HttpResponse:
     """Show who is logged in."""
-    token = f'<input type="hidden" name="csrfmiddlewaretoken" value="{get_token(request)}">'
-    return HttpResponse(home_page(request.auth0.user, token).encode())
+    return HttpResponse(home_page(request.auth0.user, hidden_token(request)).encode())
+
+
+def hidden_token(request: HttpRequest) -> str:
+    """Return the field that Django wants in each form."""
+    return f'<input type="hidden" name="csrfmiddlewaretoken" value="{get_token(request)}">'
 
 
 def login(request: Any) -> HttpResponse:
@@ -84,17 +90,37 @@ def login(request: Any) -> HttpResponse:
         return HttpResponseBadRequest()
     try:
         request.auth0.login(
-            {
-                "subject_token": legacy.mint(user, int(more[:9])),
-                "subject_token_type": legacy.TOKEN_TYPE,
-                "scope": "openid profile offline_access",
-            }
+            subject_token=legacy.mint(user, int(more[:9]), second_factor="second_factor" in request.POST),
+            subject_token_type=legacy.TOKEN_TYPE,
+            scope="openid profile offline_access",
         )
+    except MfaRequiredError as error:
+        return respond(second_factor(request).begin(error))
     except SessionError as error:
         if error.code != TOO_LARGE:
             raise
         return HttpResponse(too_large_page().encode(), status=413)
     return HttpResponse(status=303, headers={"Location": "/"})
+
+
+def go_on(request: Any, step: str) -> HttpResponse:
+    """Take the login a step further that was interrupted for a second factor."""
+    if step not in STEPS:
+        return HttpResponse(status=404)
+    return respond(STEPS[step](second_factor(request), request.POST.dict()))
+
+
+def second_factor(request: Any) -> SecondFactor:
+    """Return the steps of this request's login."""
+    auth0 = request.auth0
+    return SecondFactor(auth0.client, auth0.store_options, auth0.resume_login, hidden_token(request))
+
+
+def respond(answer: Answer) -> HttpResponse:
+    """Send a page, or redirect."""
+    if answer.location:
+        return HttpResponse(status=answer.status, headers={"Location": answer.location})
+    return HttpResponse(answer.page.encode(), status=answer.status)
 
 
 def me(request: Any) -> HttpResponse:
@@ -110,6 +136,11 @@ def token(request: Any) -> HttpResponse:
     return JsonResponse({"characters": len(access_token), "sha256": digest})
 
 
+def static_file(_request: Any, name: str) -> HttpResponse:
+    """Send the style sheet, or the icon."""
+    return HttpResponse(asset(name), content_type=ASSETS[name], headers={"Cache-Control": "public, max-age=3600"})
+
+
 def logout(request: Any) -> HttpResponse:
     """End the session here, and send the browser to Auth0, which ends its own and sends it back."""
     location = request.auth0.logout(return_to=request.build_absolute_uri("/"))
@@ -119,9 +150,11 @@ def logout(request: Any) -> HttpResponse:
 urlpatterns: Final[list[Any]] = [
     path("", require_GET(home)),
     path("login", require_POST(login)),
+    path("mfa/<str:step>", require_POST(go_on)),
     path("me", require_GET(me)),
     path("token", requires_session(token)),
     path("logout", require_POST(logout)),
+    *(path(name, require_GET(static_file), {"name": name}) for name in ASSETS),
     path("", include("auth0_cte.django.urls")),
 ]
 application: Final[Callable[..., Any]] = get_wsgi_application()

@@ -7,9 +7,10 @@ In production: ``uvicorn --factory auth0_cte.examples.fastapi_app:create_app``, 
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Final
+from functools import partial
+from typing import Annotated, Any, Final, Literal
 
 from auth0_cte.foundation.extras import extra
 
@@ -18,10 +19,11 @@ with extra("examples", "the example"):
     from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException, Request, Response
     from fastapi.responses import HTMLResponse, RedirectResponse
 
-from auth0_cte import AsyncServerClient, Session, SessionError
+from auth0_cte import AsyncServerClient, MfaRequiredError, Session, SessionError
 from auth0_cte.error import Auth0CTEError
 from auth0_cte.examples import legacy, tenant
-from auth0_cte.examples.page import TOO_LARGE, home_page, too_large_page
+from auth0_cte.examples.page import ASSETS, TOO_LARGE, asset, home_page, too_large_page
+from auth0_cte.examples.second_factor import STEPS, Answer, SecondFactor
 from auth0_cte.starlette import (
     Auth0CTEMiddleware,
     backchannel_logout_route,
@@ -63,6 +65,8 @@ def create_app() -> FastAPI:
     app.add_middleware(Auth0CTEMiddleware, client=app.state.auth0)
     app.router.routes.append(backchannel_logout_route())
     app.include_router(pages)
+    for name in ASSETS:
+        app.router.add_route(f"/{name}", static_file)
     # When Auth0 refused the token, or cannot be reached, the browser learns the code, and the log the rest.
     app.exception_handler(Auth0CTEError)(handle_error)
     app.exception_handler(SessionError)(not_begun)
@@ -84,16 +88,40 @@ async def home(user: Annotated[Mapping[str, Any] | None, Depends(current_user)])
 
 @pages.post("/login")
 async def log_in(
-    request: Request, user: Annotated[str, Form()], more: Annotated[int, Form(ge=0)] = 0
-) -> RedirectResponse:
+    request: Request,
+    user: Annotated[str, Form()],
+    more: Annotated[int, Form(ge=0)] = 0,
+    second_factor: Annotated[bool, Form()] = False,
+) -> Response:
     """Log the user in; a real application would check the password, or the legacy session's cookie, first."""
-    options = {
-        "subject_token": legacy.mint(user, more),
-        "subject_token_type": legacy.TOKEN_TYPE,
-        "scope": "openid profile offline_access",
-    }
-    await login(request, options)
+    try:
+        await login(
+            request,
+            subject_token=legacy.mint(user, more, second_factor=second_factor),
+            subject_token_type=legacy.TOKEN_TYPE,
+            scope="openid profile offline_access",
+        )
+    except MfaRequiredError as error:
+        return await respond(request, SecondFactor.begin, error)
     return RedirectResponse("/", 303)
+
+
+@pages.post("/mfa/{step}")
+async def go_on(request: Request, step: Literal["enroll", "challenge", "verify"]) -> Response:
+    """Take the login a step further that was interrupted for a second factor."""
+    async with request.form() as form:
+        return await respond(request, STEPS[step], {name: str(value) for name, value in form.items()})
+
+
+async def respond(request: Request, step: Callable[[SecondFactor, Any], Answer], given: Any) -> Response:
+    """Send the page of a step, or redirect; it runs in a worker thread, as the mirror's own methods do."""
+    client: AsyncServerClient = request.app.state.auth0
+    store_options = {"request": request}
+    resume = partial(client.sync.resume_login, store_options=store_options)
+    answer = await client.offload(step, SecondFactor(client.sync, store_options, resume), given)
+    if answer.location:
+        return RedirectResponse(answer.location, answer.status)
+    return HTMLResponse(answer.page, answer.status)
 
 
 @pages.get("/me")
@@ -107,6 +135,12 @@ async def token(request: Request) -> dict[str, Any]:
     """Show that there is an access token; the token itself goes to the API, never into a page or a log."""
     access_token = await get_access_token(request)  # refreshed when it has expired
     return {"characters": len(access_token), "sha256": hashlib.sha256(access_token.encode()).hexdigest()}
+
+
+async def static_file(request: Request) -> Response:
+    """Send the style sheet, or the icon."""
+    name = request.url.path.rpartition("/")[2]
+    return Response(asset(name), media_type=ASSETS[name], headers={"Cache-Control": "public, max-age=3600"})
 
 
 @pages.post("/logout")

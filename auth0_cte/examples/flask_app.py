@@ -15,10 +15,11 @@ from auth0_cte.foundation.extras import extra
 with extra("examples", "the example"):
     from flask import Blueprint, Flask, abort, redirect, request
 
-from auth0_cte import SessionError
+from auth0_cte import MfaRequiredError, SessionError
 from auth0_cte.error import Auth0CTEError
 from auth0_cte.examples import legacy, tenant
-from auth0_cte.examples.page import TOO_LARGE, home_page, too_large_page
+from auth0_cte.examples.page import ASSETS, TOO_LARGE, asset, home_page, too_large_page
+from auth0_cte.examples.second_factor import STEPS, Answer, SecondFactor
 from auth0_cte.flask import Auth0CTE, current_user, handle_error, requires_session
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def refuse_forms_of_other_sites() -> None:
 @pages.after_request
 def never_cache(response: Response) -> Response:
     """Keep the pages of one user from the next one, and from the back button after a logout."""
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 
@@ -65,16 +66,36 @@ def home() -> str:
 
 
 @pages.post("/login")
-def login() -> Redirect:
+def login() -> Redirect | tuple[str, int]:
     """Log the user in; a real application would check the password, or the legacy session's cookie, first."""
-    auth0.login(
-        {
-            "subject_token": legacy.mint(request.form["user"], request.form.get("more", 0, type=int)),
-            "subject_token_type": legacy.TOKEN_TYPE,
-            "scope": "openid profile offline_access",
-        }
-    )
+    form = request.form
+    try:
+        auth0.login(
+            subject_token=legacy.mint(
+                form["user"], form.get("more", 0, type=int), second_factor="second_factor" in form
+            ),
+            subject_token_type=legacy.TOKEN_TYPE,
+            scope="openid profile offline_access",
+        )
+    except MfaRequiredError as error:
+        return respond(second_factor().begin(error))
     return redirect("/", 303)
+
+
+@pages.post("/mfa/<any(enroll, challenge, verify):step>")
+def go_on(step: str) -> Redirect | tuple[str, int]:
+    """Take the login a step further that was interrupted for a second factor."""
+    return respond(STEPS[step](second_factor(), request.form))
+
+
+def second_factor() -> SecondFactor:
+    """Return the steps of this request's login."""
+    return SecondFactor(auth0.client, auth0.store_options, auth0.resume_login)
+
+
+def respond(answer: Answer) -> Redirect | tuple[str, int]:
+    """Send a page, or redirect."""
+    return redirect(answer.location, answer.status) if answer.location else (answer.page, answer.status)
 
 
 @pages.get("/me")
@@ -90,6 +111,13 @@ def token() -> dict[str, Any]:
     """Show that there is an access token; the token itself goes to the API, never into a page or a log."""
     access_token = auth0.get_access_token()  # refreshed when it has expired
     return {"characters": len(access_token), "sha256": hashlib.sha256(access_token.encode()).hexdigest()}
+
+
+@pages.get("/style.css", defaults={"name": "style.css"})
+@pages.get("/favicon.svg", defaults={"name": "favicon.svg"})
+def static_file(name: str) -> tuple[bytes, dict[str, str]]:
+    """Send the style sheet, or the icon."""
+    return asset(name), {"Content-Type": ASSETS[name], "Cache-Control": "public, max-age=3600"}
 
 
 @pages.post("/logout")

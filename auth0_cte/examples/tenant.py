@@ -43,9 +43,16 @@ def make_tenant() -> LocalTenant:
         if profile is None:
             api.access.reject_invalid_subject_token("The legacy system did not issue this token, or it has expired.")
             return
+        # For the Action below: the legacy system knows who must be asked.
+        api.transaction.set_metadata("second_factor", profile.pop("second_factor"))
         api.authentication.set_user_by_connection(
             "legacy", profile, creation_behavior="create_if_not_exists", update_behavior="replace"
         )
+
+    @tenant.post_login
+    def protect(event: Any, api: Any) -> None:
+        if event.transaction.metadata.get("second_factor"):
+            api.multifactor.enable("any")
 
     return tenant
 
@@ -57,6 +64,7 @@ def provided() -> Iterator[None]:
         yield
         return
     tenant = make_tenant()
+    tenant.factors.deliver = lambda factor: print(f"{factor.kind} to {factor.name}: {factor.code()}", file=sys.stderr)
     with tenant.serve() as server, tempfile.TemporaryDirectory(prefix="auth0-cte-") as directory:
         os.environ |= {
             "AUTH0_DOMAIN": server.domain,

@@ -68,6 +68,15 @@ def test_pages_are_not_kept(browser: Browser) -> None:
         assert "no-store" in browser.get(page).headers["Cache-Control"]
 
 
+@pytest.mark.parametrize(("name", "kind"), [("style.css", "text/css"), ("favicon.svg", "image/svg+xml")])
+def test_pages_have_a_style(name: str, kind: str, browser: Browser) -> None:
+    """Each page names the style sheet and the icon, and they are there."""
+    assert f'href="/{name}"' in browser.get("").text
+    reply = browser.get(name)
+    assert (200, kind) == (reply.status_code, reply.headers["Content-Type"].partition(";")[0])
+    assert "Set-Cookie" not in reply.headers
+
+
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
 def test_forms_of_other_sites_are_refused(origin: str, browser: Browser) -> None:
     """Another site's page can neither log its own user in nor ours out."""

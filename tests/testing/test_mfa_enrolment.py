@@ -213,3 +213,15 @@ def test_ten_tries_then_one_per_six_minutes(tenant: LocalTenant, clock: FakeCloc
     statuses.append(finish(tenant, token, OTP, otp=factor.code()).status_code)
 
     assert [403] * 10 + [429, 200] == statuses
+
+
+def test_what_is_sent_can_be_shown(tenant: LocalTenant) -> None:
+    """A function of the test's own sees each code that a user would get; none by an authenticator application."""
+    shown: list[tuple[str, str]] = []
+    tenant.factors.deliver = lambda factor: shown.append((factor.kind, factor.code()))
+    token = mfa_token(tenant)
+    associate(tenant, token, authenticator_types=["otp"])
+    assert [] == shown
+    associate(tenant, token, authenticator_types=["oob"], oob_channels=["sms"], phone_number="+4915123456789")
+    (phone,) = (factor for factor in tenant.factors.of("auth0|jane") if factor.kind == "sms")
+    assert [("sms", phone.code())] == shown

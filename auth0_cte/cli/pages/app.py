@@ -6,6 +6,7 @@ import hmac
 import json
 import secrets
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, abort, make_response, redirect, render_template, request, session
@@ -13,6 +14,7 @@ from flask import Flask, abort, make_response, redirect, render_template, reques
 from auth0_cte.cli.pages.bench import API, ORGANIZATION, PERSONAS, Outcome
 from auth0_cte.cli.shared.words import when
 from auth0_cte.error import Auth0CTEError
+from auth0_cte.examples.page import ASSETS, asset
 from auth0_cte.foundation.urls import is_loopback
 from auth0_cte.oauth.id_token import read_time
 
@@ -74,6 +76,10 @@ def _protect(response: Response) -> Response:
     return response
 
 
+def _asset(name: str) -> tuple[bytes, dict[str, str]]:
+    return asset(name), {"Content-Type": ASSETS[name], "Cache-Control": "public, max-age=3600"}
+
+
 def _shown(name: str, value: object) -> str:
     at = read_time(value) if name in _TIMES else None
     if at is not None:
@@ -95,6 +101,8 @@ class _Pages:
         """Register the views with the application."""
         app.add_url_rule("/", "home", self.home)
         app.add_url_rule("/log", "log", self.log)
+        for name in ASSETS:
+            app.add_url_rule(f"/{name}", name.partition(".")[0], partial(_asset, name))
         for view in (self.exchange, self.error, self.login, self.logout, self.action):
             app.add_url_rule(f"/{view.__name__}", view.__name__, view, methods=["POST"])
 

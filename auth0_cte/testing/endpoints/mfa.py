@@ -60,7 +60,7 @@ def _enrolment(state: TenantState, factor: Factor, waiting: InterruptedGrant) ->
     if factor.kind == "otp":
         uri = factor.barcode_uri(state.name)
         return {"authenticator_type": "otp", "secret": factor.secret, "barcode_uri": uri}
-    body = {"authenticator_type": "oob", "oob_channel": factor.as_member()["oob_channel"], **_send(factor, waiting)}
+    body = {"authenticator_type": "oob", "oob_channel": factor.as_member()["oob_channel"], **_send(state, factor, waiting)}
     return {**body, "barcode_uri": factor.barcode_uri(state.name)} if factor.kind == "push" else body
 
 
@@ -92,11 +92,13 @@ def serve_challenge(state: TenantState, request: TenantRequest) -> Reply:
     factor = _challenged(state, request, waiting)
     if factor.authenticator_type == "otp":
         return json_reply({"challenge_type": "otp"})
-    return json_reply({"challenge_type": "oob", **_send(factor, waiting)})
+    return json_reply({"challenge_type": "oob", **_send(state, factor, waiting)})
 
 
-def _send(factor: Factor, waiting: InterruptedGrant) -> dict[str, str]:
+def _send(state: TenantState, factor: Factor, waiting: InterruptedGrant) -> dict[str, str]:
     factor.challenge()
+    if state.factors.deliver is not None:
+        state.factors.deliver(factor)
     oob_code = f"Fe26.2*{secrets.token_urlsafe(24)}"
     waiting.challenges[oob_code] = factor
     return {"oob_code": oob_code} if factor.kind == "push" else {"oob_code": oob_code, "binding_method": "prompt"}

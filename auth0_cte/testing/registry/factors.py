@@ -142,10 +142,13 @@ class Factors:
 
     Attributes:
         enrollable: What users without a factor are asked to enroll, as ``mfa_requirements`` names it.
+        deliver: Called with a factor whenever a code or a push message is sent to it, to show what its user would see;
+            None for nothing.
     """
 
     def __init__(self) -> None:
         self.enrollable: tuple[str, ...] = ("otp", "phone", "push-notification")
+        self.deliver: Callable[[Factor], None] | None = None
         self._lock = threading.Lock()
         self._factors: list[Factor] = []
 
@@ -180,7 +183,7 @@ class Factors:
     def copy(self) -> Factors:
         """Copy the factors, with no code sent or used up."""
         other = Factors()
-        other.enrollable = self.enrollable
+        other.enrollable, other.deliver = self.enrollable, self.deliver
         with self._lock:
             other._factors = [evolve(factor, used=set(), answer=None) for factor in self._factors]
         return other
