@@ -60,7 +60,11 @@ def _enrolment(state: TenantState, factor: Factor, waiting: InterruptedGrant) ->
     if factor.kind == "otp":
         uri = factor.barcode_uri(state.name)
         return {"authenticator_type": "otp", "secret": factor.secret, "barcode_uri": uri}
-    body = {"authenticator_type": "oob", "oob_channel": factor.as_member()["oob_channel"], **_send(state, factor, waiting)}
+    body = {
+        "authenticator_type": "oob",
+        "oob_channel": factor.as_member()["oob_channel"],
+        **_send(state, factor, waiting),
+    }
     return {**body, "barcode_uri": factor.barcode_uri(state.name)} if factor.kind == "push" else body
 
 
