@@ -48,7 +48,8 @@ class LazyGroup(click.Group):
         try:
             command: click.Command = import_module(f"{self._home}.{cmd_name}").command
         except ModuleNotFoundError as error:
-            missing, extra = (error.name or "").partition(".")[0], _EXTRAS.get(cmd_name, "cli")
+            missing = (error.name or "").partition(".")[0]
+            extra = _EXTRAS.get(missing, "cli")
             if missing == "auth0_cte":
                 raise
             raise click.UsageError(f"{cmd_name} needs {missing}: python -m pip install 'auth0-cte[{extra}]'") from None
@@ -83,7 +84,8 @@ class LazyGroup(click.Group):
             ctx.exit(INTERRUPTED)
 
 
-_EXTRAS: Final = {"check": "js", "playground": "playground", "tenant": "cli,testing"}
+_EXTRAS: Final = {"tree_sitter": "js", "tree_sitter_javascript": "js", "flask": "playground", "werkzeug": "playground"}
+"""What brings a package that not every command needs."""
 _SUMMARIES: Final = {
     "exchange": "Exchange a token, and show what came back.",
     "inspect": "Show what a token or a session cookie holds, and whether it is good.",

@@ -113,7 +113,7 @@ def _call(name: str, maker: Any, /, *arguments: Any, **options: Any) -> Any:
         return maker(*arguments, **options)
     except ConfigurationError as error:
         fault = f"{name}: {error.message}"
-    except TypeError as error:  # of a constructor behind from_url(**options)
+    except (TypeError, ModuleNotFoundError) as error:  # of a constructor behind from_url(**options); of an extra
         fault = f"{name}: {error}"
     raise ConfigurationError(fault)
 

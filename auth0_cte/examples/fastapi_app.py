@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from auth0_cte.foundation.extras import extra
 
 with extra("examples", "the example"):
+    import python_multipart  # noqa: F401 - FastAPI reads forms by it
     import uvicorn
     from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException, Request, Response
     from fastapi.responses import HTMLResponse, RedirectResponse

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,4 +114,6 @@ def run(command: Sequence[str]) -> int:
 if __name__ == "__main__":
     if len(sys.argv) == 1:
         sys.exit(f"usage: python -m {__spec__.name} COMMAND [ARGUMENT]…")
+    if shutil.which(sys.argv[1]) is None:
+        sys.exit(f"{sys.argv[1]} was not found; servers come with: python -m pip install 'auth0-cte[examples]'")
     sys.exit(run(sys.argv[1:]))
