@@ -1,7 +1,9 @@
-"""The processes that a process started."""
+"""The processes that a process started, and waiting for what they do."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,3 +20,11 @@ def children_of(pid: int) -> dict[int, str]:
             if f"\nPPid:\t{pid}\n" in (folder / "status").read_text():
                 found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
     return found
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens in another thread or process."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import requests
 from auth0_cte import CustomTokenExchangeError, CustomTokenExchangeOptions, ServerClient
 from tests.cli.served_tenant import PATH, TYPE, serving
 from tests.cli.users import Terminal, program, run, started
-from tests.processes import children_of
+from tests.processes import children_of, wait_until
 
 TOKEN = "a-token-of-our-own-choosing"
 ACTION = 'exports.onExecuteCustomTokenExchange = async (event, api) => {{ api.authentication.setUserById("{}"); }};'
@@ -43,14 +41,6 @@ def action(tmp_path: Path) -> Path:
     return path
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def test_a_seeded_tenant(seed: Path) -> None:
     """--seed: users and applications are there, secrets come from the environment."""
     with serving("--seed", str(seed), SHOP_SECRET="the-secret-of-the-shop") as served:
@@ -71,6 +61,21 @@ def test_actions_of_the_command_line(action: Path, tmp_path: Path) -> None:
             token = served.exchange().access_token
             assert {"https://acme/x": "y"}.items() <= claims_of(token).items()
             served.ask("reset", {})
+
+
+def test_secrets_of_the_command_line(tmp_path: Path) -> None:
+    """--secrets and --secret-env: the Actions that the command line names see them, and nothing shows them."""
+    action, post_login, secrets = tmp_path / "action.js", tmp_path / "post-login.js", tmp_path / "dev.env"
+    use = "if (event.secrets.A + event.secrets.B !== 's3cr3t-1s3cr3t-2') throw new Error('no secrets');"
+    action.write_text(ACTION.format("auth0|ada").replace("=> {", f"=> {{ {use}", 1))
+    post_login.write_text(POST_LOGIN.replace("=> {", f"=> {{ {use}", 1))
+    secrets.write_text("A=s3cr3t-1\n")
+    files = ("--action", f"{TYPE}={action}", "--post-login", str(post_login))
+    with serving(*files, "--secrets", str(secrets), "--secret-env", "B", B="s3cr3t-2") as served:
+        served.ask("users", {"user_id": "auth0|ada"})
+        assert served.exchange().access_token
+        told = served.ask("logs").text + served.ask("requests").text
+    assert "s3cr3t" not in told
 
 
 def claims_of(token: str) -> dict[str, Any]:
@@ -156,7 +161,7 @@ def test_an_edited_seed_is_read_again(seed: Path, action: Path) -> None:
             if "stays as it was: tenant.json: $.users[0].user_id is required" in line:
                 break
         seed.write_text(json.dumps({"users": [{"user_id": "auth0|new"}]}))
-        until(lambda: ["auth0|new"] == [user["user_id"] for user in served.ask("users").json()["users"]])
+        wait_until(lambda: ["auth0|new"] == [user["user_id"] for user in served.ask("users").json()["users"]])
 
 
 def test_events_are_lines_of_json(seed: Path) -> None:
@@ -228,7 +233,7 @@ def test_it_ends_with_all_of_its_processes(number: signal.Signals, action: Path,
         assert children
         served.process.send_signal(number)
         assert 0 == served.process.wait(30)
-        until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+        wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
 
 
 @pytest.mark.parametrize(

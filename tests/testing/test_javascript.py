@@ -22,7 +22,7 @@ import pytest
 from auth0_cte import ConfigurationError
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.exchanges import claims_of
-from tests.processes import children_of
+from tests.processes import children_of, wait_until
 from tests.testing.node import NODES
 from tests.testing.test_exchange import TYPE, ask
 
@@ -57,14 +57,6 @@ def write(tenant: LocalTenant, tmp_path: Path) -> Write:
 def processes() -> set[int]:
     """Return the children of this process."""
     return set(children_of(os.getpid()))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for something that happens in another thread or process."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("node", NODES.values(), ids=NODES)
@@ -209,6 +201,27 @@ def test_packages_are_required_from_the_files_folder(tenant: LocalTenant, write:
 
     assert 200 == ask(tenant).status_code
     assert {"answer": 42} == tenant.users["auth0|jane"].app_metadata
+
+
+def test_an_actions_module(tenant: LocalTenant, write: Write, tmp_path: Path) -> None:
+    """``require("actions:name")`` loads modules/name.js beside the Action; an edit counts at once."""
+    module = tmp_path / "modules" / "greeting.js"
+    module.parent.mkdir()
+    module.write_text("exports.greet = (name) => `Hello, ${name}`;")
+    write(SET_USER + 'api.user.setAppMetadata("said", require("actions:greeting").greet("Ada"));')
+    assert 200 == ask(tenant).status_code
+    assert {"said": "Hello, Ada"} == tenant.users["auth0|jane"].app_metadata
+    module.write_text("exports.greet = (name) => `Bye, ${name}`;")
+    assert 200 == ask(tenant).status_code
+    assert {"said": "Bye, Ada"} == tenant.users["auth0|jane"].app_metadata
+
+
+def test_a_missing_actions_module(tenant: LocalTenant, write: Write, tmp_path: Path) -> None:
+    """The log says where the module is expected."""
+    file = write(SET_USER)
+    file.write_text('const lost = require("actions:lost");\n' + HANDLER.format(SET_USER))
+    assert 500 == ask(tenant).status_code
+    assert f"write it to {tmp_path / 'modules' / 'lost.js'}" in tenant.logs[-1].description
 
 
 ENDLESS = {

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from auth0_cte.cli.action.trial import declared_type, try_action
-from auth0_cte.cli.shared.env_file import parse
+from auth0_cte.cli.shared.action_secrets import read_secrets, secret_options
 from auth0_cte.cli.shared.failures import ExitCode, exit_code_of
 from auth0_cte.cli.shared.output import Output, json_option
 from auth0_cte.cli.shared.parameters import parameters_option
@@ -43,13 +42,7 @@ Examples:
     metavar="URI",
     help="The type of the profile; the one in the file's comment if left out.",
 )
-@click.option(
-    "--secrets",
-    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
-    metavar="ENV_FILE",
-    help="event.secrets, as NAME=value lines.",
-)
-@click.option("--secret-env", multiple=True, metavar="NAME", help="A secret from the environment variable NAME.")
+@secret_options
 @click.option("--user", multiple=True, metavar="ID[=JSON]", help="A user that exists; may be repeated.")
 @click.option("--actor", metavar="ID", help="A user that acts: its ID token is the actor token.")
 @click.option("--audience", metavar="API", help="The API that the access token is for.")
@@ -92,7 +85,7 @@ def command(file: Path, as_json: bool, **given: Any) -> None:
         trial = try_action(
             file,
             options,
-            secrets=_secrets(given),
+            secrets=read_secrets(given),
             users=users,
             actor=given["actor"],
             post_login=given["post_login"],
@@ -121,20 +114,6 @@ def _user(text: str) -> tuple[str, Mapping[str, Any]]:
     if not user_id or not isinstance(members, dict):
         raise click.UsageError("--user must be ID, or ID={...} with a JSON object")
     return user_id, members
-
-
-def _secrets(given: Mapping[str, Any]) -> dict[str, str]:
-    secrets: dict[str, str] = {}
-    if given["secrets"] is not None:
-        try:
-            secrets = parse(given["secrets"].read_text("utf-8-sig"))
-        except UnicodeDecodeError:
-            raise click.UsageError(f"{given['secrets']} must be UTF-8 text") from None
-    for name in given["secret_env"]:
-        if name not in os.environ:
-            raise click.UsageError(f"--secret-env: the environment has no {name}")
-        secrets[name] = os.environ[name]
-    return secrets
 
 
 def _status(trial: Trial) -> ExitCode:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from auth0_cte.cli.shared.action_secrets import read_secrets, secret_options
 from auth0_cte.cli.shared.output import Output, json_option
 from auth0_cte.cli.tenant.console import Console
 from auth0_cte.cli.tenant.source import Source, read_profile
@@ -26,7 +27,7 @@ __all__ = ["command"]
 EXAMPLES: Final = """\b
 Examples:
   auth0-cte tenant serve --seed tenant.json --watch
-  auth0-cte tenant serve --action urn:acme:legacy=legacy.js
+  auth0-cte tenant serve --action urn:acme:legacy=legacy.js --secrets dev.env
   auth0-cte tenant serve --name tenant.test --tls --ca-out ca.pem
 """
 HTTPS_PORT: Final = 443
@@ -44,6 +45,7 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, readable=True, path_type=
 @click.option("--seed", type=_FILE, metavar="FILE", help="Users, applications, Actions and more, as JSON.")
 @click.option("--action", "actions", multiple=True, metavar="TYPE=FILE", help="A profile's Action; can be repeated.")
 @click.option("--post-login", type=_FILE, multiple=True, metavar="FILE", help="A Post-Login Action; can be repeated.")
+@secret_options
 @click.option("--watch", is_flag=True, help="Read the seed again when it or an Action changes.")
 @click.option("--strict", is_flag=True, help="Refuse all that Auth0 refuses.")
 @json_option
@@ -64,7 +66,8 @@ def command(as_json: bool, actions: tuple[str, ...], **given: Any) -> None:
         tenant = stack.enter_context(LocalTenant(strict=given["strict"], clock=RunningClock()))
         console = Console(out, tenant)
         stack.enter_context(console.telling_warnings())
-        source = Source(tenant, given["seed"], [read_profile(each) for each in actions], given["post_login"])
+        profiles = [read_profile(each) for each in actions]
+        source = Source(tenant, given["seed"], profiles, given["post_login"], read_secrets(given))
         try:
             source.read()
         except ConfigurationError:

@@ -13,7 +13,7 @@ from auth0_cte.testing.seeding.document import SeedDocument
 from auth0_cte.testing.seeding.seeding import Seeding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from auth0_cte.cli.shared.output import Output
     from auth0_cte.testing import LocalTenant
@@ -45,6 +45,7 @@ class Source:
         seed: The path of the seed, or None.
         actions: The types of profiles, and their Actions.
         post_login: The Post-Login Actions, which run after those of the seed.
+        secrets: What these Actions see as ``event.secrets``.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Source:
         seed: Path | None,
         actions: Sequence[tuple[str, Path]],
         post_login: Sequence[Path],
+        secrets: Mapping[str, str],
     ) -> None:
         self._tenant, self._seed, self._actions, self._post_login = tenant, seed, actions, post_login
+        self._secrets = secrets
         self._stamps: dict[Path, object] = {}
         self._looked = time.monotonic()
 
@@ -89,9 +92,9 @@ class Source:
 
     def _add_actions(self) -> None:
         for token_type, file in self._actions:
-            self._tenant.action_file(token_type, file)
+            self._tenant.action_file(token_type, file, secrets=self._secrets)
         for file in self._post_login:
-            self._tenant.post_login_file(file)
+            self._tenant.post_login_file(file, secrets=self._secrets)
 
     def _look(self) -> dict[Path, object]:
         files = [*(file for _, file in self._actions), *self._post_login]

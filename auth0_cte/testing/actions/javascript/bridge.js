@@ -158,10 +158,17 @@ function makeApi(run) {
 
 // --- loading and running
 
+function makeRequire(filename) {
+  const real = createRequire(filename);
+  // An Actions Module of the tenant: a file of its name, in the folder "modules" beside the Action.
+  const require = (name) => real(String(name).startsWith("actions:") ? `./modules/${name.slice(8)}` : name);
+  return Object.assign(require, { resolve: real.resolve, cache: real.cache, main: real.main });
+}
+
 function load(message) {
   const { filename, handler } = message;
   action = { filename, methods: message.methods };
-  const require = createRequire(filename);
+  const require = makeRequire(filename);
   const module = { exports: {}, filename, id: filename, loaded: false, require };
   const names = ["exports", "require", "module", "__filename", "__dirname"];
   const dynamicImport =

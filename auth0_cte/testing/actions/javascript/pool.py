@@ -35,10 +35,10 @@ class _Workers:
         self.idle: list[Worker] = []
         self.all: set[Worker] = set()
 
-    def take_idle(self, source: bytes) -> Worker | None:
-        """Take a process that has loaded this source, and end those that have loaded another."""
+    def take_idle(self, script: Script) -> Worker | None:
+        """Take a process that has loaded this script, and end those that have loaded another."""
         with self.lock:
-            stale = [each for each in self.idle if each.script.source != source or not each.is_alive]
+            stale = [each for each in self.idle if each.script != script or not each.is_alive]
             self.idle = [each for each in self.idle if each not in stale]
             found = self.idle.pop() if self.idle else None
         for worker in stale:
@@ -90,7 +90,13 @@ class JavaScriptCode:
         if os.getpid() != self._workers.owner:
             self._forget()
         workers = self._workers
-        script = Script(path=self._path, source=self._read(), handler=self._handler, methods=self._methods)
+        script = Script(
+            path=self._path,
+            source=self._read(),
+            handler=self._handler,
+            methods=self._methods,
+            modules=self._modules(),
+        )
         if not workers.places.acquire(timeout=limits.seconds):
             raise ActionFailure(f"all {MAX_WORKERS} processes of the Action were busy for {limits.seconds:g} seconds")
         try:
@@ -112,7 +118,7 @@ class JavaScriptCode:
         clock: Callable[[], float],
     ) -> str:
         while True:
-            worker = workers.take_idle(script.source) or self._start(workers, script, limits)
+            worker = workers.take_idle(script) or self._start(workers, script, limits)
             try:
                 console = worker.run(event, api, limits, clock)
             except WorkerGoneError:  # while it was idle
@@ -149,6 +155,10 @@ class JavaScriptCode:
         if len(source) > MAX_SOURCE:
             raise ActionFailure(f"the Action has {len(source)} bytes, more than {MAX_SOURCE} ({self._path.name})")
         return source
+
+    def _modules(self) -> Mapping[str, int]:
+        """Return when each of the Actions Modules beside the file was changed."""
+        return {str(module): module.stat().st_mtime_ns for module in self._path.parent.glob("modules/*.js")}
 
     def _renew(self) -> None:
         self._workers = _Workers()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Script"]
@@ -22,9 +22,11 @@ class Script:
         source: What the file holds.
         handler: The name of the function that it exports.
         methods: The methods of its api, in JavaScript's names.
+        modules: When each of the Actions Modules beside it was changed, by path.
     """
 
     path: Path
     source: bytes
     handler: str
     methods: Sequence[str]
+    modules: Mapping[str, int]
