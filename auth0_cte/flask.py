@@ -29,7 +29,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, overload
 from auth0_cte.foundation.extras import extra
 
 with extra("flask", "auth0_cte.flask"):
-    from flask import Blueprint, abort, current_app, has_request_context, redirect, request, request_started, url_for
+    from flask import (
+        Blueprint,
+        Flask,
+        abort,
+        current_app,
+        has_request_context,
+        redirect,
+        request,
+        request_started,
+        url_for,
+    )
     from werkzeug.datastructures import Headers
     from werkzeug.http import dump_cookie
     from werkzeug.local import LocalProxy
@@ -45,8 +55,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-    from flask import Flask
 
+    from auth0_cte.auth_server.async_server_client import AsyncServerClient
     from auth0_cte.auth_types import (
         CustomTokenExchangeOptions,
         LoginWithCustomTokenExchangeResult,
@@ -75,13 +85,24 @@ class Auth0CTE:
 
     Args:
         app: The application; or call `init_app` later.
-        client: A ready client; made of ``app.config["AUTH0_…"]``, and of the environment's variables of these names,
-            when None.
+        client: A ready client, or its mirror; made of ``app.config["AUTH0_…"]``, and of the environment's variables of
+            these names, when None.
         **options: Further arguments of `ServerClient`: ``state_store``, for example.
+
+    Raises:
+        ConfigurationError: ``client`` is something else, or it is given beside further arguments.
     """
 
-    def __init__(self, app: Flask | None = None, *, client: ServerClient | None = None, **options: Any) -> None:
-        self._client, self._options = client, options
+    def __init__(
+        self, app: Flask | None = None, *, client: ServerClient | AsyncServerClient | None = None, **options: Any
+    ) -> None:
+        made: Any = getattr(client, "sync", client)
+        self._client: ServerClient | None = made
+        self._options = options
+        if not isinstance(made, ServerClient | None):
+            raise ConfigurationError(f"client must be a ServerClient or AsyncServerClient, not {client!r}")
+        if client is not None and options:
+            raise ConfigurationError(f"client is given, beside which these say nothing: {', '.join(sorted(options))}")
         if app is not None:
             self.init_app(app)
 
@@ -92,8 +113,13 @@ class Auth0CTE:
         ``AUTH0_BACKCHANNEL_LOGOUT`` is False in the configuration; Flask-WTF does not ask it for a CSRF token.
 
         Raises:
-            ConfigurationError: Settings are missing or cannot work; all that are missing are listed.
+            ConfigurationError: Settings are missing or cannot work; all that are missing are listed. Or the application
+                is something else, or is set up already.
         """
+        if not isinstance(app, Flask):
+            raise ConfigurationError(f"app must be a Flask application, not {app!r}; a client is given as client=…")
+        if EXTENSION in app.extensions:
+            raise ConfigurationError("Auth0CTE is set up for this application already")
         client = self._client
         if client is None:
             source = {**os.environ, **app.config}

@@ -6,8 +6,8 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from auth0_cte.auth_server import pieces
 from auth0_cte.auth_server import settings as check
-from auth0_cte.auth_server.pieces import check_retry, check_session, check_session_settings, check_state_store
 from auth0_cte.auth_server.settings import ClientSettings
 from auth0_cte.auth_server.unsupported import refuses_unsupported
 from auth0_cte.auth_types import CustomTokenExchangeOptions
@@ -17,7 +17,7 @@ from auth0_cte.exchange.options import one_of
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.foundation.concurrency import once
 from auth0_cte.foundation.deadline import system_clock
-from auth0_cte.foundation.validation import check_plain_function, check_positive, check_secrets
+from auth0_cte.foundation.validation import check_number, check_plain_function, check_positive, check_secrets
 from auth0_cte.oauth.attack_brake import AttackBrake
 from auth0_cte.oauth.authorization_server import AuthorizationServer
 from auth0_cte.oauth.discovery import Discovery
@@ -184,23 +184,23 @@ class ServerClient:
             timeout=check_positive("timeout", timeout),
             connect_timeout=check_positive("connect_timeout", connect_timeout),
             read_timeout=check_positive("read_timeout", read_timeout),
-            pool_size=check_positive("pool_size", pool_size),
+            pool_size=check_number("pool_size", pool_size, at_least=1, whole=True),
             ca_bundle=check.check_ca_bundle(ca_bundle),
-            ssl_context=check.check_ssl_context(ssl_context),
-            session=check_session(session),
-            state_store=check_state_store(state_store),
-            state_identifier=state_identifier,
-            session_settings=check_session_settings(session_settings),
+            ssl_context=pieces.check_ssl_context(ssl_context),
+            session=pieces.check_session(session),
+            state_store=pieces.check_state_store(state_store),
+            state_identifier=pieces.check_state_identifier(state_identifier),
+            session_settings=pieces.check_session_settings(session_settings),
             session_claims=check.check_session_claims(session_claims),
             reexchange=check_plain_function("reexchange", reexchange),
-            retry=check_retry(retry),
+            retry=pieces.check_retry(retry),
             rate_limit=check.check_rate_limit(rate_limit),
             on_event=on_event,
             dpop=check.check_dpop(dpop, clock),
-            exchange_cache=check.check_exchange_cache(exchange_cache),
+            exchange_cache=pieces.check_exchange_cache(exchange_cache),
             trusted_proxies=check_networks(trusted_proxies),
             telemetry=telemetry,
-            clock=clock,
+            clock=pieces.check_clock(clock),
         )
         load_certificate = check.check_certificate(client_auth, ssl_context, session)
         self._http = Http(_transport_settings(self.settings, load_certificate), session)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import ssl
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,8 @@ from auth0_cte.oauth.client_auth.private_key_jwt import PrivateKeyJwt
 from auth0_cte.oauth.domain import issuer_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    import ssl
+    from collections.abc import Callable
     from ipaddress import IPv4Network, IPv6Network
 
     from auth0_cte.auth_types import DefaultParams, DomainResolver, Reexchange, SessionClaims
@@ -44,12 +45,10 @@ __all__ = [
     "check_client_id",
     "check_defaults",
     "check_domain",
-    "check_exchange_cache",
     "check_dpop",
     "check_leeway",
     "check_rate_limit",
     "check_session_claims",
-    "check_ssl_context",
     "options_from_names",
 ]
 
@@ -223,16 +222,6 @@ def check_dpop(dpop: DPoPKey | str | Mapping[str, Any] | None, clock: Callable[[
     return key.with_clock(clock)
 
 
-def check_exchange_cache(cache: ExchangeCacheBackend | None) -> ExchangeCacheBackend | None:
-    """Refuse what lacks the methods of a cache, e.g. its class instead of an instance."""
-    usable = not isinstance(cache, type) and all(
-        callable(getattr(cache, name, None)) for name in ("fetch", "forget", "clear")
-    )
-    if cache is not None and not usable:
-        raise ConfigurationError("exchange_cache must be a cache such as ExchangeCache() or RedisExchangeCache(...)")
-    return cache
-
-
 def check_session_claims(chosen: SessionClaims | None) -> SessionClaims | None:
     """Refuse what cannot choose claims: a single name, for example."""
     if chosen is not None:
@@ -244,16 +233,20 @@ def check_session_claims(chosen: SessionClaims | None) -> SessionClaims | None:
 
 def check_algorithms(algorithms: Sequence[str], client_secret: str | None) -> tuple[str, ...]:
     """Refuse signature algorithms that no Auth0 tenant uses, ``none`` first of all, and HS256 without its key."""
-    chosen = (algorithms,) if isinstance(algorithms, str) else tuple(algorithms)
-    if not chosen or not set(chosen) <= KNOWN_ALGORITHMS:
+    chosen = (algorithms,) if isinstance(algorithms, str) else algorithms
+    if not isinstance(chosen, Sequence) or not chosen or not set(chosen) <= KNOWN_ALGORITHMS:
         raise ConfigurationError(f"id_token_algorithms must be some of {', '.join(sorted(KNOWN_ALGORITHMS))}")
     if "HS256" in chosen and len((client_secret or "").encode()) < MIN_SECRET_BYTES:
         raise ConfigurationError("HS256 ID tokens are verified with client_secret, which is missing or short")
-    return chosen
+    return tuple(chosen)
 
 
 def check_defaults(organization: str | None, params: Mapping[str, Any] | None) -> ExchangeDefaults | None:
     """Check the defaults of every exchange by the rules of an exchange; None when there are none."""
+    if params is not None and not isinstance(params, Mapping):
+        raise ConfigurationError(
+            'authorization_params must be a mapping such as {"audience": "https://api.example.com"}'
+        )
     if organization is None and not params:
         return None
     trial = CustomTokenExchangeOptions(subject_token="x", subject_token_type="urn:auth0-cte:trial")
@@ -273,18 +266,13 @@ def check_ca_bundle(ca_bundle: str | os.PathLike[str] | None) -> str | None:
     """
     if isinstance(ca_bundle, bool):
         raise ConfigurationError("TLS verification cannot be switched off; ca_bundle is a file of CA certificates")
+    if ca_bundle is not None and not isinstance(ca_bundle, str | os.PathLike):
+        raise ConfigurationError("ca_bundle must be the path of a file or directory of CA certificates")
     given = {"ca_bundle": ca_bundle} | {name: os.environ.get(name) for name in CA_VARIABLES}
     name, place = next(((name, value) for name, value in given.items() if value), ("", None))
     if place is not None and not Path(place).exists():
         raise ConfigurationError(f"{name} names {os.fspath(place)!r}, which does not exist")
     return None if place is None else os.fspath(place)
-
-
-def check_ssl_context(context: ssl.SSLContext | None) -> ssl.SSLContext | None:
-    """Refuse a context that does not verify."""
-    if context is not None and (context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname):
-        raise ConfigurationError("ssl_context must verify certificates and host names (ssl.create_default_context())")
-    return context
 
 
 def options_from_names(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 
+from auth0_cte.auth_server import pieces
 from auth0_cte.auth_server import settings as check
 from auth0_cte.auth_server.server_client import ServerClient
 from auth0_cte.django.construct import is_spec, load, make, make_store
@@ -54,9 +55,9 @@ _CHECKS: Final[Mapping[str, Callable[[Any], object]]] = {
     "secret": check_secrets,
     "leeway": check.check_leeway,
     "rate_limit": check.check_rate_limit,
-    "exchange_cache": check.check_exchange_cache,
+    "exchange_cache": pieces.check_exchange_cache,
     "ca_bundle": check.check_ca_bundle,
-    "ssl_context": check.check_ssl_context,
+    "ssl_context": pieces.check_ssl_context,
     **{name: partial(check_positive, name) for name in ("timeout", "connect_timeout", "read_timeout", "pool_size")},
 }
 

@@ -76,7 +76,8 @@ class Exchanger:
     ) -> TokenExchangeResponse:
         """Exchange, or return what the cache has. See `ServerClient.custom_token_exchange`."""
         given = validate(options, CustomTokenExchangeOptions, self.defaults)
-        domain = self.server.fixed_domain or self.server.domain_for(store_options)
+        fixed = self.server.fixed_domain if store_options is None else None
+        domain = fixed or self.server.domain_for(store_options)
         if given.forwarded_for is True:
             given = self.located(given, store_options)
         if self._cache is not None and use_cache:

@@ -58,8 +58,8 @@ def check_client(client: Any) -> None:
         ConfigurationError: It is a URL, a class, or an asynchronous client, for example.
     """
     kinds = (client if isinstance(client, type) else type(client)).__mro__
-    is_asynchronous = any(".asyncio" in kind.__module__ for kind in kinds)
-    if isinstance(client, type) or is_asynchronous or not callable(getattr(client, "register_script", None)):
+    others = any(".asyncio" in kind.__module__ or kind.__name__.endswith("Pipeline") for kind in kinds)
+    if isinstance(client, type) or others or not callable(getattr(client, "register_script", None)):
         raise ConfigurationError(
             f"client must be a redis.Redis or redis.RedisCluster, not {'the class' if client is kinds[0] else 'a'} "
             f"{kinds[0].__module__}.{kinds[0].__qualname__}; for a URL use from_url(...)"

@@ -91,7 +91,7 @@ def check_plain_function(name: str, function: T) -> T:
 
 def check_secrets(secret: str | Sequence[str] | None) -> tuple[str, ...]:
     """Make a tuple of one or several session secrets; a short one is a warning."""
-    secrets = () if secret is None else (secret,) if isinstance(secret, str) else tuple(secret)
+    secrets = () if secret is None else tuple(secret) if isinstance(secret, list | tuple) else (secret,)
     for each in secrets:
         if not isinstance(each, str) or not each:
             raise ConfigurationError("secret must be text that is not empty; generate one with: openssl rand -hex 32")

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from auth0_cte.error import DiscoveryError, TransportError
 from auth0_cte.foundation.concurrency import once
+from auth0_cte.foundation.store_options import check_store_options
 from auth0_cte.oauth.call import Call
 from auth0_cte.oauth.domain import resolve_domain
 from auth0_cte.oauth.peer import peer_address
@@ -80,8 +81,11 @@ class AuthorizationServer:
         """Return the issuer URL for a request; a resolver is asked, so do so once a call.
 
         Raises:
-            ConfigurationError: What the resolver returned is not acceptable, or it failed.
+            ConfigurationError: What the resolver returned is not acceptable, or it failed; or the store options are
+                something else than a dict.
         """
+        if store_options is not None:
+            check_store_options(store_options)
         return self.fixed_domain or resolve_domain(self.domain, store_options)
 
     def address_for(self, forwarded_for: ForwardedFor, store_options: Mapping[str, Any] | None) -> str | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import define, field
 
-from auth0_cte.error import ConfigurationError, SessionError
-from auth0_cte.session.web_carrier import StagedCarrier, WebCarrier, is_request, kind_of, staged_carrier
+from auth0_cte.error import SessionError
+from auth0_cte.foundation.store_options import check_store_options, is_changeable
+from auth0_cte.session.web_carrier import StagedCarrier, WebCarrier, staged_carrier
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping
 
     from auth0_cte.auth_types import Session
     from auth0_cte.session.settings import CookieSettings
@@ -111,19 +111,15 @@ def carrier_of(store_options: Mapping[str, Any] | None) -> Carrier | None:
     Raises:
         ConfigurationError: They are not such a dict.
     """
+    check_store_options(store_options)
     if store_options is None:
         return None
-    # A request of Starlette is a mapping, too.
-    if not isinstance(store_options, Mapping) or is_request(store_options):
-        raise ConfigurationError(
-            f"store_options must be a dict, not a {kind_of(store_options)}: "
-            'store_options={"request": request, "response": response}'
-        )
     if store_options.get("carrier") is not None:
         carrier: Carrier = store_options["carrier"]
         return carrier
     if store_options.get("cookies") is not None:
-        return DictCarrier(store_options["cookies"])
+        jar = store_options["cookies"]
+        return DictCarrier(jar, can_write=is_changeable(jar))
     request = store_options.get("request")
     if request is None:
         return None

@@ -125,7 +125,8 @@ class SessionSettings:
     def __attrs_post_init__(self) -> None:
         if self.absolute_duration <= 0 or self.inactivity_duration <= 0:
             raise ConfigurationError("sessions must last longer than 0 seconds")
-        if not self.identifier.replace("_", "").replace("-", "").isalnum() or not self.identifier.isascii():
+        name = self.identifier
+        if not isinstance(name, str) or not name.isascii() or not name.replace("_", "").replace("-", "").isalnum():
             raise ConfigurationError("the session identifier must consist of letters, digits, '_' and '-'")
 
 

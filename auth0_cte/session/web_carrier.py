@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from auth0_cte.error import ConfigurationError, SessionError
+from auth0_cte.foundation.store_options import is_request, kind_of, unproxied
 from auth0_cte.foundation.urls import is_loopback
 from auth0_cte.oauth.domain import resolver_context
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from auth0_cte.auth_types import Session
     from auth0_cte.session.settings import CookieSettings
 
-__all__ = ["SCOPE_STATE", "StagedCarrier", "WebCarrier", "check_partitioned", "is_request", "kind_of", "staged_carrier"]
+__all__ = ["SCOPE_STATE", "StagedCarrier", "WebCarrier", "check_partitioned", "staged_carrier"]
 
 SCOPE_STATE: Final = "auth0_cte"
 """Where the middleware for Starlette keeps what belongs to a request, within ``scope["state"]``."""
@@ -239,21 +240,6 @@ def staged_carrier(request: Any) -> StagedCarrier | None:
         return carrier
     state = scope.get("state", {}).get(SCOPE_STATE)
     return None if state is None else state.carrier
-
-
-def unproxied(value: Any) -> Any:
-    """Return what stands behind a proxy of Werkzeug's, as Flask's request is one."""
-    return value._get_current_object() if hasattr(value, "_get_current_object") else value  # noqa: SLF001 - Werkzeug's
-
-
-def is_request(value: Any) -> bool:
-    """Tell whether a value is a request of one of the frameworks: it has cookies and cannot set any."""
-    return (hasattr(value, "COOKIES") or hasattr(value, "cookies")) and not hasattr(value, "set_cookie")
-
-
-def kind_of(value: object) -> str:
-    """Return the name of a value's class, for messages."""
-    return type(unproxied(value)).__name__
 
 
 def _is_forwarding(header: str) -> bool:

@@ -230,7 +230,7 @@ def test_every_fault_is_listed() -> None:
             "pool_size must be",
             "algorithms",
         ),
-        *("'no.such.thing' cannot be imported", "domian", "session_settings", "create_users", "'int'"),
+        *("'no.such.thing' cannot be imported", "domian", "session_settings", "create_users", "secret must be text"),
         *("both set, and differ", "missing settings: AUTH0_CLIENT_SECRET"),
     )
     assert {"auth0_cte.E001"} == {each.id for each in found}

@@ -9,6 +9,7 @@ from flask import Flask, Response
 from flask_wtf import CSRFProtect  # type: ignore[import-untyped]
 
 from auth0_cte import (
+    AsyncServerClient,
     ConfigurationError,
     CookieSettings,
     MemoryStateStore,
@@ -232,3 +233,32 @@ def test_an_extension_that_is_not_set_up_says_so() -> None:
         for use in (auth0.get_user, lambda: bool(current_user), requires_session(lambda: "")):
             with pytest.raises(ConfigurationError, match="init_app"):
                 use()
+
+
+Extension: Any = Auth0CTE
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (lambda app, client: Extension(client), "app must be a Flask application"),
+        (lambda app, client: Extension("app"), "app must be a Flask application"),
+        (lambda app, client: Extension(app, client=type(client)), "client must be a ServerClient"),
+        (lambda app, client: Extension(client=app), "client must be a ServerClient"),
+        (lambda app, client: Auth0CTE(app, client=client, secret=SECRET), "beside which these say nothing: secret"),
+        (lambda app, client: (Auth0CTE(app, client=client), Auth0CTE(app, client=client)), "set up .* already"),
+    ],
+)
+def test_wrong_pieces_are_refused_at_the_start(make: Any, fault: str) -> None:
+    """What cannot work is told where the extension is made, not by the first request."""
+    with pytest.raises(ConfigurationError, match=fault):
+        make(Flask(__name__), LocalTenant().client(secret=SECRET))
+
+
+def test_the_mirror_of_a_client_serves() -> None:
+    """An application that has an AsyncServerClient for other things gives it to Flask as well."""
+    mirror = AsyncServerClient.from_sync(LocalTenant().client(secret=SECRET))
+    app = Flask(__name__)
+    auth0 = Auth0CTE(app, client=mirror)
+    with app.app_context():
+        assert mirror.sync is auth0.client
