@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-__all__ = ["ACTIONS", "NODES", "install_packages"]
+__all__ = ["ACTIONS", "NODES", "WHEEL", "install_packages"]
 
 ACTIONS: Final = Path(__file__).parents[1] / "actions"
 
@@ -21,8 +21,9 @@ def _wheel(program: str) -> str:
     return f"{next(iter(spec.submodule_search_locations or ()))}/bin/{program}"
 
 
-NODES: Final = {"wheel": _wheel("node"), "own": shutil.which("node") or "node"}
-"""The wheel's Node.js, and the machine's own."""
+WHEEL: Final = _wheel("node")
+NODES: Final = {"wheel": os.environ.get("TEST_NODE", WHEEL), "own": shutil.which("node") or "node"}
+"""The wheel's Node.js, or another version in its place (``TEST_NODE=/path/of/node``), and the machine's own."""
 
 
 def install_packages(folder: Path = ACTIONS) -> None:
@@ -34,6 +35,6 @@ def install_packages(folder: Path = ACTIONS) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / "node_modules" / ".package-lock.json").exists():
             return
-        path = f"{Path(NODES['wheel']).parent}{os.pathsep}{os.environ['PATH']}"
-        command = [NODES["wheel"], _wheel("../lib/node_modules/npm/bin/npm-cli.js"), "install", "--no-save"]
+        path = f"{Path(WHEEL).parent}{os.pathsep}{os.environ['PATH']}"
+        command = [WHEEL, _wheel("../lib/node_modules/npm/bin/npm-cli.js"), "install", "--no-save"]
         subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, check=True, capture_output=True)

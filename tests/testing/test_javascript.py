@@ -23,7 +23,7 @@ from auth0_cte import ConfigurationError
 from auth0_cte.testing import FakeClock, LocalTenant
 from tests.exchanges import claims_of
 from tests.processes import children_of, wait_until
-from tests.testing.node import NODES
+from tests.testing.node import NODES, WHEEL
 from tests.testing.test_exchange import TYPE, ask
 
 Write = Callable[[str], Path]
@@ -499,4 +499,4 @@ def test_node_of_the_wheel_is_found(
     tenant.actions.node = None
     write('api.access.deny("node", process.execPath);')
 
-    assert str(Path(NODES["wheel"]).resolve()) == ask(tenant).json()["error_description"]
+    assert str(Path(WHEEL).resolve()) == ask(tenant).json()["error_description"]
