@@ -320,3 +320,8 @@ def without_frames(error: Auth0CTEError) -> Auth0CTEError:
 # auth0-server-python's names.
 Auth0Error: TypeAlias = Auth0CTEError
 OrganizationTokenValidationError: TypeAlias = OrganizationError
+MfaApiError: TypeAlias = CustomTokenExchangeError
+MfaListAuthenticatorsError: TypeAlias = CustomTokenExchangeError
+MfaEnrollmentError: TypeAlias = CustomTokenExchangeError
+MfaChallengeError: TypeAlias = CustomTokenExchangeError
+MfaVerifyError: TypeAlias = CustomTokenExchangeError

@@ -71,6 +71,16 @@ class AccessTokenErrorCode:
     """The name of the same in auth0-server-python."""
     SESSION_EXPIRED = "SESSION_EXPIRED"
     """The upstream session that the login rests on has ended."""
+    FAILED_TO_REQUEST_TOKEN = "FAILED_TO_REQUEST_TOKEN"
+    """Not raised."""
+    AUTH_REQ_ID_ERROR = "AUTH_REQ_ID_ERROR"
+    """Not raised."""
+    INCORRECT_AUDIENCE = "INCORRECT_AUDIENCE"
+    """Not raised."""
+    MISSING_SESSION_DOMAIN = "MISSING_SESSION_DOMAIN"
+    """Not raised: a session without domain is not one of any domain."""
+    DOMAIN_MISMATCH = "DOMAIN_MISMATCH"
+    """Not raised: at another domain nobody is logged in."""
 
 
 class AccessTokenForConnectionErrorCode:

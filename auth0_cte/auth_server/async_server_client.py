@@ -6,6 +6,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from auth0_cte.auth_server.server_client import ServerClient
+from auth0_cte.auth_server.unsupported import unsupported_attribute
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.foundation.concurrency import once
 from auth0_cte.foundation.validation import is_asynchronous
@@ -175,6 +176,9 @@ class AsyncServerClient:
     refresh_exchanged_token: Final = awaited(ServerClient.refresh_exchanged_token)
     forget_exchanged_token: Final = awaited(ServerClient.forget_exchanged_token)
     close: Final = awaited(ServerClient.close)
+
+    if not TYPE_CHECKING:
+        __getattr__ = unsupported_attribute
 
     def __repr__(self) -> str:
         return repr(self.sync).replace("ServerClient", type(self).__name__, 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from auth0_cte.auth_server import pieces
 from auth0_cte.auth_server import settings as check
 from auth0_cte.auth_server.settings import ClientSettings
-from auth0_cte.auth_server.unsupported import refuses_unsupported
+from auth0_cte.auth_server.unsupported import refuses_unsupported, unsupported_attribute
 from auth0_cte.auth_types import CustomTokenExchangeOptions
 from auth0_cte.exchange.exchanger import Exchanger
 from auth0_cte.exchange.failure import exchange_failure
@@ -316,6 +316,9 @@ class ServerClient:
         from auth0_cte.exchange.renewal.connection_token import ConnectionTokens
 
         return ConnectionTokens(self._exchanger, self.sessions)
+
+    if not TYPE_CHECKING:  # a type checker that saw it would accept every misspelt name
+        __getattr__ = unsupported_attribute
 
     def __repr__(self) -> str:
         domain = self.settings.domain if isinstance(self.settings.domain, str) else "<resolver>"
