@@ -133,7 +133,7 @@ def answer_of(error: Auth0CTEError) -> ErrorAnswer | None:
     status = _status_of(error)
     if status is None:
         return None
-    logger.warning("answered %d: %s (%s) %s", status, error, error.code, error.hint)
+    logger.warning("answered %d: %s %s", status, error, error.hint)
     body, headers = {"error": error.code}, {"Cache-Control": "no-store"}
     pending_login = getattr(error, "pending_login", None)
     if pending_login is not None:

@@ -105,7 +105,7 @@ def test_a_failure_has_a_status(error: Auth0CTEError, status: int, caplog: pytes
     assert (status, {"error": error.code}) == (answer.status, dict(answer.body))
     assert "no-store" == answer.headers["Cache-Control"]
     (message,) = caplog.messages
-    assert error.code in message
+    assert 1 == message.count(f"({error.code}")
 
 
 @pytest.mark.parametrize(
