@@ -103,9 +103,13 @@ def _unsent(chain: list[BaseException], host: str, trusted: str) -> TransportErr
     refusal = next(filter(None, (_TUNNEL_REFUSED.search(str(each)) for each in chain)), None)
     if refusal is not None:
         return _refused_by_proxy(int(refusal[1]), host)
-    by_proxy = _first(chain, (urllib3.exceptions.ProxyError, requests.exceptions.ProxyError)) is not None
-    where, hint = (f"the proxy before {host}", {"_hint": _PROXY_HINT}) if by_proxy else (host, {})
     unconnected = _first(chain, NewConnectionError)
+    by_socks = _socks_failure(unconnected)
+    if by_socks == "SOCKS5AuthError":
+        return _refused_by_proxy(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, host)
+    by_proxy = _first(chain, (urllib3.exceptions.ProxyError, requests.exceptions.ProxyError)) is not None
+    by_proxy = by_proxy or by_socks == "ProxyConnectionError"
+    where, hint = (f"the proxy before {host}", {"_hint": _PROXY_HINT}) if by_proxy else (host, {})
     if isinstance(unconnected, NameResolutionError):
         return _unconnected(f"could not resolve the name of {where}", **hint)
     if unconnected is not None or (by_proxy and not _first(chain, ConnectTimeoutError)):
@@ -113,6 +117,13 @@ def _unsent(chain: list[BaseException], host: str, trusted: str) -> TransportErr
     if _first(chain, (requests.ConnectTimeout, ConnectTimeoutError)):
         return _timed_out(f"could not connect to {where} in time", **hint)
     return None
+
+
+def _socks_failure(unconnected: NewConnectionError | None) -> str:
+    """Return the name of PySocks' error; it is imported only where there is a SOCKS proxy."""
+    error = None if unconnected is None else unconnected.__context__  # urllib3 raises within it, not from it
+    inner = getattr(error, "socket_err", None)
+    return type(inner if type(error).__name__ == "GeneralProxyError" else error).__name__
 
 
 _TUNNEL_REFUSED: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})")

@@ -23,6 +23,7 @@ from auth0_cte import (
     ServerClient,
 )
 from tests.raw_server import TOKENS, RawServer, reply, send
+from tests.services import free_port
 from tests.transport.proxies import SocksServer, Tunnel
 
 HOST = "tenant.example"
@@ -244,9 +245,20 @@ def test_a_socks_proxy_may_want_a_password(place: Place, monkeypatch: pytest.Mon
         with connect(place, url, monkeypatch) as client:
             assert "issued" == client.custom_token_exchange(OPTIONS).access_token
         with connect(place, url.replace(PASSWORD, "wrong"), monkeypatch) as client:
-            with pytest.raises(ExchangeTransportError, match="could not connect") as caught:
+            with pytest.raises(
+                ExchangeTransportError, match=f"the proxy before {HOST} refused the connection: 407"
+            ) as caught:
                 client.custom_token_exchange(OPTIONS)
+    assert ("proxy", 407) == (caught.value.phase, caught.value.status_code)
     assert not caught.value.may_have_reached_server
+
+
+def test_a_socks_proxy_that_is_not_there(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the proxy that could not be connected to, not the tenant."""
+    with connect(place, f"socks5h://127.0.0.1:{free_port()}", monkeypatch) as client:
+        with pytest.raises(ExchangeTransportError, match=f"could not connect to the proxy before {HOST}") as caught:
+            client.custom_token_exchange(OPTIONS)
+    assert (False, "connect") == (caught.value.may_have_reached_server, caught.value.phase)
 
 
 def test_a_socks_proxy_may_refuse(by: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
