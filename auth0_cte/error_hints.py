@@ -29,6 +29,7 @@ HINTS: Final = {
     "invalid_grant": "The grant is spent, expired or revoked: get a new one; do not send this one again.",
     "invalid_scope": "Ask only for scopes that the API (audience) defines.",
     "invalid_target": "Check audience: an API with this identifier must exist and be open to the application.",
+    "MISSING_ID_TOKEN": "Look at the Action and the tenant log: Auth0 issues an ID token when openid is granted.",
     "JWKS_UNAVAILABLE": "The tenant's keys could not be fetched: check the network, then try again with a new token.",
     "SIGNING_KEY_UNAVAILABLE": "The tenant has just changed its keys: try again in a minute, with a new token.",
     "MISSING_SESSION": "Log the user in.",
@@ -60,6 +61,7 @@ HINTS: Final = {
 _BY_DESCRIPTION: Final = {
     "service not found": "Check audience: an API with this identifier must exist, and be open to the application.",
     "organization": "Check organization: it must exist, with the user as a member and the connection enabled.",
+    "not authorized to access": "Check audience: the API must be open to the application.",
     "an actor is required": "Have the Action call api.authentication.setActor: a session transfer needs an actor.",
     "unauthorized": "Check client_id, client_secret and the application's authentication method.",
 }

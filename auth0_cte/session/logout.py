@@ -53,6 +53,8 @@ def logout_options(options: LogoutOptions | Mapping[str, Any] | None, return_to:
         if unknown:
             raise ConfigurationError(f"{unknown_fault(options, known)}; a logout has {', '.join(known)}")
         options = LogoutOptions(**options)
+    elif isinstance(options, str):
+        raise ConfigurationError("logout takes the URL by name: logout(return_to=…)")
     elif options is not None and not isinstance(options, LogoutOptions):
         raise ConfigurationError(
             f"options must be LogoutOptions(...), not a {type(options).__name__}; the request goes into store_options"

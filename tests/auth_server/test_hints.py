@@ -60,6 +60,11 @@ def from_the_future(client: ServerClient, tenant: LocalTenant) -> object:
     return client.login_with_custom_token_exchange(LOGIN, {"cookies": {}})
 
 
+def without_id_token(client: ServerClient, tenant: LocalTenant) -> object:
+    tenant.fail_next(200, body={"access_token": "a"})
+    return client.login_with_custom_token_exchange(LOGIN, {"cookies": {}})
+
+
 def token_of_an_api_that_was_never_had(client: ServerClient, _tenant: LocalTenant) -> object:
     jar: dict[str, str] = {}
     client.login_with_custom_token_exchange(LOGIN, {"cookies": jar})
@@ -98,6 +103,13 @@ SITUATIONS: dict[str, tuple[Callable[[ServerClient, LocalTenant], object], str, 
         "secret",
     ),
     "an ID token of the future": (from_the_future, "INVALID_ID_TOKEN", "leeway", "Do not use"),
+    "an API that is closed to the application": (
+        scripted(403, body={"error": "access_denied", "error_description": "Client is not authorized to access it."}),
+        "access_denied",
+        "audience",
+        "secret",
+    ),
+    "a login without ID token": (without_id_token, "MISSING_ID_TOKEN", "openid", "Do not use"),
     "a token that was never had": (
         token_of_an_api_that_was_never_had,
         "MISSING_REFRESH_TOKEN",

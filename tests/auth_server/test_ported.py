@@ -104,7 +104,8 @@ def test_a_request_in_place_of_the_options_is_refused(name: str, client: ServerC
     ("options", "more", "fault"),
     [
         ({"returnTo": HOME}, {}, "unknown options: returnTo"),
-        ("https://app.example.com/", {}, "must be LogoutOptions"),
+        ("https://app.example.com/", {}, r"logout\(return_to=…\)"),
+        (5, {}, "must be LogoutOptions"),
         ({"return_to": HOME}, {"return_to": "https://other.example/"}, "given twice"),
         ({"return_to": "http://["}, {}, "return_to must be"),
     ],

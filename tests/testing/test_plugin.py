@@ -197,7 +197,14 @@ def test_exception_of_an_action_is_shown(run: pytest.Pytester) -> None:
     )
     result = run.runpytest_subprocess()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*Captured log call*", "*LookupError: the table of legacy users is missing*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*Captured log call*",
+            "*Traceback (most recent call last):",
+            "*test_exception_of_an_action_is_shown.py*, line *, in act",
+            "LookupError: the table of legacy users is missing",
+        ]
+    )
 
 
 ROOT = Path(auth0_cte.__file__).parent.parent

@@ -97,7 +97,8 @@ class Actions:
 
 
 def _refused(action: Action, failure: ActionFailure) -> RefusalError:
-    logger.error("%s: %s", action.code.name, failure.detail)
+    trace = f"\n{failure.trace.rstrip()}" if failure.trace else ""
+    logger.error("%s: %s%s", action.code.name, failure.detail, trace)
     details = {"traceback": failure.trace, "console": failure.console}
     return RefusalError(
         500,
