@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from auth0_cte.error import Auth0CTEError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "MIN_SECRET_BYTES",
@@ -91,7 +92,8 @@ def check_plain_function(name: str, function: T) -> T:
 
 def check_secrets(secret: str | Sequence[str] | None) -> tuple[str, ...]:
     """Make a tuple of one or several session secrets; a short one is a warning."""
-    secrets = () if secret is None else tuple(secret) if isinstance(secret, list | tuple) else (secret,)
+    given: Any = () if secret is None else secret
+    secrets: tuple[Any, ...] = (given,) if isinstance(given, str) or not isinstance(given, Sequence) else tuple(given)
     for each in secrets:
         if not isinstance(each, str) or not each:
             raise ConfigurationError("secret must be text that is not empty; generate one with: openssl rand -hex 32")
