@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar, overload
 
 from attrs import field, frozen
 
-__all__ = ["Journal", "LogEntry"]
+__all__ = ["Journal", "LogEntry", "iso_date"]
 
 T = TypeVar("T")
 
@@ -121,21 +121,22 @@ class LogEntry:
     def as_dict(self) -> dict[str, Any]:
         """Return the entry as a log stream would deliver it; what it does not know is left out.
 
-        A failed exchange names no user, connection or organization there, and a failure tells the host name.
+        A failed exchange names no user, connection or organization there, and all but successes tell the host name.
         """
-        hidden = _ABOUT_THE_USER if self.type == "fecte" else ()
-        failed = {"hostname": self.hostname} if self.type.startswith("f") else {}
+        hidden = _ABOUT_THE_USER if self.type in _FAILED_EXCHANGES else ()
+        hostname = {} if self.type.startswith(("secte", "sertft", "success_")) else {"hostname": self.hostname}
         known = {
             "log_id": self.log_id,
             "type": self.type,
-            "date": _iso(self.date),
+            "date": iso_date(self.date),
             "tenant_name": self.tenant_name,
             "environment_name": "local",
             "description": self.description,
             "ip": self.ip,
             "client_name": self.client_name or "",
             "audience": self.details.get("resource_server", self.details.get("audience", "")),
-            "details": {**self.details, **failed},
+            "details": dict(self.details),
+            **hostname,
         }
         optional = {
             **{name: getattr(self, name) for name in _OPTIONAL if name not in hidden},
@@ -144,6 +145,7 @@ class LogEntry:
         return {**known, **{name: value for name, value in optional.items() if value is not None}}
 
 
+_FAILED_EXCHANGES: Final = ("fecte", "failed_on_behalf_of_token_exchange")
 _ABOUT_THE_USER: Final = (
     *("user_id", "user_name", "identity_user_id", "connection", "connection_id"),
     *("organization_id", "organization_name"),
@@ -151,5 +153,6 @@ _ABOUT_THE_USER: Final = (
 _OPTIONAL: Final = ("client_id", *_ABOUT_THE_USER, "auth0_client", "user_agent")
 
 
-def _iso(date: float) -> str:
+def iso_date(date: float) -> str:
+    """Return Unix seconds as Auth0 writes a moment."""
     return datetime.fromtimestamp(date, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -20,6 +20,7 @@ from auth0_cte.testing.registry.attack_protection import AttackProtection
 from auth0_cte.testing.registry.client_credentials import Certificate, SignedAssertion
 from auth0_cte.testing.registry.dpop_settings import DPoPSettings
 from auth0_cte.testing.registry.factors import Factors
+from auth0_cte.testing.registry.groups import Groups
 from auth0_cte.testing.registry.keys import KeyRing
 from auth0_cte.testing.registry.organizations import Organizations
 from auth0_cte.testing.registry.rate_limits import RateLimits
@@ -57,6 +58,7 @@ class TenantState:
         factors: What users have enrolled for multi-factor authentication.
         organizations: The organizations.
         roles: The roles, and who has which.
+        groups: The groups of users.
         apis: The APIs, and which one is the default.
         actions: The Actions, and what they are limited to.
         dpop: What is required of DPoP proofs, and which ones were seen.
@@ -90,6 +92,7 @@ class TenantState:
     factors: Factors = field(factory=Factors)
     organizations: Organizations = field(factory=Organizations)
     roles: Roles = field(factory=Roles)
+    groups: Groups = field(factory=Groups)
     apis: Apis = field(factory=Apis)
     actions: Actions = Factory(lambda self: Actions(self.clock), takes_self=True)
     dpop: DPoPSettings = Factory(lambda self: DPoPSettings(clock=self.clock), takes_self=True)

@@ -220,6 +220,7 @@ class LocalTenant:
     add_api: Final = part_method(ApiSetup, ApiSetup.add_api)
     accept: Final = part_method(ActionSetup, ActionSetup.accept)
     add_role: Final = part_method(ApiSetup, ApiSetup.add_role)
+    add_group: Final = part_method(ApiSetup, ApiSetup.add_group)
     assign_roles: Final = part_method(ApiSetup, ApiSetup.assign_roles)
     assign_permissions: Final = part_method(ApiSetup, ApiSetup.assign_permissions)
     post_login_file: Final = part_method(ActionSetup, ActionSetup.post_login_file)

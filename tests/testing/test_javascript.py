@@ -216,6 +216,55 @@ def test_an_actions_module(tenant: LocalTenant, write: Write, tmp_path: Path) ->
     assert {"said": "Bye, Ada"} == tenant.users["auth0|jane"].app_metadata
 
 
+def add_module(folder: Path, name: str, source: str) -> None:
+    (folder / "modules").mkdir(exist_ok=True)
+    (folder / "modules" / f"{name}.js").write_text(source)
+
+
+def test_an_actions_module_has_secrets_and_packages(tenant: LocalTenant, write: Write, tmp_path: Path) -> None:
+    """A module sees ``actions.secrets`` from its first line on, and requires packages; the Action lacks ``actions``."""
+    package = tmp_path / "node_modules" / "answer"
+    package.mkdir(parents=True)
+    (package / "index.js").write_text("module.exports = 42;")
+    add_module(tmp_path, "logger", 'const key = actions.secrets.KEY; module.exports = { key, n: require("answer") };')
+    write(
+        SET_USER
+        + 'const { key, n } = require("actions:logger"); api.user.setAppMetadata("x", [key, n, typeof actions]);'
+    )
+    ask(tenant)
+
+    assert {"x": ["s3cret", 42, "undefined"]} == tenant.users["auth0|jane"].app_metadata
+
+
+def test_an_actions_module_is_loaded_once(tenant: LocalTenant, write: Write, tmp_path: Path) -> None:
+    """Its state is kept by an instance, as that of the Action."""
+    add_module(tmp_path, "counter", "let count = 0; exports.next = () => String(++count);")
+    write(
+        'const { next } = require("actions:counter"); api.access.deny("n", require("actions:counter").next() + next());'
+    )
+
+    assert ["12", "34"] == [ask(tenant).json()["error_description"] for _ in range(2)]
+
+
+def test_actions_modules_do_not_nest(tenant: LocalTenant, write: Write, tmp_path: Path) -> None:
+    """A module has packages, and no other modules (source: Actions Limitations)."""
+    add_module(tmp_path, "inner", "exports.x = 1;")
+    add_module(tmp_path, "outer", 'exports.x = require("actions:inner").x;')
+    write(SET_USER + 'require("actions:outer");')
+
+    assert 500 == ask(tenant).status_code
+    assert "an Actions Module cannot require another one" in tenant.logs[-1].description
+
+
+def test_actions_modules_are_common_js(tenant: LocalTenant, write: Write, tmp_path: Path) -> None:
+    """A module is compiled as strictly as the Action."""
+    add_module(tmp_path, "modern", "export const x = 1;")
+    write(SET_USER + 'require("actions:modern");')
+
+    assert 500 == ask(tenant).status_code
+    assert "SyntaxError" in tenant.logs[-1].description
+
+
 def test_a_missing_actions_module(tenant: LocalTenant, write: Write, tmp_path: Path) -> None:
     """The log says where the module is expected."""
     file = write(SET_USER)

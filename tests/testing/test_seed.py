@@ -35,6 +35,7 @@ SEED: dict[str, Any] = {
         {"user_id": "auth0|ada", "email": "ada@acme.example", "app_metadata": {"plan": "pro"}, "roles": ["reader"]},
         {"user_id": "auth0|eve", "factors": [{"kind": "otp", "name": "phone"}]},
     ],
+    "groups": [{"name": "staff", "members": ["auth0|ada"], "roles": ["reader"]}],
     "organizations": [{"id": "org_acme", "name": "acme", "members": ["auth0|ada"]}],
     "applications": [{"client_id": "shop", "client_secret": {"env": "SHOP_SECRET"}, "metadata": {"tier": "1"}}],
     "actions": [{"subject_token_type": TYPE, "accept": "auth0|ada"}],
@@ -78,6 +79,10 @@ def test_a_seed_registers_everything(tenant: LocalTenant) -> None:
     assert ("auth0|ada", API, ["read:data"]) == (claims["sub"], claims["aud"][0], claims["permissions"])
     assert {"plan": "pro"} == tenant.users["auth0|ada"].app_metadata
     assert ["otp"] == [factor.kind for factor in tenant.factors.of("auth0|eve")]
+    assert (["staff"], {"reader"}) == (
+        [group.name for group in tenant.state.groups.of("auth0|ada")],
+        tenant.state.groups.roles("auth0|ada"),
+    )
 
 
 def test_files_are_beside_the_seed_and_secrets_in_the_environment(
@@ -103,6 +108,8 @@ def test_files_are_beside_the_seed_and_secrets_in_the_environment(
         ({"users": {}}, r"\$\.users must be an array"),
         ({"users": [{"user_id": "a"}, {"user_id": "a"}]}, r"\$\.users\[1\]\.user_id must be unique"),
         ({"users": [{"user_id": "a", "roles": ["x"]}]}, r"\$\.users\[0\] has a role that does not exist: x"),
+        ({"groups": [{"name": "a", "roles": ["x"]}]}, r"\$\.groups\[0\] has a role that does not exist: x"),
+        ({"groups": [{"name": "a"}, {"name": "a"}]}, r"\$\.groups\[1\]\.name must be unique"),
         ({"people": []}, r"\$\.people is unknown; use one of"),
         ({"organizations": [{"id": "acme", "name": "a"}]}, r"\$\.organizations\[0\]\.id must match \^org_"),
         ({"apis": [{"identifier": ""}]}, r"\$\.apis\[0\]\.identifier must not be empty"),
@@ -169,11 +176,16 @@ def test_reset_returns_to_the_seed(tenant: LocalTenant) -> None:
         tenant.users["auth0|ada"].app_metadata["plan"] = "free"
         tenant.delete_user("auth0|eve")
         tenant.accept("urn:acme:late", "auth0|late")
+        tenant.add_group("staff", members=["auth0|late"])
         tenant.fail_next(503)
         tenant.reset()
         assert {"auth0|ada", "auth0|eve"} == set(tenant.users)
         assert {"plan": "pro"} == tenant.users["auth0|ada"].app_metadata
-        assert [TYPE] == list(tenant.actions.profiles)
+        assert ([TYPE], ["staff"], []) == (
+            list(tenant.actions.profiles),
+            [group.name for group in tenant.state.groups.of("auth0|ada")],
+            tenant.state.groups.of("auth0|late"),
+        )
         assert (0, 0, 0) == (len(tenant.requests), len(tenant.logs), len(tenant.refresh_tokens))
         with pytest.raises(CustomTokenExchangeError):
             client.refresh_exchanged_token(response.refresh_token)

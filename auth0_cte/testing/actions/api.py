@@ -41,6 +41,7 @@ MAX_METADATA_BYTES: Final = 32 * 1024
 MAX_TRANSACTION_KEY: Final = 64
 MAX_TRANSACTION_VALUE: Final = 8 * 1024
 MAX_TRANSACTION_BYTES: Final = 16 * 1024
+MAX_SAFE_INTEGER: Final = 2**53 - 1
 
 
 @frozen
@@ -227,11 +228,13 @@ class TransactionApi(CamelCase):
 
         Args:
             key: Its name, at most 64 characters.
-            value: At most 8 kB as JSON; all together 16 kB. None removes.
+            value: At most 8 kB as JSON; all together 16 kB. An integer must be safe in JavaScript. None removes.
         """
         name = text("key", key, 1, MAX_TRANSACTION_KEY)
         if not isinstance(value, str | bool | int | float | None):
             raise ActionLimitError("value must be a string, a number or a boolean")
+        if isinstance(value, int | float) and value == value // 1 and abs(value) > MAX_SAFE_INTEGER:
+            raise ActionLimitError("value must be a safe integer, or a string")
         if len(json.dumps(plain("value", value))) > MAX_TRANSACTION_VALUE:
             raise ActionLimitError(f"value must have at most {MAX_TRANSACTION_VALUE} bytes")
         kept = {each: value for each, value in {**self._metadata, name: value}.items() if value is not None}

@@ -7,10 +7,11 @@ import contextvars
 import ctypes
 import inspect
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from attrs import field, frozen
 
@@ -19,7 +20,17 @@ from auth0_cte.testing.actions.records import record
 if TYPE_CHECKING:
     from auth0_cte.testing.actions.guard import GuardedApi
 
-__all__ = ["Action", "ActionCode", "ActionFailure", "ActionFunction", "Limits", "PythonCode", "check_secrets"]
+__all__ = [
+    "Action",
+    "ActionCode",
+    "ActionFailure",
+    "ActionFunction",
+    "Limits",
+    "PythonCode",
+    "Ran",
+    "Stopwatch",
+    "check_secrets",
+]
 
 ActionFunction: TypeAlias = Callable[[Any, Any], object]
 """A function of ``event`` and ``api``, plain or ``async``; what it returns does not matter."""
@@ -51,15 +62,45 @@ class Limits:
     Args:
         seconds: How long it may run.
         console: How many characters of its output are kept.
+        all_seconds: How long all Actions of the request may run, of which this one is the last so far.
     """
 
     seconds: float
     console: int
+    all_seconds: float
 
     @property
     def exceeded(self) -> str:
         """What the log says of an Action that took longer."""
-        return f"the Action ran for more than {self.seconds:g} seconds"
+        which = "the Action" if self.seconds == self.all_seconds else "the Actions of the trigger"
+        return f"{which} ran for more than {self.all_seconds:g} seconds"
+
+
+class Ran(NamedTuple):
+    """An Action that has run.
+
+    Args:
+        console: What it printed.
+        seconds: How long it took, by this machine's clock or the tenant's, whichever says more.
+    """
+
+    console: str
+    seconds: float
+
+
+class Stopwatch:
+    """Measures how long an Action takes.
+
+    Args:
+        clock: The tenant's clock, which a test may move.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._moved, self._since = clock, clock(), time.monotonic()
+
+    def seconds(self) -> float:
+        """Return the time since the beginning."""
+        return max(time.monotonic() - self._since, self._clock() - self._moved)
 
 
 class ActionCode(Protocol):
@@ -70,8 +111,8 @@ class ActionCode(Protocol):
         """How the log calls it."""
         ...
 
-    def run(self, event: Mapping[str, Any], api: GuardedApi, limits: Limits, clock: Callable[[], float]) -> str:
-        """Run it, and return what it printed.
+    def run(self, event: Mapping[str, Any], api: GuardedApi, limits: Limits, clock: Callable[[], float]) -> Ran:
+        """Run it.
 
         Raises:
             ActionFailure: It failed.
@@ -128,13 +169,14 @@ class PythonCode:
         """The function's name."""
         return str(getattr(self._function, "__qualname__", None) or repr(self._function))
 
-    def run(self, event: Mapping[str, Any], api: GuardedApi, limits: Limits, clock: Callable[[], float]) -> str:  # noqa: ARG002
+    def run(self, event: Mapping[str, Any], api: GuardedApi, limits: Limits, clock: Callable[[], float]) -> Ran:
         """Run the function; what it prints is left alone.
 
         Raises:
             ActionFailure: It raised, or ran for too long.
         """
         thread = _ActionThread(self._function, record(event), api)
+        watch = Stopwatch(clock)
         thread.start()
         thread.join(limits.seconds)
         if thread.is_alive():
@@ -142,7 +184,7 @@ class PythonCode:
             raise ActionFailure(limits.exceeded)
         if thread.error is not None:
             raise _threw(thread.error) from None
-        return ""
+        return Ran("", watch.seconds())
 
     def close(self) -> None:
         """Do nothing: a function has nothing to end."""

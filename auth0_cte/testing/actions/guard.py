@@ -13,9 +13,9 @@ from auth0_cte.testing.actions.limits import ActionLimitError
 from auth0_cte.testing.actions.records import CamelCase, camel_case, snake_case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["ApiCall", "Guard", "GuardedApi", "method_names"]
+__all__ = ["ApiCall", "Guard", "GuardedApi", "methods"]
 
 logger: Final = logging.getLogger("auth0_cte.testing")
 
@@ -110,9 +110,18 @@ class GuardedApi:
         return self._guard.run(f"{self._path}.{name}", lambda: member(*values[:taken]), values)
 
 
-def method_names(api: CamelCase) -> Iterator[str]:
-    """List the methods of an api in JavaScript's names: ``"access.deny"``."""
-    for group, part in vars(api).items():
-        for name, _ in inspect.getmembers(type(part), inspect.isfunction):
-            if not name.startswith("_"):
-                yield f"{camel_case(group)}.{camel_case(name)}"
+def methods(api: CamelCase) -> dict[str, str]:
+    """Return the methods of an api in JavaScript's names, ``"access.deny"``, and what a call of each comes to there.
+
+    That follows from what they return here: ``"api"`` for nothing, so that calls can be chained, ``"promise"`` for what
+    can be awaited, else ``"value"``.
+    """
+    return {
+        f"{camel_case(group)}.{camel_case(name)}": _COMES_TO.get(method.__annotations__["return"], "value")
+        for group, part in vars(api).items()
+        for name, method in inspect.getmembers(type(part), inspect.isfunction)
+        if not name.startswith("_")
+    }
+
+
+_COMES_TO: Final = {"None": "api", "Answer": "promise"}

@@ -9,16 +9,27 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import define, field
-
-from auth0_cte.testing.actions.api import CacheApi, Commands, TransactionApi, UserApi
+from auth0_cte.testing.actions.api import CacheApi, TransactionApi, UserApi
 from auth0_cte.testing.actions.limits import ActionLimitError, plain, text
+from auth0_cte.testing.actions.memberships import GroupsApi, RolesApi
 from auth0_cte.testing.actions.records import CamelCase
+from auth0_cte.testing.actions.refresh_token import RefreshTokenApi
+from auth0_cte.testing.actions.without_browser import (
+    AuthenticationApi,
+    PromptApi,
+    RedirectApi,
+    RulesApi,
+    SamlResponseApi,
+    SessionApi,
+)
 
 if TYPE_CHECKING:
-    from auth0_cte.testing.actions.cache import ActionCache
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["TRIGGER", "PostLoginApi", "PostLoginCommands"]
+    from auth0_cte.testing.actions.cache import ActionCache
+    from auth0_cte.testing.actions.post_login_commands import PostLoginCommands
+
+__all__ = ["TRIGGER", "PostLoginApi"]
 
 TRIGGER: Final = "post-login"
 MAX_CLAIMS_BYTES: Final = 100 * 1024
@@ -48,31 +59,6 @@ RESERVED_CLAIMS: Final = frozenset(
     )
 )
 """Claims that ``setCustomClaim`` ignores without a word."""
-
-
-@define
-class PostLoginCommands(Commands):
-    """What the Post-Login Actions of one request asked for.
-
-    Args:
-        denial: The reason of a denial, after which no Action runs.
-        access_claims: Custom claims of the access token.
-        id_claims: Custom claims of the ID token.
-        added_scopes: Scopes of the access token besides those that were granted.
-        removed_scopes: Scopes that are not granted.
-        multifactor: Whether a second factor is asked for.
-        primary_user: The user id that the tokens are about instead, or None.
-        unsupported: What was called that a token request cannot do, or None.
-    """
-
-    denial: str | None = None
-    access_claims: dict[str, Any] = field(factory=dict)
-    id_claims: dict[str, Any] = field(factory=dict)
-    added_scopes: list[str] = field(factory=list)
-    removed_scopes: set[str] = field(factory=set)
-    multifactor: bool = False
-    primary_user: str | None = None
-    unsupported: str | None = None
 
 
 class _AccessApi(CamelCase):
@@ -138,51 +124,14 @@ class _MultifactorApi(CamelCase):
         self._commands.multifactor = True
 
 
-class _Unsupported(CamelCase):
+class _ValidationApi(CamelCase):
     def __init__(self, commands: PostLoginCommands) -> None:
         self._commands = commands
 
-    def _refuse(self, name: str) -> None:
-        # Not thrown: an Action that catches it does not rescue the request.
-        self._commands.unsupported = self._commands.unsupported or name
-
-
-class _AuthenticationApi(_Unsupported):
-    def set_primary_user(self, user_id: str | None = None) -> None:
-        """Issue the tokens for another user, whom the Action has linked."""
-        self._commands.primary_user = text("user_id", user_id, 1, 512)
-
-    def challenge_with(self, factor: Any = None, options: Any = None) -> None:  # noqa: ARG002
-        """Fail the request, which has no browser to challenge in."""
-        self._refuse("authentication.challengeWith")
-
-    def challenge_with_any(self, factors: Any = None) -> None:  # noqa: ARG002
-        """Fail the request, likewise."""
-        self._refuse("authentication.challengeWithAny")
-
-    def enroll_with(self, factor: Any = None, options: Any = None) -> None:  # noqa: ARG002
-        """Fail the request, likewise."""
-        self._refuse("authentication.enrollWith")
-
-    def enroll_with_any(self, factors: Any = None) -> None:  # noqa: ARG002
-        """Fail the request, likewise."""
-        self._refuse("authentication.enrollWithAny")
-
-
-class _RedirectApi(_Unsupported):
-    def send_user_to(self, url: Any = None, options: Any = None) -> None:  # noqa: ARG002
-        """Fail the request, which has no browser to redirect."""
-        self._refuse("redirect.sendUserTo")
-
-    def encode_token(self, options: Any = None) -> None:  # noqa: ARG002
-        """Fail the request, likewise."""
-        self._refuse("redirect.encodeToken")
-
-
-class _PromptApi(_Unsupported):
-    def render(self, prompt: Any = None, options: Any = None) -> None:  # noqa: ARG002
-        """Fail the request, which has no browser to show a form in."""
-        self._refuse("prompt.render")
+    def error(self, error_code: str | None = None, error_message: str | None = None) -> None:
+        """Refuse the tokens, as ``api.access.deny`` does with the message."""
+        text("errorCode", error_code, 1, 1024)
+        self._commands.denial = text("errorMessage", error_message, 1, 4096)
 
 
 class PostLoginApi(CamelCase):
@@ -196,19 +145,46 @@ class PostLoginApi(CamelCase):
         authentication: Choose the primary user; challenges and enrolments fail the request.
         redirect: Fails the request.
         prompt: Fails the request.
+        session: Changes nothing: a token request has no session.
+        saml_response: Changes nothing.
+        rules: Tells that no Rule ran.
+        validation: Refuse the tokens.
+        refresh_token: Change the refresh token of the request.
         user: Set metadata of the user.
         cache: Keep strings from one request to the next.
         transaction: Leave values for the Actions that come later.
+        groups: Ask for the user's groups.
+        roles: Ask for the user's roles.
+
+    Args:
+        commands: Where the calls are noted.
+        cache: The cache of the trigger.
+        groups: The user's groups, with ``id`` and ``name``.
+        roles: The user's roles, with ``id`` and ``name``.
     """
 
-    def __init__(self, commands: PostLoginCommands, cache: ActionCache) -> None:
+    def __init__(
+        self,
+        commands: PostLoginCommands,
+        cache: ActionCache,
+        *,
+        groups: Sequence[Mapping[str, Any]] = (),
+        roles: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         self.access: _AccessApi = _AccessApi(commands)
         self.access_token: _AccessTokenApi = _AccessTokenApi(commands)
         self.id_token: _IdTokenApi = _IdTokenApi(commands.id_claims)
         self.multifactor: _MultifactorApi = _MultifactorApi(commands)
-        self.authentication: _AuthenticationApi = _AuthenticationApi(commands)
-        self.redirect: _RedirectApi = _RedirectApi(commands)
-        self.prompt: _PromptApi = _PromptApi(commands)
+        self.authentication: AuthenticationApi = AuthenticationApi(commands)
+        self.redirect: RedirectApi = RedirectApi(commands)
+        self.prompt: PromptApi = PromptApi(commands)
+        self.session: SessionApi = SessionApi(commands)
+        self.saml_response: SamlResponseApi = SamlResponseApi()
+        self.rules: RulesApi = RulesApi()
+        self.validation: _ValidationApi = _ValidationApi(commands)
+        self.refresh_token: RefreshTokenApi = RefreshTokenApi(commands.refresh_token, self.access.deny)
         self.user: UserApi = UserApi(commands)
         self.cache: CacheApi = CacheApi(cache)
         self.transaction: TransactionApi = TransactionApi(commands.transaction_metadata)
+        self.groups: GroupsApi = GroupsApi(groups)
+        self.roles: RolesApi = RolesApi(roles)

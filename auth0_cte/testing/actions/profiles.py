@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from auth0_cte.testing.actions.cache import ActionCache
 from auth0_cte.testing.actions.code import Action, ActionFailure, Limits
@@ -19,9 +19,22 @@ if TYPE_CHECKING:
     from auth0_cte.testing.actions.guard import ApiCall
     from auth0_cte.testing.actions.records import CamelCase
 
-__all__ = ["Actions", "check_profile_type"]
+__all__ = ["Actions", "Budget", "check_profile_type"]
 
 logger: Final = logging.getLogger("auth0_cte.testing")
+
+
+@define
+class Budget:
+    """The time that the Actions of a trigger have together (Auth0, "Actions Limitations").
+
+    Args:
+        seconds: All of it.
+        left: What the Actions so far have left of it.
+    """
+
+    seconds: float
+    left: float = field(default=Factory(lambda self: self.seconds, takes_self=True), init=False)
 
 
 @define(eq=False)
@@ -32,7 +45,7 @@ class Actions:
 
     Args:
         clock: Returns Unix seconds.
-        time_limit: Seconds that an Action may run.
+        time_limit: Seconds that an Action may run, and the Post-Login Actions of a request together.
         console_limit: How many characters of an Action's output are kept for the tenant log.
         node: The path of the Node.js that runs JavaScript Actions; the one on PATH, else that of the extra ``js``, when
             None.
@@ -52,13 +65,18 @@ class Actions:
         """Return the cache that the Actions of a trigger share."""
         return self._caches.setdefault(trigger, ActionCache(self._clock))
 
-    def run(self, action: Action, event: Mapping[str, Any], api: CamelCase) -> str:
+    def budget(self) -> Budget:
+        """Return the time that the Actions of a trigger have together for one request."""
+        return Budget(self.time_limit)
+
+    def run(self, action: Action, event: Mapping[str, Any], api: CamelCase, budget: Budget | None = None) -> str:
         """Run an Action.
 
         Args:
             action: The Action.
             event: Its ``event``, without the secrets.
             api: Its ``api``, which takes no call any more afterwards.
+            budget: What is left of the time of its trigger, which it uses up; the whole when None.
 
         Returns:
             What it printed.
@@ -66,18 +84,19 @@ class Actions:
         Raises:
             RefusalError: It failed, or took too long; both are a ``server_error``.
         """
-        begun, guard = self._clock(), Guard(self.on_call)
-        limits = Limits(seconds=self.time_limit, console=self.console_limit)
+        guard, time = Guard(self.on_call), budget or self.budget()
+        limits = Limits(seconds=time.left, console=self.console_limit, all_seconds=time.seconds)
         try:
             whole = {**event, "secrets": dict(action.secrets)}
-            console = action.code.run(whole, GuardedApi(api, guard), limits, self._clock)
+            ran = action.code.run(whole, GuardedApi(api, guard), limits, self._clock)
         except ActionFailure as failure:
             raise _refused(action, failure) from None
         finally:
             guard.close()
-        if self._clock() - begun > self.time_limit:  # by a clock that a test moves
-            raise _refused(action, ActionFailure(limits.exceeded, console=console))
-        return console
+        time.left -= ran.seconds
+        if time.left < 0:  # by a clock that a test moves
+            raise _refused(action, ActionFailure(limits.exceeded, console=ran.console))
+        return ran.console
 
     def restore(self, profiles: Mapping[str, Action], post_login: Iterable[Action]) -> None:
         """Have these Actions and no others; their caches are empty."""

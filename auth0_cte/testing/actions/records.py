@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, Final
 
-__all__ = ["ABSENT", "CamelCase", "Record", "camel_case", "record", "snake_case", "without_absent"]
+__all__ = [
+    "ABSENT",
+    "Answer",
+    "CamelCase",
+    "Record",
+    "SharedRecord",
+    "camel_case",
+    "record",
+    "snake_case",
+    "without_absent",
+]
 
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
@@ -49,6 +59,18 @@ class Record(dict[str, Any]):
         raise AttributeError(f"{name!r} does not exist, only {', '.join(map(repr, self)) or 'nothing'}")
 
 
+class Answer(Record):
+    """What a call answers that returns a promise in JavaScript; ``await`` gives the record itself."""
+
+    def __await__(self) -> Generator[None, None, Record]:
+        yield from ()
+        return self
+
+
+class SharedRecord(Record):
+    """A record that is not copied into events: what changes in it while an Action runs, the Action sees."""
+
+
 class _PartialRecord(Record):
     def __init__(self, members: Mapping[str, Any], absent: frozenset[str]) -> None:
         super().__init__(members)
@@ -56,7 +78,9 @@ class _PartialRecord(Record):
 
 
 def record(value: Any) -> Any:
-    """Copy JSON-like data, turning each mapping in it into a `Record`."""
+    """Copy JSON-like data, turning each mapping in it into a `Record`, but for those that are shared."""
+    if isinstance(value, SharedRecord):
+        return value
     if isinstance(value, list | tuple):
         return [record(item) for item in value]
     if not isinstance(value, Mapping):

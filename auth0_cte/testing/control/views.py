@@ -6,11 +6,11 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from auth0_cte.oauth.redaction import REDACTED, Redactor
+from auth0_cte.testing.journal import iso_date
 from auth0_cte.testing.wire.messages import TenantRequest
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Views:
         """Show a request: its parameters by name, with the values of those alone that are never secret."""
         query = parse_qsl(request.query, keep_blank_values=True)
         shown = {
-            "date": _iso(request.date),
+            "date": iso_date(request.date),
             "method": request.method,
             "path": request.path,
             "base_url": request.base_url,
@@ -127,7 +127,3 @@ def user_view(user: User) -> dict[str, Any]:
         "user_metadata": user.user_metadata,
         "logins": user.logins,
     }
-
-
-def _iso(date: float) -> str:
-    return datetime.fromtimestamp(date, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,17 +8,21 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterator, MutableMapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
+from auth0_cte.testing.actions.records import ABSENT
+from auth0_cte.testing.actions.refresh_token import RefreshTokenChanges
 from auth0_cte.testing.issued.tokens import TokenGrant
+from auth0_cte.testing.journal import iso_date
 from auth0_cte.testing.wire.messages import RefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from auth0_cte.testing.session_settings import SessionSettings
+    from auth0_cte.testing.wire.messages import TenantRequest
 
 __all__ = ["RefreshTokens", "invalid_refresh_token"]
 
@@ -28,11 +32,24 @@ MAX_LIVE: Final = 200
 
 @define
 class _Family:
-    """All tokens that descend from one login."""
+    """All tokens that descend from one login, which Auth0 calls one refresh token."""
 
     since: float
     used: float
+    device: dict[str, str] = field(factory=dict)
+    metadata: dict[str, str] = field(factory=dict)
+    expires_at: float | None = None
+    idle_expires_at: float | None = None
+    exchanged_at: float | None = None
+    id: str = field(factory=lambda: secrets.token_hex(12))
     tokens: list[str] = field(factory=list)
+
+    def change(self, changes: RefreshTokenChanges) -> None:
+        """Do what Actions asked for; a date can be brought forward, not put off."""
+        self.metadata = dict(changes.metadata)
+        self.idle_expires_at = changes.idle_expires_at
+        if changes.expires_at is not None:
+            self.expires_at = min(changes.expires_at, self.expires_at or changes.expires_at)
 
 
 @define
@@ -83,13 +100,56 @@ class RefreshTokens(MutableMapping[str, TokenGrant]):
     def __repr__(self) -> str:
         return f"<RefreshTokens: {len(self)}>"  # the tokens are credentials
 
-    def issue(self, grant: TokenGrant) -> str:
-        """Make the first token of a login."""
+    def issue(self, grant: TokenGrant, request: TenantRequest) -> str:
+        """Make the first token of a login.
+
+        Args:
+            grant: What it stands for, and what Actions asked for it.
+            request: The request that it answers.
+        """
         token = _new_token()
         with self._lock:
             self[token] = grant
+            family = self._issued[token].family
+            family.device = _device("initial", request) | _device("last", request)
+            if grant.refresh_token is not None:
+                family.change(grant.refresh_token)
             self._drop_oldest(grant)
         return token
+
+    def changes(self, token: str) -> RefreshTokenChanges:
+        """Return what Actions see of a token that `use` let pass, and change."""
+        with self._lock:
+            issued = self._issued[token]
+            family, grant = issued.family, issued.grant
+            view = {
+                "id": family.id,
+                "client_id": grant.application.client_id,
+                "created_at": iso_date(family.since),
+                "device": dict(family.device),
+                "expires_at": _date_or_absent(self._end(family)),
+                "idle_expires_at": _date_or_absent(self._idle_end(family)),
+                "last_exchanged_at": _date_or_absent(family.exchanged_at),
+                "metadata": dict(family.metadata),
+                "rotating": self._settings.rotate_refresh_tokens,
+                "session_id": grant.sid,
+                "user_id": grant.user.user_id,
+            }
+            return RefreshTokenChanges(view=view, metadata=dict(family.metadata))
+
+    def exchanged(self, token: str, request: TenantRequest, changes: RefreshTokenChanges | None) -> None:
+        """Note a refresh, which keeps the token alive.
+
+        Args:
+            token: The token.
+            request: The request that brought it.
+            changes: What Actions asked for, or None.
+        """
+        with self._lock:
+            family = self._issued[token].family
+            family.used = family.exchanged_at = self._clock()
+            family.device |= _device("last", request)
+            family.change(changes or RefreshTokenChanges(metadata=family.metadata))
 
     def use(self, token: str, client_id: str) -> TokenGrant:
         """Return what a token stands for. A token that comes again costs its family, as at Auth0.
@@ -118,7 +178,6 @@ class RefreshTokens(MutableMapping[str, TokenGrant]):
             issued.rotated = self._clock() if issued.rotated is None else issued.rotated
             if issued.parent is not None:
                 issued.parent.superseded = True
-            issued.family.used = self._clock()
             following = _new_token()
             self._add(following, _Issued(issued.grant, issued.family, parent=issued))
             return following
@@ -196,11 +255,14 @@ class RefreshTokens(MutableMapping[str, TokenGrant]):
         return issued
 
     def _has_expired(self, family: _Family) -> bool:
-        ends = (
-            (family.since, self._settings.refresh_token_lifetime),
-            (family.used, self._settings.refresh_token_idle_lifetime),
-        )
-        return any(seconds is not None and self._clock() >= start + seconds for start, seconds in ends)
+        ends = (self._end(family), self._idle_end(family))
+        return any(end is not None and self._clock() >= end for end in ends)
+
+    def _end(self, family: _Family) -> float | None:
+        return _earliest(family.since, self._settings.refresh_token_lifetime, family.expires_at)
+
+    def _idle_end(self, family: _Family) -> float | None:
+        return _earliest(family.used, self._settings.refresh_token_idle_lifetime, family.idle_expires_at)
 
     def _is_reused(self, issued: _Issued) -> bool:
         # The leeway is for the token before the newest one alone: Auth0, "Configure Refresh Token Rotation".
@@ -214,6 +276,19 @@ def invalid_refresh_token(detail: str, user_id: str | None = None, *, log_type: 
     return RefusalError(
         403, "invalid_grant", "Unknown or invalid refresh token.", detail=detail, user_id=user_id, log_type=log_type
     )
+
+
+def _earliest(start: float, seconds: float | None, chosen: float | None) -> float | None:
+    ends = [end for end in (None if seconds is None else start + seconds, chosen) if end is not None]
+    return min(ends, default=None)
+
+
+def _date_or_absent(date: float | None) -> Any:
+    return ABSENT if date is None else iso_date(date)
+
+
+def _device(when: str, request: TenantRequest) -> dict[str, str]:
+    return {f"{when}_ip": request.ip, f"{when}_user_agent": request.headers.get("user-agent", "")}
 
 
 def _same_grant(one: TokenGrant, other: TokenGrant) -> bool:

@@ -12,6 +12,7 @@ from auth0_cte.testing.issued.logins import Login
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from auth0_cte.testing.actions.refresh_token import RefreshTokenChanges
     from auth0_cte.testing.issued.logins import Logins
     from auth0_cte.testing.registry.apis import Api
     from auth0_cte.testing.registry.applications import Application
@@ -55,6 +56,7 @@ class TokenGrant:
         permissions: What the access token tells of the user's permissions at the API; None for no such claim.
         access_claims: Custom claims of the access token; those that are None are left out.
         id_claims: Custom claims of the ID token, likewise.
+        refresh_token: What Post-Login Actions asked for the refresh token, or None.
     """
 
     issuer: str
@@ -70,6 +72,7 @@ class TokenGrant:
     permissions: tuple[str, ...] | None = None
     access_claims: Mapping[str, Any] = field(factory=dict)
     id_claims: Mapping[str, Any] = field(factory=dict)
+    refresh_token: RefreshTokenChanges | None = None
 
     def common_claims(self, now: int, lifetime: int) -> dict[str, Any]:
         """Return the claims that ID token and access token share."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Roles"]
+__all__ = ["Roles", "role_as_member"]
 
 
 class Roles:
@@ -55,20 +56,40 @@ class Roles:
         with self._lock:
             self._direct.setdefault((user_id, api), set()).update(scopes)
 
-    def names(self, user_id: str, organization_id: str | None) -> list[str]:
-        """Return the roles of a user; within an organization, those of the membership alone."""
-        with self._lock:
-            return sorted(self._assigned.get((user_id, organization_id), ()))
+    def names(self, user_id: str, organization_id: str | None, by_groups: Iterable[str] = ()) -> list[str]:
+        """Return the roles of a user; within an organization, those of the membership alone.
 
-    def permissions(self, user_id: str, api: str, organization_id: str | None) -> tuple[str, ...]:
+        Args:
+            user_id: The user.
+            organization_id: The organization, or None.
+            by_groups: The roles that the user has by groups.
+        """
+        with self._lock:
+            return sorted(self._assigned.get((user_id, organization_id), set()).union(by_groups))
+
+    def permissions(
+        self, user_id: str, api: str, organization_id: str | None, by_groups: Iterable[str] = ()
+    ) -> tuple[str, ...]:
         """Return what a user may do at an API.
 
         Within an organization, the roles of the membership count besides what the user has everywhere.
+
+        Args:
+            user_id: The user.
+            api: The identifier of the API.
+            organization_id: The organization, or None.
+            by_groups: The roles that the user has by groups.
         """
         with self._lock:
-            roles = self._assigned.get((user_id, None), set()) | self._assigned.get((user_id, organization_id), set())
+            assigned = (self._assigned.get((user_id, place), set()) for place in (None, organization_id))
+            roles = set(by_groups).union(*assigned)
             granted = {scope for role in roles for scope in self._permissions[role].get(api, ())}
             return tuple(sorted(granted | self._direct.get((user_id, api), set())))
+
+
+def role_as_member(name: str) -> dict[str, str]:
+    """Return a role as Actions see it; its identifier follows from the name here."""
+    return {"id": f"rol_{hashlib.sha256(name.encode()).hexdigest()[:16]}", "name": name}
 
 
 def _missing(name: str) -> str:

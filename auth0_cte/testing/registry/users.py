@@ -6,11 +6,11 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from attrs import define, field, frozen
 
+from auth0_cte.testing.journal import iso_date
 from auth0_cte.testing.wire.messages import RefusalError
 
 __all__ = ["Connection", "User", "Users"]
@@ -163,8 +163,8 @@ class Users(Mapping[str, User]):
         }
         return {
             "user_id": user.user_id,
-            "created_at": _iso(user.created_at),
-            "updated_at": _iso(user.created_at if user.updated_at is None else user.updated_at),
+            "created_at": iso_date(user.created_at),
+            "updated_at": iso_date(user.created_at if user.updated_at is None else user.updated_at),
             "email_verified": False,
             **user.attributes,
             "identities": [identity],
@@ -290,10 +290,6 @@ def _check_enabled(connection: Connection, client_id: str, user_id: str | None) 
     if connection.enabled_clients is not None and client_id not in connection.enabled_clients:
         detail = f"the connection {connection.name!r} is not enabled for the application {client_id!r}"
         raise _refusal(detail, user_id)
-
-
-def _iso(date: float) -> str:
-    return datetime.fromtimestamp(date, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _unblocked(user: User) -> User:

@@ -23,6 +23,7 @@ _KEYS = {
     "apis": "identifier",
     "roles": "name",
     "users": "user_id",
+    "groups": "name",
     "organizations": "id",
     "applications": "client_id",
     "actions": "subject_token_type",

@@ -119,6 +119,7 @@ class Seeding:
             "apis": lambda _document, entry, _path: self._apis.add_api(**entry),
             "roles": lambda _document, entry, _path: self._apis.add_role(**entry),
             "users": lambda _document, entry, _path: self._people.add(entry),
+            "groups": lambda _document, entry, _path: self._apis.add_group(**entry),
             "organizations": lambda _document, entry, _path: self._add_organization(entry),
             "applications": self._add_application,
             "actions": self._add_action,
@@ -131,6 +132,8 @@ class Seeding:
                     register(document, entry, path)
                 except ConfigurationError:
                     raise
+                except KeyError as error:
+                    raise document.fault(path, f"has a role that does not exist: {error.args[0]}") from None
                 except (TypeError, ValueError) as error:
                     raise document.fault(path, str(error)) from None
 

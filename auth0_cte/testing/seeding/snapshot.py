@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from auth0_cte.testing.registry.apis import Apis
     from auth0_cte.testing.registry.applications import Applications
     from auth0_cte.testing.registry.factors import Factors
+    from auth0_cte.testing.registry.groups import Groups
     from auth0_cte.testing.registry.organizations import Organizations
     from auth0_cte.testing.registry.roles import Roles
     from auth0_cte.testing.registry.users import Users
@@ -37,6 +38,7 @@ class Snapshot:
     factors: Factors
     organizations: Organizations
     roles: Roles
+    groups: Groups
     apis: Apis
     connected_accounts: ConnectedAccounts
     profiles: Mapping[str, Action]
@@ -52,6 +54,7 @@ class Snapshot:
             factors=state.factors.copy(),
             organizations=state.organizations.copy(),
             roles=state.roles.copy(),
+            groups=state.groups.copy(),
             apis=state.apis.copy(),
             connected_accounts=state.connected_accounts.copy(),
             profiles=dict(state.actions.profiles),
@@ -66,6 +69,7 @@ class Snapshot:
         state.factors = self.factors.copy()
         state.organizations = self.organizations.copy()
         state.roles = self.roles.copy()
+        state.groups = self.groups.copy()
         state.apis = self.apis.copy()
         state.connected_accounts = self.connected_accounts.copy()
         state.actions.restore(self.profiles, self.post_login)

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from auth0_cte.testing.actions.api import TRIGGER, ActionApi, Commands
 from auth0_cte.testing.actions.code import Action, ActionFunction, PythonCode, check_secrets
-from auth0_cte.testing.actions.guard import method_names
+from auth0_cte.testing.actions.guard import methods
 from auth0_cte.testing.actions.javascript.node import find_node
 from auth0_cte.testing.actions.javascript.pool import JavaScriptCode
 from auth0_cte.testing.actions.post_login import TRIGGER as POST_LOGIN
-from auth0_cte.testing.actions.post_login import PostLoginApi, PostLoginCommands
+from auth0_cte.testing.actions.post_login import PostLoginApi
+from auth0_cte.testing.actions.post_login_commands import PostLoginCommands
 from auth0_cte.testing.actions.profiles import check_profile_type
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
+    from auth0_cte.testing.actions.records import CamelCase
     from auth0_cte.testing.setup.directory import DirectorySetup
     from auth0_cte.testing.state import TenantState
 
@@ -77,8 +79,8 @@ class ActionSetup:
             ValueError: As for `action`.
         """
         check_profile_type(subject_token_type, strict=self._state.strict)
-        methods = tuple(method_names(ActionApi(Commands(), self._state.actions.cache(TRIGGER))))
-        code = self._javascript(path, "onExecuteCustomTokenExchange", methods)
+        api = ActionApi(Commands(), self._state.actions.cache(TRIGGER))
+        code = self._javascript(path, "onExecuteCustomTokenExchange", api)
         self._add_profile(subject_token_type, Action(code, check_secrets(secrets)))
 
     def accept(
@@ -132,7 +134,7 @@ class ActionSetup:
             ValueError: A secret is too long.
         """
         api = PostLoginApi(PostLoginCommands(), self._state.actions.cache(POST_LOGIN))
-        code = self._javascript(path, "onExecutePostLogin", tuple(method_names(api)))
+        code = self._javascript(path, "onExecutePostLogin", api)
         self._state.actions.post_login.append(Action(code, check_secrets(secrets)))
 
     def _add_profile(self, subject_token_type: str, action: Action) -> None:
@@ -141,10 +143,10 @@ class ActionSetup:
         if replaced is not None:
             replaced.code.close()
 
-    def _javascript(self, path: str | os.PathLike[str], handler: str, methods: Sequence[str]) -> JavaScriptCode:
+    def _javascript(self, path: str | os.PathLike[str], handler: str, api: CamelCase) -> JavaScriptCode:
         file = Path(path).absolute()
         if not file.is_file():
             raise FileNotFoundError(f"the Action's file does not exist: {file}")
         actions = self._state.actions
         find_node(actions.node)
-        return JavaScriptCode(file, handler, methods, lambda: actions.node)
+        return JavaScriptCode(file, handler, methods(api), lambda: actions.node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auth0_cte.testing.registry.apis import Api, TokenDialect
+from auth0_cte.testing.registry.groups import Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -83,6 +84,23 @@ class ApiSetup:
             KeyError: A role does not exist.
         """
         self._state.roles.assign(user_id, roles, organization)
+
+    def add_group(self, name: str, *, members: Iterable[str] = (), roles: Iterable[str] = ()) -> None:
+        """Register a group of users, as an identity provider pushes it; one with the same name is replaced.
+
+        Args:
+            name: Its name.
+            members: The user ids that belong to it.
+            roles: The names of the roles that its members have by it.
+
+        Raises:
+            KeyError: A role does not exist.
+        """
+        group = Group(name=name, members=frozenset(members), roles=frozenset(roles))
+        for role in sorted(group.roles):
+            if not self._state.roles.exists(role):
+                raise KeyError(role)
+        self._state.groups.add(group)
 
     def assign_permissions(self, user_id: str, api: str, scopes: Iterable[str]) -> None:
         """Give a user permissions at an API without a role.

@@ -6,6 +6,7 @@ const util = require("util");
 const vm = require("vm");
 const { AsyncLocalStorage } = require("async_hooks");
 const { createRequire } = require("module");
+const { dirname, join } = require("path");
 const { Readable, Writable } = require("stream");
 const { pathToFileURL } = require("url");
 const { Worker } = require("worker_threads");
@@ -134,62 +135,100 @@ function limitError(message) {
   return Object.defineProperty(new Error(message), "name", { value: "ActionLimitError" });
 }
 
-function call(run, api, name, values) {
-  const answers = name.startsWith("cache.");
+function ask(run, name, values) {
   if (!run.open) {
     send({ run: run.id, late: `api.${name}` });
-    return answers ? undefined : api;
+    return undefined;
   }
   send({ run: run.id, call: name, values: JSON.stringify(values, plain) });
   const reply = receive();
   if (reply.error !== undefined) throw limitError(reply.error);
-  return answers ? reply.value ?? undefined : api;
+  if (name === "transaction.setMetadata") show(run.event.transaction.metadata, ...values);
+  return reply.value ?? undefined;
+}
+
+function show(metadata, key, value) {
+  // What an Action sets it sees at once, as at Auth0.
+  if (metadata === undefined) return;
+  if (value === undefined || value === null) delete metadata[key];
+  else metadata[key] = value;
 }
 
 function makeApi(run) {
   const api = {};
-  for (const name of action.methods) {
+  const kinds = {
+    api: (...call) => (ask(run, ...call), api), // so that calls can be chained
+    promise: async (...call) => ask(run, ...call),
+    value: (...call) => ask(run, ...call),
+  };
+  for (const [name, kind] of Object.entries(action.methods)) {
     const [group, method] = name.split(".");
     api[group] = api[group] ?? {};
-    api[group][method] = (...values) => call(run, api, name, values);
+    api[group][method] = (...values) => kinds[kind](name, values);
   }
   return api;
 }
 
 // --- loading and running
 
-function makeRequire(filename) {
+function compile(source, filename, require, globals = {}) {
+  // Strictly as CommonJS: newer versions of Node.js would run ES modules, too.
+  const module = { exports: {}, filename, id: filename, loaded: false, require };
+  const values = { exports: module.exports, require, module, __filename: filename, __dirname: dirname(filename) };
+  const dynamicImport =
+    vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER ?? ((name) => import(pathToFileURL(require.resolve(name)).href));
+  const names = Object.keys({ ...values, ...globals });
+  const body = vm.compileFunction(source, names, { filename, importModuleDynamically: dynamicImport });
+  return { module, run: () => body.apply(module.exports, Object.values({ ...values, ...globals })) };
+}
+
+function makeRequire(filename, actionsModule) {
   const real = createRequire(filename);
-  // An Actions Module of the tenant: a file of its name, in the folder "modules" beside the Action.
-  const require = (name) => real(String(name).startsWith("actions:") ? `./modules/${name.slice(8)}` : name);
+  const require = (name) => (String(name).startsWith("actions:") ? actionsModule(name.slice(8)) : real(name));
   return Object.assign(require, { resolve: real.resolve, cache: real.cache, main: real.main });
+}
+
+function moduleLoader(folder, secrets) {
+  // An Actions Module of the tenant is a file of its name, in the folder "modules" beside the Action.
+  const loaded = new Map();
+  const nested = () => {
+    throw new Error("an Actions Module cannot require another one");
+  };
+  return (name) => {
+    if (!loaded.has(name)) {
+      const filename = join(folder, "modules", `${name}.js`);
+      if (!fs.existsSync(filename)) throw new Error(`Cannot find the Actions Module '${name}': write it to ${filename}`);
+      const { module, run } = compile(fs.readFileSync(filename, "utf8"), filename, makeRequire(filename, nested), {
+        actions: { secrets },
+      });
+      run();
+      loaded.set(name, module);
+    }
+    return loaded.get(name).exports;
+  };
 }
 
 function load(message) {
   const { filename, handler } = message;
   action = { filename, methods: message.methods };
-  const require = makeRequire(filename);
-  const module = { exports: {}, filename, id: filename, loaded: false, require };
-  const names = ["exports", "require", "module", "__filename", "__dirname"];
-  const dynamicImport =
-    vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER ?? ((name) => import(pathToFileURL(require.resolve(name)).href));
-  const body = vm.compileFunction(message.source, names, { filename, importModuleDynamically: dynamicImport });
+  const require = makeRequire(filename, moduleLoader(dirname(filename), message.secrets));
+  const { module, run } = compile(message.source, filename, require);
   action.compiled = true;
-  body.call(module.exports, module.exports, require, module, filename, message.folder);
+  run();
   action.handler = module.exports[handler];
   if (action.handler === undefined) return "missing";
   return Object.prototype.toString.call(action.handler) === "[object AsyncFunction]" ? "ready" : "not async";
 }
 
 async function perform(message) {
-  const run = { id: message.run, open: true, fail: undefined };
+  const run = { id: message.run, event: message.event, open: true, fail: undefined };
   setClock(message.now);
   send({ run: run.id, begun: true });
   const stray = new Promise((_resolve, reject) => (run.fail = reject));
   const alive = setInterval(() => {}, 1 << 30); // a promise that never settles ends at the limit, not before
   let failure = null;
   try {
-    const settled = runs.run(run, () => action.handler(message.event, makeApi(run)));
+    const settled = runs.run(run, () => action.handler(run.event, makeApi(run)));
     await Promise.race([settled, stray]);
     await Promise.race([new Promise(setImmediate), stray]); // rejections that nobody handles are told only now
   } catch (error) {

@@ -44,10 +44,6 @@ def _load_text(script: Script, reply: Mapping[str, Any]) -> str:
     if reply["loaded"] == "does not compile":
         return f"the Action does not compile: {_language(script)}{_thrown(path, failure)}"
     missing = _MISSING.match(failure["message"])
-    if failure["code"] == "MODULE_NOT_FOUND" and missing is not None and missing[1].startswith("./modules/"):
-        name = missing[1].removeprefix("./modules/")
-        hint = f"write it to {path.parent / 'modules' / name}.js"
-        return f"the Action requires the Actions Module {name!r}, which is missing: {hint} ({_place(path, failure)})"
     if failure["code"] == "MODULE_NOT_FOUND" and missing is not None:
         hint = f"run npm install {missing[1]} in {path.parent}"
         return f"the Action requires {missing[1]!r}, which is not installed: {hint} ({_place(path, failure)})"

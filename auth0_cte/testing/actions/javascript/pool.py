@@ -7,13 +7,13 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from auth0_cte.testing.actions.code import ActionFailure, Limits
+from auth0_cte.testing.actions.code import ActionFailure, Limits, Ran
 from auth0_cte.testing.actions.javascript.node import find_node
 from auth0_cte.testing.actions.javascript.script import Script
 from auth0_cte.testing.actions.javascript.worker import Worker, WorkerGoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from auth0_cte.testing.actions.guard import GuardedApi
@@ -68,11 +68,11 @@ class JavaScriptCode:
     Args:
         path: The file.
         handler: The name of the function that it exports.
-        methods: The methods of its api, in JavaScript's names.
+        methods: The methods of its api, in JavaScript's names, with what their calls come to.
         node: Returns the path of a chosen Node.js, or None.
     """
 
-    def __init__(self, path: Path, handler: str, methods: Sequence[str], node: Callable[[], str | None]) -> None:
+    def __init__(self, path: Path, handler: str, methods: Mapping[str, str], node: Callable[[], str | None]) -> None:
         self._path, self._handler, self._methods, self._node = path, handler, methods, node
         self._renew()
 
@@ -81,8 +81,8 @@ class JavaScriptCode:
         """The file's name."""
         return self._path.name
 
-    def run(self, event: Mapping[str, Any], api: GuardedApi, limits: Limits, clock: Callable[[], float]) -> str:
-        """Run the Action in a process that no other run uses, and return what it printed.
+    def run(self, event: Mapping[str, Any], api: GuardedApi, limits: Limits, clock: Callable[[], float]) -> Ran:
+        """Run the Action in a process that no other run uses.
 
         Raises:
             ActionFailure: It failed, or cannot be loaded.
@@ -96,6 +96,7 @@ class JavaScriptCode:
             handler=self._handler,
             methods=self._methods,
             modules=self._modules(),
+            secrets=event["secrets"],
         )
         if not workers.places.acquire(timeout=limits.seconds):
             raise ActionFailure(f"all {MAX_WORKERS} processes of the Action were busy for {limits.seconds:g} seconds")
@@ -116,11 +117,11 @@ class JavaScriptCode:
         api: GuardedApi,
         limits: Limits,
         clock: Callable[[], float],
-    ) -> str:
+    ) -> Ran:
         while True:
             worker = workers.take_idle(script) or self._start(workers, script, limits)
             try:
-                console = worker.run(event, api, limits, clock)
+                ran = worker.run(event, api, limits, clock)
             except WorkerGoneError:  # while it was idle
                 workers.end(worker)
                 continue
@@ -131,7 +132,7 @@ class JavaScriptCode:
                 workers.end(worker)
                 raise
             self._put_back(workers, worker)
-            return console
+            return ran
 
     def _start(self, workers: _Workers, script: Script, limits: Limits) -> Worker:
         worker = Worker(find_node(self._node()), script, limits)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["Script"]
@@ -21,12 +21,14 @@ class Script:
         path: Its file.
         source: What the file holds.
         handler: The name of the function that it exports.
-        methods: The methods of its api, in JavaScript's names.
+        methods: The methods of its api, in JavaScript's names, with what their calls come to.
         modules: When each of the Actions Modules beside it was changed, by path.
+        secrets: What the Actions Modules see as ``actions.secrets``.
     """
 
     path: Path
     source: bytes
     handler: str
-    methods: Sequence[str]
+    methods: Mapping[str, str]
     modules: Mapping[str, int]
+    secrets: Mapping[str, str] = field(repr=False)

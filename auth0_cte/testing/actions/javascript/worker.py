@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from auth0_cte.testing.actions.code import ActionFailure, Limits
+from auth0_cte.testing.actions.code import ActionFailure, Limits, Ran, Stopwatch
 from auth0_cte.testing.actions.javascript.failures import exit_text, failure_of, load_failure_of
 from auth0_cte.testing.actions.javascript.node import environment
 from auth0_cte.testing.actions.limits import ActionLimitError
@@ -83,8 +83,8 @@ class Worker:
         """Whether the process is still there."""
         return self._process.returncode is None and self._process.poll() is None
 
-    def run(self, event: Mapping[str, Any], api: GuardedApi, limits: Limits, clock: Callable[[], float]) -> str:
-        """Run the Action once, and return what it printed.
+    def run(self, event: Mapping[str, Any], api: GuardedApi, limits: Limits, clock: Callable[[], float]) -> Ran:
+        """Run the Action once.
 
         Args:
             event: Its event.
@@ -97,7 +97,7 @@ class Worker:
             WorkerGoneError: The process was gone already.
         """
         self._runs += 1
-        deadline = time.monotonic() + limits.seconds
+        deadline, watch = time.monotonic() + limits.seconds, Stopwatch(clock)
         if not self._send({"run": self._runs, "event": without_absent(event), "now": clock() * 1000}):
             raise WorkerGoneError
         reply = self._next(deadline, limits)
@@ -111,7 +111,7 @@ class Worker:
                 raise self._ended(limits)
         if reply["failure"] is not None:
             raise failure_of(self.script.path, reply["failure"], self._take_printed(limits))
-        return self._take_printed(limits)
+        return Ran(self._take_printed(limits), watch.seconds())
 
     def kill(self) -> None:
         """End the process at once, and wait for it."""
@@ -137,10 +137,10 @@ class Worker:
         self._send(
             {
                 "filename": str(script.path),
-                "folder": str(script.path.parent),
                 "source": script.source.decode("utf-8", "replace"),
                 "handler": script.handler,
-                "methods": list(script.methods),
+                "methods": dict(script.methods),
+                "secrets": dict(script.secrets),
             }
         )
         reply = self._next(time.monotonic() + limits.seconds, limits)

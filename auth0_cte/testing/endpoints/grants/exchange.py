@@ -91,7 +91,7 @@ def _exchange(call: TokenCall) -> Outcome:
         return transfer(call, grant)
     body = {**state.tokens.reply(grant, asked.scopes), "issued_token_type": ACCESS_TOKEN}
     if "offline_access" in grant.scopes:
-        body["refresh_token"] = state.refresh_tokens.issue(grant)
+        body["refresh_token"] = state.refresh_tokens.issue(grant, call.request)
     return Outcome(
         reply=json_reply(body),
         user_id=grant.user.user_id,

@@ -35,8 +35,9 @@ def _refresh(call: TokenCall) -> Outcome:
     _check_key(call, held)
     requested = tuple((call.request.one("scope") or "").split())
     grant = bound(call, with_permissions(state, _renewed(call, held, requested)))
-    grant = run_post_login(call, grant, requested or held.scopes, protocol=REFRESH)
+    grant = _changed(call, grant, requested or held.scopes, token)
     ask_for_more(state, grant, requested or held.scopes)
+    state.refresh_tokens.exchanged(token, call.request, grant.refresh_token)
     # Used up last, so that a refusal does not cost it.
     rotated = state.refresh_tokens.rotate(token, client_id) if state.sessions.rotate_refresh_tokens else None
     body = state.tokens.reply(grant, requested or held.scopes, id_token=state.sessions.refresh_id_token)
@@ -48,6 +49,18 @@ def _refresh(call: TokenCall) -> Outcome:
         description="Successful exchange of a refresh token",
         details={"granted_scope": " ".join(grant.scopes), "resource_server": grant.api.identifier},
     )
+
+
+def _changed(call: TokenCall, grant: TokenGrant, requested: Sequence[str], token: str) -> TokenGrant:
+    """Run the Post-Login Actions, which may revoke the refresh token."""
+    changes = call.state.refresh_tokens.changes(token)
+    try:
+        return run_post_login(call, grant, requested, protocol=REFRESH, refresh_token=changes)
+    except RefusalError as refusal:
+        if changes.is_revoked:
+            call.state.refresh_tokens.revoke_token(token, call.application.client_id)
+            refusal.further_logs = (*refusal.further_logs, "srrt")
+        raise
 
 
 def _check_key(call: TokenCall, held: TokenGrant) -> None:
@@ -68,6 +81,7 @@ def _renewed(call: TokenCall, held: TokenGrant, requested: Sequence[str]) -> Tok
         user=user,
         api=api,
         scopes=_scopes(call, held, api, requested),
+        refresh_token=None,
     )
 
 

@@ -27,7 +27,8 @@ def with_permissions(state: TenantState, grant: TokenGrant) -> TokenGrant:
     if not (api.enforce_policies or api.has_permissions_claim):
         return grant
     organization_id = None if grant.organization is None else grant.organization.id
-    allowed = state.roles.permissions(grant.user.user_id, api.identifier, organization_id)
+    user_id = grant.user.user_id
+    allowed = state.roles.permissions(user_id, api.identifier, organization_id, state.groups.roles(user_id))
     scopes = grant.scopes
     if api.enforce_policies:
         scopes = tuple(scope for scope in scopes if scope in OIDC_SCOPES or scope in allowed)

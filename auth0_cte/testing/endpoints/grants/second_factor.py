@@ -33,7 +33,7 @@ class _Proof:
         call.state.mfa_tokens.finish(mfa_token)
         body = {**call.state.tokens.reply(grant, waiting.requested), **more}
         if "offline_access" in grant.scopes:
-            body["refresh_token"] = call.state.refresh_tokens.issue(grant)
+            body["refresh_token"] = call.state.refresh_tokens.issue(grant, call.request)
         return Outcome(reply=json_reply(body), user_id=grant.user.user_id, description="Multi-factor authentication")
 
 
