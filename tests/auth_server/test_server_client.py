@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import logging
 import traceback
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,6 +18,7 @@ import responses
 import auth0_cte
 from auth0_cte import (
     ClientSecretBasic,
+    ClientSecretPost,
     ConfigurationError,
     CookieSettings,
     CustomTokenExchangeError,
@@ -269,3 +273,30 @@ def test_a_context_manager_closes(wire: responses.RequestsMock, new_client: type
     with new_client(DOMAIN, "c", "s") as client:
         client.custom_token_exchange(OPTIONS)
     assert "a" == client.custom_token_exchange(OPTIONS).access_token
+
+
+def parts_of(*roots: object) -> Iterator[object]:
+    """Yield what objects are made of: all of the package's own that can be reached from them."""
+    seen: set[int] = set()
+    left = list(roots)
+    while left:
+        each = left.pop()
+        if id(each) in seen or isinstance(each, type | ModuleType):
+            continue
+        seen.add(id(each))
+        if type(each).__module__.startswith("auth0_cte"):
+            yield each
+        if type(each).__module__.startswith(("auth0_cte", "builtins", "functools")):
+            left += gc.get_referents(each)
+
+
+@pytest.mark.parametrize("method", [ClientSecretPost, ClientSecretBasic])
+def test_no_part_of_a_client_shows_its_secrets(method: Any, tenant: LocalTenant) -> None:
+    """Neither the client secret nor that of the sessions is in the repr of any part, once all parts are made."""
+    secret, of_sessions = "the-client-secret-of-32-characters", "the-secret-of-the-sessions-of-32-bytes"
+    client = ServerClient(tenant.domain, tenant.client_id, client_auth=method(secret), secret=of_sessions)
+    by_secret = ServerClient(tenant.domain, tenant.client_id, secret, id_token_algorithms=["HS256"])
+    roots = (client, client.sessions, client.mfa, client.authorization_server, by_secret)
+    shown = [repr(each) for each in parts_of(*roots, by_secret.authorization_server)]
+    assert len(shown) > 10
+    assert [] == [text for text in shown if secret in text or of_sessions in text]

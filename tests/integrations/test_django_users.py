@@ -326,6 +326,30 @@ def test_users_can_be_read(
     assert expected == (user.first_name, user.last_name)
 
 
+@pytest.mark.parametrize("verified", ["true", "false", 1, None, False])
+def test_an_address_that_is_not_verified_is_not_stored(verified: Any, tenant: LocalTenant) -> None:
+    """Verified is true and nothing else: other providers write it as text."""
+    from auth0_cte.django.backends import Auth0Backend
+
+    with project(tenant, backends=(BACKEND,)):
+        user = users().create_user("x")
+        Auth0Backend().configure_user(user, {"sub": "ada", "email": "ada@example.com", "email_verified": verified})
+    user.refresh_from_db()
+    assert "" == user.email
+
+
+def test_a_unique_address_is_left_alone(tenant: LocalTenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where addresses are unique, one that another account has must not fail the login, nor be taken from it."""
+    from auth0_cte.django.backends import Auth0Backend
+
+    with project(tenant, backends=(BACKEND,)):
+        monkeypatch.setattr(users().model._meta.get_field("email"), "_unique", True)  # noqa: SLF001 - Django's
+        user = users().create_user("x")
+        Auth0Backend().configure_user(user, {"sub": "ada", "email": "ada@example.com", "email_verified": True})
+    user.refresh_from_db()
+    assert "" == user.email
+
+
 def test_usernames_can_be_read_where_the_key_has_its_own_field(tenant: LocalTenant) -> None:
     """With key_field the username is the readable name: one that is taken gets a suffix, and none finds anybody."""
     victim = users().create_user("Ada-Lovelace", password="password")

@@ -167,3 +167,24 @@ def test_a_ready_client_serves(tenant: LocalTenant) -> None:
         assert auth0.get_session() is None
         options = {"subject_token": "ada", "subject_token_type": "urn:acme:mcp-token"}
         assert auth0.custom_token_exchange(options).access_token
+
+
+@pytest.mark.parametrize("path", ["/.well-known/jwks.json", "/.well-known/openid-configuration"])
+@pytest.mark.parametrize("fault", [{"status": 503}, {"status": 200, "body": "{"}, {"fault": "close"}])
+def test_backchannel_logout_while_auth0_is_down(path: str, fault: dict[str, Any], tenant: LocalTenant) -> None:
+    """Auth0 is to try again: 503, and the session goes on until it did."""
+    app = make_app(tenant, STORE=MemoryStateStore())
+    tenant.fail_next(path=path, times=20, **fault)
+    token = tenant.logout_token(sub="ada")
+    assert 503 == app.test_client().post("/backchannel-logout", data={"logout_token": token}).status_code
+
+
+def test_backchannel_logout_without_a_domain(tenant: LocalTenant) -> None:
+    """A domain that cannot be found is told as 503, too."""
+
+    def resolve(_context: Any) -> str:
+        raise LookupError("the database of tenants is away")
+
+    app = make_app(tenant, STORE=MemoryStateStore(), AUTH0_DOMAIN=resolve)
+    token = tenant.logout_token(sub="ada")
+    assert 503 == app.test_client().post("/backchannel-logout", data={"logout_token": token}).status_code

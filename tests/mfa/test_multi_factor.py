@@ -19,6 +19,7 @@ from auth0_cte import (
     ServerClient,
     SessionError,
 )
+from auth0_cte.mfa.pending_login import PendingLogin
 from auth0_cte.testing import FakeClock, LocalTenant
 
 SECRET = "a secret of thirty-two bytes or more, for tests alone"
@@ -400,3 +401,45 @@ def test_nothing_secret_is_shown(tenant: LocalTenant, client: ServerClient) -> N
     shown = "".join([repr(error), str(error), repr(challenge), *traceback.format_exception(error)])
     for secret in (error.mfa_token, error.pending_login, challenge.oob_code):
         assert str(secret) not in shown
+
+
+@pytest.mark.parametrize(("ahead", "is_open"), [(59, True), (61, False), (-599, True), (-601, False)])
+def test_clocks_of_two_machines_may_differ_a_little(
+    ahead: int, is_open: bool, tenant: LocalTenant, client: ServerClient, clock: FakeClock
+) -> None:
+    """A pending login from a minute ahead is taken, and one of ten minutes; beyond that neither is."""
+    tenant.enroll_factor("auth0|eve", "otp")
+    other = tenant.client(secret=SECRET, clock=lambda: clock() + ahead)
+    pending = str(interrupted(other, {}).pending_login)
+    if is_open:
+        assert client.list_mfa_authenticators(pending)
+        return
+    with pytest.raises(CustomTokenExchangeError, match="too old"):
+        client.list_mfa_authenticators(pending)
+
+
+def test_a_pending_login_lives_through_a_rotation_of_secrets(tenant: LocalTenant, client: ServerClient) -> None:
+    """What was sealed with the secret before is opened while that is in the list, and by no other one."""
+    tenant.enroll_factor("auth0|eve", "otp")
+    pending = str(interrupted(client, {}).pending_login)
+    new = "another secret of thirty-two bytes or more, for tests"
+    assert tenant.client(secret=[new, SECRET]).list_mfa_authenticators(pending)
+    with pytest.raises(CustomTokenExchangeError, match="not sealed with this secret"):
+        tenant.client(secret=new).list_mfa_authenticators(pending)
+
+
+def test_backchannel_logout_ends_a_resumed_login(tenant: LocalTenant) -> None:
+    """Its session is filed under the issuer, as that of any login."""
+    client, jar = tenant.client(secret=SECRET, state_store=MemoryStateStore()), dict[str, str]()
+    factor = tenant.enroll_factor("auth0|eve", "otp")
+    pending = str(interrupted(client, jar).pending_login)
+    client.resume_login(pending, {"cookies": jar}, otp=factor.code())
+    assert client.get_user({"cookies": jar})
+    client.handle_backchannel_logout(tenant.logout_token(sub="auth0|eve"))
+    assert client.get_user({"cookies": jar}) is None
+
+
+def test_a_pending_login_shows_no_secrets() -> None:
+    """Neither the mfa_token nor what marks the browser is in its repr."""
+    pending = PendingLogin(mfa_token="s3cr3t-1", domain="tenant.auth0.com", browser="s3cr3t-2")
+    assert "s3cr3t" not in repr(pending)

@@ -254,3 +254,15 @@ def test_no_refresh_moves_the_ceiling(tenant: LocalTenant, clock: FakeClock, mak
     assert client.get_access_token({"cookies": jar})
     clock.advance(3_600)
     assert client.get_user({"cookies": jar}) is None
+
+
+@pytest.mark.parametrize(("left", "count"), [(11, 0), (9, 1)])
+def test_a_token_that_would_expire_on_its_way_is_refreshed(
+    left: int, count: int, tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
+    """With ten seconds left at least, the token is handed out; with fewer another one is had first."""
+    client, jar = make_client(tenant), new_jar()
+    log_in(client, jar)
+    clock.advance(86_400 - left)
+    client.get_access_token({"cookies": jar})
+    assert count == len(refreshes(tenant))

@@ -154,3 +154,25 @@ def test_the_domain_is_the_sessions_or_its_issuers(
     found = None if domain is None else domain.replace("HERE", tenant.domain)
     jar = sealed(state_of(clock, user=user, domain=found))
     assert is_found == (make_client(tenant).get_user({"cookies": jar}) is not None)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"token_sets": ["x"]},
+        {"token_sets": 5},
+        {"token_sets": [{"audience": "a"}]},
+        {"internal": "x"},
+        {"internal": {}},
+        {"user": ["sub"]},
+        {"user": "x"},
+    ],
+)
+def test_what_is_sealed_and_no_session_is_nobodys(
+    members: dict[str, Any], tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
+    """Another program with the same secret may seal anything: it is no session, and no error."""
+    good = state_of(clock, user={"sub": "auth0|ada", "aud": tenant.client_id}, domain=tenant.domain)
+    client = make_client(tenant)
+    assert client.get_user({"cookies": sealed(good)})
+    assert client.get_user({"cookies": sealed({**good, **members})}) is None

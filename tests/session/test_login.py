@@ -173,6 +173,8 @@ def test_a_login_with_a_forged_id_token_is_refused(tenant: LocalTenant, make_cli
         ("acme", "org_1", "other", False),
         ("acme", "org_1", None, False),
         ("acme", "acme", None, False),
+        ("acme\u00b2", "org_1", "acme2", False),
+        ("\uff41cme", "org_1", "acme", False),
         (None, "org_1", "acme", True),
     ],
 )

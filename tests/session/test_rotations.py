@@ -445,3 +445,35 @@ def test_a_stale_cookie_is_read_without_a_response(api: LocalTenant, clock: Fake
     for call in calls:
         assert call({"cookies": jar}) == call({"request": Request(late)})
     assert client.get_access_token({"cookies": jar}) == client.get_access_token({"request": Request(late)})
+
+
+class OwnStore:
+    """A stateless store of an application's own, which says nothing of rotations."""
+
+    stateless = True
+
+    def __init__(self) -> None:
+        self._store = CookieStateStore()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("rotations", "remembered"):
+            raise AttributeError(name)
+        return getattr(self._store, name)
+
+
+@pytest.mark.parametrize(("waited", "is_late"), [(59, False), (61, True)])
+def test_a_store_of_ones_own_remembers_for_a_minute(
+    waited: float, is_late: bool, api: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
+    """A late request gets what the refresh brought within a minute, and its old token goes to Auth0 afterwards."""
+    client = make_client(api, OwnStore())
+    jar = log_in(client)
+    late = dict(jar)
+    clock.advance(LIFETIME)
+    client.get_access_token({"cookies": jar})
+    clock.advance(waited)
+    if not is_late:
+        assert client.get_access_token({"cookies": late})
+        return
+    with pytest.raises(AccessTokenError, match="refresh token"):
+        client.get_access_token({"cookies": late})
