@@ -194,10 +194,8 @@ def test_a_host_that_django_refuses_spends_nothing(tenant: LocalTenant) -> None:
 @pytest.mark.parametrize("header", ["X-Forwarded-Proto", "X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
 def test_behind_a_proxy_cookies_are_secure(header: str, tenant: LocalTenant) -> None:
     """A proxy may end TLS and pass no Host: whatever it says it forwards, cookies are Secure."""
-    asked = Request(
-        EnvironBuilder(base_url="http://127.0.0.1:8000/", headers={header: "for=203.0.113.7"}).get_environ()
-    )
-    response = Response()
+    builder = EnvironBuilder(base_url="http://127.0.0.1:8000/", headers=[(header, "for=203.0.113.7")])
+    asked, response = Request(builder.get_environ()), Response()
     with tenant.client(secret=SECRET) as client:
         client.login_with_custom_token_exchange(LOGIN, {"request": asked, "response": response})
     assert "; secure" in cookie_of(response).lower()
