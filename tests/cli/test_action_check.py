@@ -35,7 +35,7 @@ def found(source: str, **settings: str) -> list[tuple[str, int, str]]:
 
 
 DESTRUCTURED = """const { access, authentication: users } = api;
-if (event.request.a) { access.deny('a', 'b'); return; }
+if (event.request.body.a) { access.deny('a', 'b'); return; }
 users.setUserById('x');"""
 NO_USER = "a path ends here without setUserById, setUserByConnection, deny or rejectInvalidSubjectToken"
 TWICE = "a user is set twice on one path"
@@ -46,9 +46,9 @@ AFTER_REFUSAL = "a user is set after a refusal on the same path"
     "body",
     [
         SET,
-        "if (event.request.a) {\n" + SET + "\n} else {\napi.access.deny('a', 'b');\n}",
-        "if (!event.request.a) { api.access.deny('a', 'b'); return; }\n" + SET,
-        "if (!event.request.a) return api.access.deny('a', 'b');\n" + SET,
+        "if (event.request.body.a) {\n" + SET + "\n} else {\napi.access.deny('a', 'b');\n}",
+        "if (!event.request.body.a) { api.access.deny('a', 'b'); return; }\n" + SET,
+        "if (!event.request.body.a) return api.access.deny('a', 'b');\n" + SET,
         "const claims = await verify(event, api);\nif (!claims) return;\n" + SET,
         "const claims = await verify(event, api);\nif (claims === null) { return; }\n" + SET,
         "const claims = await verify(event, api);\nif (claims) { " + SET + " }",
@@ -57,18 +57,18 @@ AFTER_REFUSAL = "a user is set after a refusal on the same path"
         "try { await check(event.transaction.subject_token); } catch { return api.access.deny('a', 'b'); }\n" + SET,
         "set(api, 'auth0|x');",
         DESTRUCTURED,
-        "event.request.a ? " + SET.rstrip(";") + " : api.access.deny('a', 'b');",
+        "event.request.body.a ? " + SET.rstrip(";") + " : api.access.deny('a', 'b');",
         "throw new Error('no');",
-        "switch (event.request.a) { case 1: case 2: " + SET + " break; default: api.access.deny('a', 'b'); }",
-        "while (true) { if (event.request.a) { " + SET + " break; } }",
+        "switch (event.request.body.a) { case 1: case 2: " + SET + " break; default: api.access.deny('a', 'b'); }",
+        "while (true) { if (event.request.body.a) { " + SET + " break; } }",
         "do { " + SET + " } while (false);",
         "for (;;) { " + SET + " return; }",
-        "for (let n = 0; n < 3; n += 1) { if (event.request.a) { continue; } }\n" + SET,
+        "for (let n = 0; n < 3; n += 1) { if (event.request.body.a) { continue; } }\n" + SET,
         "try { " + SET + " } catch (e) { api.access.deny('a', 'b'); } finally { console.log('done'); }",
         "await require('elsewhere').run(event, api);",
-        "const user = await find();\nif (!user && event.request.a) { api.access.deny('a', 'b'); return; }\n" + SET,
-        "if (!event.request.a || !event.request.b) { api.access.deny('a', 'b'); return; }\n" + SET,
-        "const ok = event.request.a && event.request.b;\nif (!ok) { api.access.deny('a', 'b'); }\nif (ok) { "
+        "const user = await find();\nif (!user && event.request.body.a) { api.access.deny('a', 'b'); return; }\n" + SET,
+        "if (!event.request.body.a || !event.request.body.b) { api.access.deny('a', 'b'); return; }\n" + SET,
+        "const ok = event.request.body.a && event.request.body.b;\nif (!ok) { api.access.deny('a', 'b'); }\nif (ok) { "
         + SET
         + " }",
         "return verify(event, api).then((claims) => { " + SET + " });",
@@ -83,19 +83,19 @@ def test_handlers_that_are_right(body: str) -> None:
     ("body", "expected"),
     [
         ("", [("error", 3, NO_USER)]),
-        ("if (event.request.a) {\n  return;\n}\n" + SET, [("error", 3, NO_USER)]),
-        ("if (event.request.a) {\n" + SET + "\n}", [("error", 5, NO_USER)]),
-        ("event.request.a && " + SET, [("error", 3, NO_USER)]),
-        ("for (const x of event.request.b) {\n" + SET + "\nbreak;\n}", [("error", 6, NO_USER)]),
+        ("if (event.request.body.a) {\n  return;\n}\n" + SET, [("error", 3, NO_USER)]),
+        ("if (event.request.body.a) {\n" + SET + "\n}", [("error", 5, NO_USER)]),
+        ("event.request.body.a && " + SET, [("error", 3, NO_USER)]),
+        ("for (const x of event.request.body.b) {\n" + SET + "\nbreak;\n}", [("error", 6, NO_USER)]),
         ("try {\n" + SET + "\n} catch (e) {\n  console.log('failed');\n}", [("error", 7, NO_USER)]),
-        ("switch (event.request.a) { case 1: " + SET + " }", [("error", 3, NO_USER)]),
+        ("switch (event.request.body.a) { case 1: " + SET + " }", [("error", 3, NO_USER)]),
         ("const claims = await verify(event, api);\nif (claims) return;", [("error", 3, NO_USER)]),
         (SET + "\n" + SET, [("error", 3, TWICE)]),
-        ("for (const x of event.request.b) {\n" + SET + "\n}", [("error", 3, TWICE), ("error", 5, NO_USER)]),
+        ("for (const x of event.request.body.b) {\n" + SET + "\n}", [("error", 3, TWICE), ("error", 5, NO_USER)]),
         (SET + "\nset(api, 'y');", [("error", 14, TWICE)]),
         ("for (;;) {\n" + SET + "\n}", [("error", 3, TWICE)]),
-        ("while (event.request.a) {\n" + SET + "\nreturn;\n}", [("error", 6, NO_USER)]),
-        ("if (event.request.a) { api.access.deny('a', 'b'); }\n" + SET, [("warning", 3, AFTER_REFUSAL)]),
+        ("while (event.request.body.a) {\n" + SET + "\nreturn;\n}", [("error", 6, NO_USER)]),
+        ("if (event.request.body.a) { api.access.deny('a', 'b'); }\n" + SET, [("warning", 3, AFTER_REFUSAL)]),
         ("await verify(event, api);\n" + SET, [("warning", 3, AFTER_REFUSAL)]),
     ],
 )
@@ -164,8 +164,12 @@ def test_ways_to_export(source: str) -> None:
         ("api.access.reject_invalid_subject_token('x')", "is not a call of this trigger"),
         (f"api.authentication.setOrganization('{'x' * 51}')", "at most 50 are allowed"),
         ("api.idToken.setCustomClaim('a', 'b')", "api.idToken.setCustomClaim is not a call of this trigger"),
-        (f"api.cache.set('{'é' * 33}', 'v')", "the key of api.cache.set has 66 characters; at most 64"),
-        (f"api.cache.set('k', '{'v' * 4097}')", "the value of api.cache.set has 4,097 characters"),
+        (f"api.cache.set('{'é' * 33}', 'v')", "the key of api.cache.set has 66 bytes; at most 64"),
+        (f"api.cache.set('k', '{'v' * 4097}')", "the value of api.cache.set has 4,097 bytes"),
+        ("api.transaction.setMetadata('k', { a: 1 })", "must be a string, a number or a boolean"),
+        (f"api.transaction.setMetadata('{'k' * 65}', 1)", "has 65 characters; at most 64"),
+        (f"api.transaction.setMetadata('k', '{'v' * 8193}')", "at most 8,192 bytes"),
+        ("api.transaction.setMetadata('k')", "requires value"),
         ("api.cache.set('k', 5)", "the value of api.cache.set must be a string"),
         ("api.cache.set('k', 'v', { ttl: 86400001 })", "at most 24 hours"),
         ("api.cache.set('k', 'v', { expires: 1 })", "api.cache.set has no option expires"),
@@ -184,6 +188,92 @@ def test_calls_that_throw(call: str, message: str) -> None:
     """A written-out argument beyond a limit of Auth0, and a call that does not exist, are errors."""
     errors = [each for severity, _, each in found(handler(f"{call};\n{SET}")) if severity == "error"]
     assert any(message in each for each in errors), errors
+
+
+@pytest.mark.parametrize(
+    ("parameters", "body"),
+    [
+        ("event, api", "const { authentication: { setUserById } } = api;\nsetUserById('x');"),
+        ("event, api", "const { authentication: { setUserById: set } = {} } = api;\nset('x');"),
+        ("event, api", "api['authentication']['setUserById']('x');"),
+        ("event, api", "api?.authentication?.setUserById?.('x');"),
+        (
+            "{ transaction }, { access, authentication }",
+            "if (!transaction.actor_token) return access.deny('a', 'b');\nauthentication.setUserById('x');",
+        ),
+        ("_event, { authentication: { setUserById } }", "setUserById('x');"),
+        ("event, { access, authentication = {} }", "authentication.setUserById('x');"),
+    ],
+)
+def test_ways_to_name_the_api(parameters: str, body: str) -> None:
+    """What is taken out of event and api, at any depth, is followed."""
+    assert [] == found(f"exports.onExecuteCustomTokenExchange = async ({parameters}) => {{\n{body}\n}};")
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "advice"),
+    [
+        ("const f = api.authentication.setUserbyId;", "api.authentication.setUserbyId", "setUserById"),
+        ("const { setUserByID } = api.authentication;", "api.authentication.setUserByID", "setUserById"),
+        ("const { access: { denied: no } } = api;", "api.access.denied", ""),
+        ("api['cache']['put']('k', 'v');", "api.cache.put", ""),
+        ("api.user.set_app_metadata('k', 'v');", "api.user.set_app_metadata", "setAppMetadata"),
+        ("api.session.revoke('no');", "api.session.revoke", "Post-Login Action"),
+    ],
+)
+def test_members_of_api_that_do_not_exist(body: str, message: str, advice: str) -> None:
+    """A method that api lacks is an error wherever it is named, with the one that was meant."""
+    findings = [each for each in check_action(handler(f"{body}\n{SET}")) if each.severity == "error"]
+    assert [f"{message} is not a call of this trigger"] == [each.message for each in findings]
+    assert advice in findings[0].advice
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "advice"),
+    [
+        ("f(event.transaction.subjectToken);", "event.transaction.subjectToken", "event.transaction.subject_token"),
+        ("const { subject_tokn: t } = event.transaction;", "event.transaction.subject_tokn", "subject_token"),
+        ("const { transaction: { actorToken } } = event;", "event.transaction.actorToken", "actor_token"),
+        ("f(event.request.headers);", "event.request.headers", ""),
+        ("f(event['tennant'].id);", "event.tennant", "event.tenant"),
+        ("f(event.connection);", "event.connection", ""),
+    ],
+)
+def test_members_of_the_event_that_are_undefined(body: str, message: str, advice: str) -> None:
+    """A member that the event lacks is a warning, with the one that was meant."""
+    findings = check_action(handler(f"{body}\n{SET}"))
+    assert [("warning", f"{message} is undefined in this trigger")] == [
+        (each.severity, each.message) for each in findings
+    ]
+    assert advice in findings[0].advice
+
+
+def test_members_that_are_the_users_own() -> None:
+    """Secrets, metadata and the body of the request have whatever the user gives them."""
+    body = "f(event.secrets.X === 1, event.client.metadata.a, event.request.body.b, event.organization?.metadata.c);"
+    assert [] == found(handler(f"{body}\n{SET}"))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message", "advice"),
+    [
+        ("emial: 'a@b.c'", "Auth0 does not document the attribute emial", "Use email."),
+        ("givenName: 'A'", "Auth0 does not document the attribute givenName", "Use given_name."),
+        ("department: 'R&D'", "Auth0 does not document the attribute department", "setAppMetadata"),
+    ],
+)
+def test_unknown_attributes(attributes: str, message: str, advice: str) -> None:
+    """An attribute that Auth0 does not document is a warning: the library lets it pass."""
+    call = f"api.authentication.setUserByConnection('c', {{ user_id: 'x', {attributes} }}, {OPTIONS});"
+    (finding,) = check_action(handler(call))
+    assert ("warning", message) == (finding.severity, finding.message)
+    assert advice in finding.advice
+
+
+@pytest.mark.parametrize("value", ["'v'", "5", "true", "null", "name", "`${name}`"])
+def test_transaction_metadata(value: str) -> None:
+    """Strings, numbers and booleans can be kept for Post-Login Actions, and null removes."""
+    assert [] == found(handler(f"api.transaction.setMetadata('k', {value});\n{SET}"))
 
 
 OPTIONS = "{ creationBehavior: 'none', updateBehavior: 'none' }"

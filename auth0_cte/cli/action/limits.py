@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from auth0_cte.cli.action.members import nearest
 from auth0_cte.cli.action.script import Finding, line_of, literal_text, text_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ MAX_ATTRIBUTES: Final = 24
 MAX_LEVELS: Final = 5
 MAX_PROPERTIES: Final = 5
 MAX_TTL: Final = 24 * 3600 * 1000
+MAX_TRANSACTION_VALUE: Final = 8192
 _STRINGS: Final = {
     "email": 0,
     "phone_number": 0,
@@ -47,13 +49,12 @@ _TEXTS: Final[Mapping[str, tuple[tuple[str, int], ...]]] = {
     "api.cache.get": (("key", 64),),
     "api.cache.set": (("key", 64), ("value", 4096)),
     "api.cache.delete": (("key", 64),),
-    "api.transaction.setMetadata": (("key", 64), ("value", 8192)),
+    "api.transaction.setMetadata": (("key", 64),),
 }
-_CALLS: Final = frozenset({*_TEXTS, "api.authentication.setActor"})
 
 
 def check_limits(script: Script) -> list[Finding]:
-    """Find calls of ``api`` that throw, or that do not exist in this trigger."""
+    """Find calls of ``api`` that throw."""
     return [finding for path, call in script.calls("api.") for finding in _check_call(path, call)]
 
 
@@ -68,9 +69,6 @@ def _arguments(call: Node) -> list[Node]:
 
 def _check_call(path: str, call: Node) -> Iterator[Finding]:
     name = path.removeprefix("api.")
-    if path not in _CALLS:
-        yield _error(call, f"api.{name} is not a call of this trigger", _nearest(path))
-        return
     given = _arguments(call)
     for index, (what, longest) in enumerate(_TEXTS.get(path, ())):
         if index >= len(given):
@@ -82,28 +80,17 @@ def _check_call(path: str, call: Node) -> Iterator[Finding]:
         yield from check(call, given)
 
 
-def _nearest(path: str) -> str:
-    head, _, last = path.rpartition(".")
-    camel = "".join(part if number == 0 else part.capitalize() for number, part in enumerate(last.split("_")))
-    known = next((each for each in _CALLS if each.rpartition(".")[2] == camel), None)
-    if known is not None:
-        return f"Use {known}."
-    if head in ("api.idToken", "api.accessToken", "api.multifactor", "api.redirect"):
-        return "It belongs into a Post-Login Action, which runs after the exchange."
-    return ""
-
-
 def _check_text(node: Node, what: str, longest: int) -> Iterator[Finding]:
     if node.type in ("number", "true", "false", "null", "object", "array"):
         yield _error(node, f"{what} must be a string")
     text = literal_text(node)
     if text is None:
         return
-    size = len(text.encode()) if "cache" in what or "transaction" in what else len(text)
+    unit, size = ("bytes", len(text.encode())) if "cache" in what else ("characters", len(text))
     if not text:
         yield _error(node, f"{what} must not be empty")
     elif longest and size > longest:
-        yield _error(node, f"{what} has {size:,} characters; at most {longest:,} are allowed")
+        yield _error(node, f"{what} has {size:,} {unit}; at most {longest:,} are allowed")
 
 
 def _members(node: Node) -> dict[str, Node]:
@@ -147,6 +134,15 @@ def _check_attributes(node: Node) -> Iterator[Finding]:
             yield from _check_text(value, f"the attribute {name}", _STRINGS[name])
         elif name in _BOOLEANS and value.type in ("string", "number", "null", "object", "array", "template_string"):
             yield _error(value, f"the attribute {name} must be true or false")
+        elif name not in _BOOLEANS:
+            yield _unknown_attribute(name, value)
+
+
+def _unknown_attribute(name: str, node: Node) -> Finding:
+    meant = nearest(name, [*_STRINGS, *_BOOLEANS])
+    advice = f"Use {meant}." if meant else "Set it by api.user.setAppMetadata or setUserMetadata."
+    message = f"Auth0 does not document the attribute {name}"
+    return Finding(severity="warning", line=line_of(node), message=message, advice=advice)
 
 
 def _check_options(node: Node) -> Iterator[Finding]:
@@ -188,6 +184,17 @@ def _check_actor(call: Node, given: list[Node], level: int = 1) -> Iterator[Find
         yield from _check_actor(call, [members["act"]], level + 1)
 
 
+def _check_transaction(_call: Node, given: list[Node]) -> Iterator[Finding]:
+    if len(given) < 2:
+        yield _error(_call, "api.transaction.setMetadata requires value")
+    elif given[1].type in ("object", "array"):
+        yield _error(given[1], "the value of api.transaction.setMetadata must be a string, a number or a boolean")
+    elif len(literal_text(given[1]) or "") > MAX_TRANSACTION_VALUE:
+        yield _error(
+            given[1], f"the value of api.transaction.setMetadata must have at most {MAX_TRANSACTION_VALUE:,} bytes"
+        )
+
+
 def _check_cache(_call: Node, given: list[Node]) -> Iterator[Finding]:
     if len(given) < 3 or given[2].type != "object":
         return
@@ -209,4 +216,5 @@ _FURTHER: Final[Mapping[str, Callable[[Node, list[Node]], Iterator[Finding]]]] =
     "api.authentication.setUserByConnection": _check_user,
     "api.authentication.setActor": _check_actor,
     "api.cache.set": _check_cache,
+    "api.transaction.setMetadata": _check_transaction,
 }

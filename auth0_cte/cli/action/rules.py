@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from auth0_cte.cli.action.limits import check_limits
+from auth0_cte.cli.action.members import check_members
 from auth0_cte.cli.action.paths import check_paths
 from auth0_cte.cli.action.script import HANDLER, Finding, Script, line_of, literal_text, text_of, walk
 from auth0_cte.token_types import ID_TOKEN, lint_token_type
@@ -24,9 +25,6 @@ _TYPESCRIPT: Final = re.compile(
     r"^\s*(?:export\s+)?(?:interface|type|enum|declare|namespace|abstract)\s+\w"
     r"|[\w)\]]\s*[?]?:\s*(?:string|number|boolean|any|unknown|void|never|Promise|[A-Z]\w*)\b(?!\s*[('\"`])"
     r"|\bas\s+(?:const|any|unknown|string|number|[A-Z]\w*)\b|^\s*import\s+type\b"
-)
-_EVENT: Final = frozenset(
-    {"client", "organization", "request", "resource_server", "secrets", "tenant", "transaction", "configuration"}
 )
 _DECLARED: Final = re.compile(r"subject_token_type:\s*(\S+)")
 _BUILTIN: Final = frozenset(
@@ -54,7 +52,7 @@ def check_action(source: str, *, path: Path | None = None, token_type: str | Non
             *_check_handler(script),
             *check_paths(script),
             *check_limits(script),
-            *_check_event(script),
+            *check_members(script),
             *_check_logs(script),
             *_check_types(script, token_type),
             *_check_requires(script, path),
@@ -112,16 +110,6 @@ def _check_handler(script: Script) -> Iterator[Finding]:
         yield _error(line_of(script.handler), f"{HANDLER} must be an async function", "Write async before it.")
     elif "generator" in script.handler.type:
         yield _error(line_of(script.handler), f"{HANDLER} must be an async function, not a generator")
-
-
-def _check_event(script: Script) -> Iterator[Finding]:
-    for node in walk(script.root):
-        path = script.path(node) if node.type == "member_expression" else None
-        if path is None or path.count(".") != 1 or not path.startswith("event."):
-            continue
-        name = path.partition(".")[2]
-        if name not in _EVENT:
-            yield _warning(line_of(node), f"event.{name} is undefined in this trigger")
 
 
 def _check_logs(script: Script) -> Iterator[Finding]:

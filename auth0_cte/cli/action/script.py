@@ -46,6 +46,8 @@ class Finding:
     advice: str = ""
 
 
+_MEMBERS: Final = ("member_expression", "subscript_expression")
+_NAMING: Final = ("call_expression", "pair_pattern")
 _ESCAPE: Final = re.compile(r"\\(?:u\{([0-9A-Fa-f]{1,5})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 
 
@@ -141,13 +143,13 @@ class Script:
             return value
         return self.functions.get(text_of(value))
 
-    def parameter(self, function: Node, index: int) -> str | None:
-        """Return the name of a function's parameter, or None without a plain one."""
+    def _parameter(self, function: Node, index: int) -> Node | None:
+        """Return a function's parameter, a name or a pattern; None when it has fewer."""
         parameters = function.child_by_field_name("parameters")
         single = function.child_by_field_name("parameter")
         nodes = [single] if single is not None else [] if parameters is None else parameters.named_children
         nodes = [node for node in nodes if node is not None and node.type != "comment"]
-        return text_of(nodes[index]) if index < len(nodes) and nodes[index].type == "identifier" else None
+        return nodes[index] if index < len(nodes) else None
 
     def _find_aliases(self) -> dict[str, str]:
         """Map names to what they stand for: ``event``, ``api``, and what was taken out of them."""
@@ -155,9 +157,9 @@ class Script:
         if self.handler is None:
             return aliases
         for index, meaning in enumerate(("event", "api")):
-            name = self.parameter(self.handler, index)
-            if name is not None:
-                aliases[name] = meaning
+            parameter = self._parameter(self.handler, index)
+            if parameter is not None:
+                _learn_names(parameter, meaning, aliases)
         size = -1
         while size != len(aliases):  # what is handed on may be handed on again
             size = len(aliases)
@@ -179,13 +181,24 @@ class Script:
         if function is None or arguments is None:
             return
         for index, given in enumerate(arguments.named_children):
-            name, path = self.parameter(function, index), _path(given, aliases)
-            if name is not None and path is not None:
-                aliases.setdefault(name, path)
+            parameter, path = self._parameter(function, index), _path(given, aliases)
+            if parameter is not None and path is not None:
+                _learn_names(parameter, path, aliases)
 
     def path(self, node: Node | None) -> str | None:
         """Return what an expression stands for: ``api.access.deny``, or None when it is neither event nor api."""
         return _path(node, self._aliases)
+
+    def members(self) -> Iterator[tuple[str, Node]]:
+        """Return what the file names of event and api, by its path: where it is read, called or taken out."""
+        for node in walk(self.root):
+            is_taken = node.type == "shorthand_property_identifier_pattern" or (
+                node.type == "identifier" and node.parent is not None and node.parent.type in _NAMING
+            )
+            if is_taken or node.type in _MEMBERS:
+                path = self._aliases.get(text_of(node)) if is_taken else self.path(node)
+                if path is not None:
+                    yield path, node
 
     def calls(self, start: str) -> Iterator[tuple[str, Node]]:
         """Return the calls of what begins with a path, and the path of each."""
@@ -201,19 +214,34 @@ def _path(node: Node | None, aliases: dict[str, str]) -> str | None:
         return None
     if node.type == "identifier":
         return aliases.get(text_of(node))
-    if node.type == "member_expression":
-        before = _path(node.child_by_field_name("object"), aliases)
-        return None if before is None else f"{before}.{text_of(node.child_by_field_name('property'))}"
-    return None
+    if node.type not in _MEMBERS:
+        return None
+    before, index = _path(node.child_by_field_name("object"), aliases), node.child_by_field_name("index")
+    name = text_of(node.child_by_field_name("property")) if index is None else literal_text(index)
+    return None if before is None or name is None else f"{before}.{name}"
 
 
 def _learn_names(name: Node, path: str, aliases: dict[str, str]) -> None:
-    if name.type == "identifier":
+    """Learn what a name, or the names within a pattern, stand for."""
+    if name.type in ("identifier", "shorthand_property_identifier_pattern"):
         aliases.setdefault(text_of(name), path)
-        return
-    for child in name.named_children if name.type == "object_pattern" else ():
+    elif name.type in ("assignment_pattern", "object_assignment_pattern"):
+        target = name.child_by_field_name("left")
+        if target is not None:
+            _learn_names(target, path, aliases)
+    elif name.type == "object_pattern":
+        for key, target in _entries(name):
+            _learn_names(target, f"{path}.{key}", aliases)
+
+
+def _entries(pattern: Node) -> Iterator[tuple[str, Node]]:
+    """Return what an object pattern takes out: the key, and the name or pattern that it goes to."""
+    for child in pattern.named_children:
         key, value = child.child_by_field_name("key"), child.child_by_field_name("value")
-        if child.type == "shorthand_property_identifier_pattern":
-            aliases.setdefault(text_of(child), f"{path}.{text_of(child)}")
-        elif child.type == "pair_pattern" and value is not None and value.type == "identifier":
-            aliases.setdefault(text_of(value), f"{path}.{text_of(key)}")
+        left = child.child_by_field_name("left")
+        if child.type == "pair_pattern" and key is not None and value is not None:
+            yield literal_text(key) or text_of(key), value
+        elif child.type == "shorthand_property_identifier_pattern":
+            yield text_of(child), child
+        elif child.type == "object_assignment_pattern" and left is not None:
+            yield text_of(left), left
