@@ -293,3 +293,14 @@ class TestAtATerminal:
         terminal.type("\x03")
         assert 130 == terminal.wait()
         assert "Traceback" not in terminal.output
+
+
+def test_a_strict_local_tenant_refuses_what_auth0_refuses() -> None:
+    """--strict beside --local: a reserved token type is told; without --local it is wrong usage."""
+    reserved = "urn:auth0:mine"
+    assert 0 == run("exchange", "-t", reserved, "--local", stdin="x").exit_code
+    refused = run("exchange", "-t", reserved, "--local", "--strict", stdin="x")
+    assert (2, True) == (refused.exit_code, "reserves" in refused.stderr)
+    assert 0 == run("exchange", "-t", "urn:acme:mine", "--local", "--strict", stdin="x").exit_code
+    alone = run("exchange", "-t", "urn:acme:mine", "--strict", stdin="x")
+    assert (2, True) == (alone.exit_code, "--strict requires --local" in alone.stderr)

@@ -22,6 +22,7 @@ __all__ = ["Target", "connection_options", "open_target"]
 
 ADA: Final = "auth0|ada"
 EVE: Final = "auth0|eve"
+_STRICT: Final = "auth0_cte.strict"
 
 
 @frozen(kw_only=True)
@@ -40,14 +41,25 @@ class Target:
 
 
 def connection_options(command: Any) -> Any:
-    """Add ``--env-file`` and ``--local`` to a command."""
+    """Add ``--env-file``, ``--local`` and ``--strict`` to a command."""
+
+    def remember(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        context.meta[_STRICT] = value
+
+    strict = click.option(
+        "--strict",
+        is_flag=True,
+        expose_value=False,
+        callback=remember,
+        help="With --local: refuse all that Auth0 refuses, e.g. reserved token types.",
+    )
     local = click.option(
         "--local",
         is_flag=True,
         help="Talk to a tenant of this process: no account, no network. The tokens reject, deny, throw and mfa show"
         " failures; every other token is Ada's.",
     )
-    return env_file_option(local(command))
+    return env_file_option(local(strict(command)))
 
 
 @contextmanager
@@ -60,11 +72,18 @@ def open_target(*, local: bool, token_types: Iterable[str] = ()) -> Iterator[Tar
 
     Raises:
         ConfigurationError: Settings are missing, or cannot work.
+        click.UsageError: ``--strict`` is given without ``--local``; or Auth0 would refuse a token type.
     """
+    strict = click.get_current_context().meta[_STRICT]
+    if strict and not local:
+        raise click.UsageError("--strict requires --local")
     if not local:
         yield Target(domain=os.environ.get("AUTH0_DOMAIN", ""), make_client=ServerClient.from_env)
         return
-    tenant = _local_tenant(token_types)
+    try:
+        tenant = _local_tenant(token_types, strict=strict)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     with tenant.serve() as server:
 
         def make_client(**options: Any) -> ServerClient:
@@ -74,10 +93,10 @@ def open_target(*, local: bool, token_types: Iterable[str] = ()) -> Iterator[Tar
         yield Target(domain=server.domain, make_client=make_client, tenant=tenant)
 
 
-def _local_tenant(token_types: Iterable[str]) -> LocalTenant:
+def _local_tenant(token_types: Iterable[str], *, strict: bool) -> LocalTenant:
     from auth0_cte.testing import LocalTenant
 
-    tenant = LocalTenant()
+    tenant = LocalTenant(strict=strict)
     tenant.add_user(ADA, name="Ada Lovelace", email="ada@example.com", email_verified=True)
     tenant.add_user(EVE, name="Eve", mfa_required=True)
     for token_type in token_types:
