@@ -167,3 +167,18 @@ def test_a_limit_is_no_request_to_come_back(wire: responses.RequestsMock) -> Non
             client.custom_token_exchange(OPTIONS)
     assert caught.value.retry_after is None
     assert 2 == len(wire.calls)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("x-ratelimit-limit", "4", (4, None, None)),
+        ("x-ratelimit-remaining", "3", (None, 3, None)),
+        ("x-ratelimit-reset", "1000001", (None, None, NOW + 1)),
+    ],
+)
+def test_each_header_tells_something_alone(name: str, value: str, expected: tuple[Any, ...]) -> None:
+    """Of a tenant that sends one of the three, that one is told."""
+    status = read_rate_limit({name: value}, NOW)
+    assert status is not None
+    assert expected == (status.limit, status.remaining, status.reset_at)

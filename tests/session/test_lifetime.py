@@ -125,3 +125,23 @@ def test_a_session_that_ended_otherwise_is_missing(
     with pytest.raises(AccessTokenError) as caught:
         client.get_access_token({"cookies": jar})
     assert "MISSING_SESSION" == caught.value.code
+
+
+def test_sessions_last_three_days_and_a_day_unused(
+    tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
+    """By default a session that is not used ends after a day, and one in use after three days, to the second."""
+    client, day = make_client(tenant), 24 * 3600
+    kept, unused, used = new_jar(), new_jar(), new_jar()
+    for jar in (kept, unused, used):
+        client.login_with_custom_token_exchange(options(), {"cookies": jar})
+    clock.advance(day - 1)
+    assert client.get_user({"cookies": kept})
+    assert client.get_user({"cookies": used})
+    clock.advance(1)
+    assert client.get_user({"cookies": unused}) is None
+    for seconds in (day - 2, day - 1, 2):
+        clock.advance(seconds)
+        assert client.get_user({"cookies": used})
+    clock.advance(1)
+    assert client.get_user({"cookies": used}) is None
