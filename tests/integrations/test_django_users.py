@@ -343,7 +343,7 @@ def test_a_unique_address_is_left_alone(tenant: LocalTenant, monkeypatch: pytest
     from auth0_cte.django.backends import Auth0Backend
 
     with project(tenant, backends=(BACKEND,)):
-        monkeypatch.setattr(users().model._meta.get_field("email"), "_unique", True)  # noqa: SLF001 - Django's
+        monkeypatch.setattr(users().model._meta.get_field("email"), "unique", True)  # noqa: SLF001 - Django's
         user = users().create_user("x")
         Auth0Backend().configure_user(user, {"sub": "ada", "email": "ada@example.com", "email_verified": True})
     user.refresh_from_db()

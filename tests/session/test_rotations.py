@@ -466,7 +466,8 @@ def test_a_store_of_ones_own_remembers_for_a_minute(
     waited: float, is_late: bool, api: LocalTenant, clock: FakeClock, make_client: MakeClient
 ) -> None:
     """A late request gets what the refresh brought within a minute, and its old token goes to Auth0 afterwards."""
-    client = make_client(api, OwnStore())
+    own: Any = OwnStore()
+    client = make_client(api, own)
     jar = log_in(client)
     late = dict(jar)
     clock.advance(LIFETIME)
