@@ -266,3 +266,21 @@ def test_a_token_that_would_expire_on_its_way_is_refreshed(
     clock.advance(86_400 - left)
     client.get_access_token({"cookies": jar})
     assert count == len(refreshes(tenant))
+
+
+def test_tokens_that_have_expired_leave_the_session(
+    tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
+    """A refresh takes the expired tokens of other APIs out, which would fill the cookie; live ones stay."""
+    client, jar = make_client(tenant), new_jar()
+    log_in(client, jar)
+    client.get_access_token({"cookies": jar}, OTHER)
+    clock.advance(86_400)
+    client.get_access_token({"cookies": jar})
+    session = client.get_session({"cookies": jar})
+    assert session is not None
+    assert 1 == len(session.token_sets)
+    client.get_access_token({"cookies": jar}, OTHER)
+    session = client.get_session({"cookies": jar})
+    assert session is not None
+    assert 2 == len(session.token_sets)
