@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from attrs import evolve
 
 from auth0_cte.testing.endpoints.authorize import serve_authorize
+from auth0_cte.testing.endpoints.connected_accounts import connected_accounts_endpoints
 from auth0_cte.testing.endpoints.discovery import serve_configuration, serve_jwks
 from auth0_cte.testing.endpoints.grants.exchange import GRANT_TYPE, TOKEN_EXCHANGE
 from auth0_cte.testing.endpoints.grants.refresh import GRANT_TYPE as REFRESH_GRANT_TYPE
@@ -71,6 +72,7 @@ class Router:
             "/mfa/authenticators": {"GET": serve_authenticators},
             "/mfa/authenticators/*": {"DELETE": serve_removal},
             "/mfa/challenge": {"POST": serve_challenge},
+            **connected_accounts_endpoints(),
         }
 
     def answer(self, request: TenantRequest) -> Reply:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import Factory, define, field
 
 from auth0_cte.testing.actions.profiles import Actions
+from auth0_cte.testing.issued.account_requests import AccountRequests
 from auth0_cte.testing.issued.connected_accounts import ConnectedAccounts
 from auth0_cte.testing.issued.interrupted_grants import InterruptedGrants
 from auth0_cte.testing.issued.logins import Logins
@@ -69,6 +70,7 @@ class TenantState:
         tokens: Signs access and ID tokens.
         refresh_tokens: What was granted, by the refresh tokens issued for it.
         mfa_tokens: What waits for a second factor, by the tokens that continue it.
+        account_requests: What was asked for to connect accounts, and waits for the user.
         connected_accounts: The accounts at other providers that users have connected.
         session_transfers: The session transfer tokens that wait for their redemption.
         script: Replies that are scripted ahead of the tenant's own.
@@ -105,6 +107,7 @@ class TenantState:
     )
     refresh_tokens: RefreshTokens = Factory(lambda self: RefreshTokens(self.clock, self.sessions), takes_self=True)
     mfa_tokens: InterruptedGrants = Factory(lambda self: InterruptedGrants(self.clock), takes_self=True)
+    account_requests: AccountRequests = Factory(lambda self: AccountRequests(self.clock), takes_self=True)
     connected_accounts: ConnectedAccounts = Factory(lambda self: ConnectedAccounts(self.clock), takes_self=True)
     session_transfers: SessionTransferTokens = Factory(lambda self: SessionTransferTokens(self.clock), takes_self=True)
     script: Script = Factory(lambda self: Script(self.clock), takes_self=True)

@@ -47,13 +47,13 @@ def refresh(tenant: LocalTenant, token: str | None, **form: Any) -> requests.Res
 
 
 def test_refresh_has_the_documented_members(tenant: LocalTenant) -> None:
-    """A refresh brings new tokens of all kinds, and nothing that belongs to the exchange grant."""
+    """A refresh brings new tokens of all kinds and always the scope (source: Use Refresh Tokens)."""
     reply = refresh(tenant, login(tenant)["refresh_token"])
 
     body = reply.json()
     assert (200, "no-store") == (reply.status_code, reply.headers["Cache-Control"])
-    assert {"access_token", "id_token", "refresh_token", "expires_in", "token_type"} == body.keys()
-    assert ("Bearer", 86400) == (body["token_type"], body["expires_in"])
+    assert {"access_token", "id_token", "refresh_token", "expires_in", "token_type", "scope"} == body.keys()
+    assert ("Bearer", 86400, SCOPE) == (body["token_type"], body["expires_in"], body["scope"])
 
 
 def test_refreshed_access_token(tenant: LocalTenant, clock: FakeClock) -> None:
@@ -279,7 +279,7 @@ def test_narrowing_is_for_one_refresh(tenant: LocalTenant) -> None:
     narrowed = refresh(tenant, login(tenant)["refresh_token"], scope="read:tools").json()
     body = refresh(tenant, narrowed["refresh_token"]).json()
 
-    assert (SCOPE, False) == (claims_of(tenant, body["access_token"])["scope"], "scope" in body)
+    assert (SCOPE, SCOPE) == (claims_of(tenant, body["access_token"])["scope"], body["scope"])
 
 
 def test_another_audience(tenant: LocalTenant) -> None:

@@ -217,6 +217,12 @@ class Users(Mapping[str, User]):
         with self._lock:
             user.logins += 1
 
+    def connections(self) -> list[Connection]:
+        """Return the connections: those that are registered, else those that Auth0's new tenants have."""
+        with self._lock:
+            known = list(self._connections.values())
+        return known or [_usual(DATABASE), _usual("google-oauth2")]
+
     def copy(self) -> Users:
         """Copy the users and connections."""
         other = Users(self._clock)

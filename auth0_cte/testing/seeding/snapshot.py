@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from auth0_cte.testing.issued.account_requests import AccountRequests
 from auth0_cte.testing.issued.interrupted_grants import InterruptedGrants
 from auth0_cte.testing.issued.refresh_tokens import RefreshTokens
 from auth0_cte.testing.issued.session_transfers import SessionTransferTokens
@@ -78,6 +79,7 @@ class Snapshot:
 def forget_what_happened(state: TenantState) -> None:
     """Drop what was issued, counted, scripted and recorded."""
     state.refresh_tokens = RefreshTokens(state.clock, state.sessions)
+    state.account_requests = AccountRequests(state.clock)
     state.mfa_tokens = InterruptedGrants(state.clock)
     state.session_transfers = SessionTransferTokens(state.clock)
     state.logins.clear()

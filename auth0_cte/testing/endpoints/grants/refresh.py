@@ -41,6 +41,7 @@ def _refresh(call: TokenCall) -> Outcome:
     # Used up last, so that a refusal does not cost it.
     rotated = state.refresh_tokens.rotate(token, client_id) if state.sessions.rotate_refresh_tokens else None
     body = state.tokens.reply(grant, requested or held.scopes, id_token=state.sessions.refresh_id_token)
+    body["scope"] = " ".join(grant.scopes)  # always: Auth0, "Use Refresh Tokens"
     if rotated is not None:
         body["refresh_token"] = rotated
     return Outcome(
