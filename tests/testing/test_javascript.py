@@ -280,6 +280,28 @@ ENDLESS = {
 }
 
 
+SPOILT = {
+    "JSON": 'JSON.stringify = () => "null"; JSON.parse = () => null;',
+    "output": 'require("fs").writeSync(1, "{\\"done\\":true}\\n");',
+}
+
+
+@pytest.mark.parametrize("body", SPOILT.values(), ids=SPOILT)
+def test_actions_that_spoil_what_is_shared(tenant: LocalTenant, write: Write, body: str) -> None:
+    """An Action that replaces what all code shares is run all the same, and so is the next one."""
+    write(f"{body} {SET_USER}")
+
+    assert [200, 200] == [ask(tenant).status_code for _ in range(2)]
+
+
+def test_an_exception_that_cannot_be_shown(tenant: LocalTenant, write: Write) -> None:
+    """What throws when it is looked at fails the Action at once, not at the limit."""
+    write('throw { get message() { throw 1; }, get stack() { return "s"; }, get name() { throw 2; } };')
+
+    assert 500 == ask(tenant).status_code
+    assert "the Action threw something that cannot be shown (action.js)" == tenant.logs[-1].description
+
+
 @pytest.mark.parametrize("body", ENDLESS.values(), ids=ENDLESS)
 def test_endless_actions_are_ended(tenant: LocalTenant, write: Write, body: str | None) -> None:
     """An Action that does not end is ended at the limit, its process too, and the next exchange works."""

@@ -18,6 +18,7 @@ const runs = new AsyncLocalStorage(); // tells whose a timer, a promise and a li
 const chunk = Buffer.alloc(65536);
 const pause = new Int32Array(new SharedArrayBuffer(4));
 const RealDate = Date;
+const { parse, stringify } = JSON; // taken before the Action runs, which may replace them
 let buffered = Buffer.alloc(0);
 let offset = 0; // of the tenant's clock, in milliseconds
 let action; // { handler, methods, filename }
@@ -34,7 +35,7 @@ function blocking(operation) {
 }
 
 function send(message) {
-  const line = Buffer.from(`\n${TOKEN}${JSON.stringify(message)}\n`);
+  const line = Buffer.from(`\n${TOKEN}${stringify(message)}\n`);
   for (let sent = 0; sent < line.length; ) {
     sent += blocking(() => fs.writeSync(1, line, sent));
   }
@@ -45,7 +46,7 @@ function takeLine() {
   if (end < 0) return undefined;
   const line = buffered.subarray(0, end).toString();
   buffered = buffered.subarray(end + 1);
-  return JSON.parse(line);
+  return parse(line);
 }
 
 function keep(count) {
@@ -72,6 +73,14 @@ function next(handle) {
 }
 
 function describe(error) {
+  try {
+    return told(error);
+  } catch {
+    return { name: "", message: "something that cannot be shown", code: "", place: "", stack: "" };
+  }
+}
+
+function told(error) {
   const isError = error !== null && typeof error === "object" && typeof error.stack === "string";
   const stack = isError ? error.stack : "";
   const at = stack.indexOf(`${action.filename}:`);
@@ -140,7 +149,7 @@ function ask(run, name, values) {
     send({ run: run.id, late: `api.${name}` });
     return undefined;
   }
-  send({ run: run.id, call: name, values: JSON.stringify(values, plain) });
+  send({ run: run.id, call: name, values: stringify(values, plain) });
   const reply = receive();
   if (reply.error !== undefined) throw limitError(reply.error);
   if (name === "transaction.setMetadata") show(run.event.transaction.metadata, ...values);
