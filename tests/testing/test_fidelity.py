@@ -136,6 +136,22 @@ def test_on_behalf_of_has_log_types_of_its_own(tenant: LocalTenant) -> None:
     ]
 
 
+def test_log_entries_of_on_behalf_of(tenant: LocalTenant) -> None:
+    """They tell both token types, a success the chain of actors, a failure no user (source: schema of tenant logs)."""
+    subject = ask(tenant, audience=API).json()["access_token"]
+    on_behalf_of(tenant, subject)
+    on_behalf_of(tenant, "bad")
+    success, failure = (entry.as_dict() for entry in tenant.logs[-2:])
+    types = {"subject_token_type": ACCESS_TOKEN, "requested_token_type": ACCESS_TOKEN}
+
+    assert REQUIRED <= success.keys() & failure.keys()
+    chain = {"sub": "local-client", "act": {"sub": "local-client"}}
+    assert {**types, "actor": chain}.items() <= success["details"].items()
+    assert types.items() <= failure["details"].items()
+    assert ("auth0|jane", False) == (success["user_id"], "user_id" in failure)
+    assert ("acme.auth0.local", False) == (failure["hostname"], "hostname" in success)
+
+
 def test_on_behalf_of_has_a_rate_limit_of_its_own(tenant: LocalTenant) -> None:
     """Exchanges and On-Behalf-Of do not use each other's limit up (source: Rate Limit Policy, own buckets)."""
     subject = ask(tenant, audience=API).json()["access_token"]
