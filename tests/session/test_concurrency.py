@@ -307,3 +307,18 @@ def test_a_refresh_that_outgrows_the_cookies_keeps_the_session(
     clock.advance(LIFETIME)
     assert "auth0|ada" == sub_of(client.get_access_token({"cookies": jar}))
     assert 1 == len(short_lived.refresh_tokens)
+
+
+def test_a_cold_client_has_one_of_each_part(
+    short_lived: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
+    """Threads that are the first to use a client make its parts once, and one refresh with one refresh token."""
+    jar = log_in(make_client(short_lived))
+    clock.advance(LIFETIME)
+    cold = make_client(short_lived)
+    tokens = at_once(*[lambda: cold.get_access_token({"cookies": dict(jar)})] * THREADS)
+    assert (1, 1) == (len(set(tokens)), refreshes(short_lived))
+    client = short_lived.client(secret=SECRET)
+    for part in ("sessions", "mfa", "authorization_server"):
+        found = at_once(*[lambda part=part: id(getattr(client, part))] * THREADS)
+        assert 1 == len(set(found)), part
