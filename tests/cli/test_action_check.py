@@ -169,6 +169,7 @@ def test_ways_to_export(source: str) -> None:
         ("api.transaction.setMetadata('k', { a: 1 })", "must be a string, a number or a boolean"),
         (f"api.transaction.setMetadata('{'k' * 65}', 1)", "has 65 characters; at most 64"),
         (f"api.transaction.setMetadata('k', '{'v' * 8193}')", "at most 8,192 bytes"),
+        (f"api.transaction.setMetadata('k', '{'é' * 5000}')", "at most 8,192 bytes"),
         ("api.transaction.setMetadata('k')", "requires value"),
         ("api.cache.set('k', 5)", "the value of api.cache.set must be a string"),
         ("api.cache.set('k', 'v', { ttl: 86400001 })", "at most 24 hours"),

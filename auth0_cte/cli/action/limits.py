@@ -184,12 +184,12 @@ def _check_actor(call: Node, given: list[Node], level: int = 1) -> Iterator[Find
         yield from _check_actor(call, [members["act"]], level + 1)
 
 
-def _check_transaction(_call: Node, given: list[Node]) -> Iterator[Finding]:
+def _check_transaction(call: Node, given: list[Node]) -> Iterator[Finding]:
     if len(given) < 2:
-        yield _error(_call, "api.transaction.setMetadata requires value")
+        yield _error(call, "api.transaction.setMetadata requires value")
     elif given[1].type in ("object", "array"):
         yield _error(given[1], "the value of api.transaction.setMetadata must be a string, a number or a boolean")
-    elif len(literal_text(given[1]) or "") > MAX_TRANSACTION_VALUE:
+    elif len((literal_text(given[1]) or "").encode()) > MAX_TRANSACTION_VALUE:
         yield _error(
             given[1], f"the value of api.transaction.setMetadata must have at most {MAX_TRANSACTION_VALUE:,} bytes"
         )
