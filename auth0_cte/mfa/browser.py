@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from auth0_cte.session.web_carrier import StagedCarrier
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from auth0_cte.session.settings import SessionSettings
 
 __all__ = ["Browsers"]
+
+_OURS: Final = re.compile(r"[A-Za-z0-9_-]{43}").fullmatch
+"""What a mark looks like: 32 random bytes; anything else in the cookie was put there by somebody else."""
 
 
 class Browsers:
@@ -34,14 +38,15 @@ class Browsers:
         """
         if not isinstance(carrier, StagedCarrier) or not carrier.can_write:
             return None
-        value = carrier.cookies().get(self._name) or secrets.token_urlsafe(32)
+        found = carrier.cookies().get(self._name, "")
+        value = found if _OURS(found) else secrets.token_urlsafe(32)
         carrier.set_cookie(self._name, value, self._max_age, self._settings)
         return value
 
     def is_marked(self, carrier: Carrier | None, value: str) -> bool:
         """Tell whether a request comes from the browser that `mark` returned a value for."""
-        found = None if carrier is None else carrier.cookies().get(self._name)
-        return found is not None and hmac.compare_digest(found.encode(), value.encode())
+        found = "" if carrier is None else carrier.cookies().get(self._name, "")
+        return found.isascii() and hmac.compare_digest(found, value)
 
     def forget(self, carrier: Carrier) -> None:
         """Delete the cookie: what it was set for is done."""

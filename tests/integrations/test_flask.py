@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask import Flask, Response, make_response, redirect, stream_with_context
+from flask import Flask, Response, make_response, redirect, request, stream_with_context
 
-from auth0_cte import ConfigurationError, MemoryStateStore
-from auth0_cte.flask import Auth0CTE, current_session, current_user, requires_session
+from auth0_cte import Auth0CTEError, ConfigurationError, MemoryStateStore, MfaRequiredError
+from auth0_cte.flask import Auth0CTE, current_session, current_user, handle_error, requires_session
 from auth0_cte.testing import LocalTenant
 from tests.exchanges import accept_user_ids
 
@@ -188,3 +188,34 @@ def test_backchannel_logout_without_a_domain(tenant: LocalTenant) -> None:
     app = make_app(tenant, STORE=MemoryStateStore(), AUTH0_DOMAIN=resolve)
     token = tenant.logout_token(sub="ada")
     assert 503 == app.test_client().post("/backchannel-logout", data={"logout_token": token}).status_code
+
+
+@pytest.mark.parametrize("planted", ["chosen-by-somebody-else", "x" * 4000, "\u00e9" * 43])
+def test_a_planted_mark_is_replaced(planted: str, tenant: LocalTenant) -> None:
+    """What marks the browser of a login that waits for a factor is ours, whatever the cookie held; no other passes."""
+    tenant.add_user("ada")
+    factor = tenant.enroll_factor("ada", "otp")
+    app = Flask(__name__)
+    auth0 = Auth0CTE(app, client=tenant.client(secret=SECRET))
+
+    @app.post("/login")
+    def login() -> str:
+        with pytest.raises(MfaRequiredError) as caught:
+            auth0.login(subject_token="ada", subject_token_type="urn:acme:mcp-token")
+        return str(caught.value.pending_login)
+
+    @app.post("/resume")
+    def resume() -> str:
+        return str(auth0.resume_login(request.form["pending"], otp=factor.code()).user["sub"])
+
+    app.register_error_handler(Auth0CTEError, handle_error)
+    browser = app.test_client()
+    browser.set_cookie("_a0_session_mfa", planted)
+    pending = browser.post("/login").text
+    mark = browser.get_cookie("_a0_session_mfa")
+    assert mark is not None
+    assert planted != mark.value
+    browser.set_cookie("_a0_session_mfa", planted)
+    assert "INVALID_PENDING_LOGIN" == browser.post("/resume", data={"pending": pending}).json["error"]  # type: ignore[index]
+    browser.set_cookie("_a0_session_mfa", mark.value)
+    assert "ada" == browser.post("/resume", data={"pending": pending}).text
