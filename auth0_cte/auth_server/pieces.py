@@ -6,7 +6,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from auth0_cte.error import ConfigurationError
-from auth0_cte.foundation.validation import is_asynchronous
+from auth0_cte.foundation.validation import check_number, is_asynchronous
 from auth0_cte.oauth.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_clock",
     "check_exchange_cache",
+    "check_pool_size",
     "check_retry",
     "check_session",
     "check_session_settings",
@@ -88,6 +89,11 @@ def check_ssl_context(context: ssl.SSLContext | None) -> ssl.SSLContext | None:
     if context is not None and (context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname):
         raise ConfigurationError("ssl_context must verify certificates and host names (ssl.create_default_context())")
     return context
+
+
+def check_pool_size(size: int) -> int:
+    """Refuse what is not a whole number of connections."""
+    return check_number("pool_size", size, at_least=1, whole=True)
 
 
 def check_clock(clock: Callable[[], float]) -> Callable[[], float]:

@@ -17,7 +17,7 @@ from auth0_cte.exchange.options import one_of
 from auth0_cte.foundation.boundary import guarded
 from auth0_cte.foundation.concurrency import once
 from auth0_cte.foundation.deadline import system_clock
-from auth0_cte.foundation.validation import check_number, check_plain_function, check_positive, check_secrets
+from auth0_cte.foundation.validation import check_plain_function, check_positive, check_secrets
 from auth0_cte.oauth.attack_brake import AttackBrake
 from auth0_cte.oauth.authorization_server import AuthorizationServer
 from auth0_cte.oauth.discovery import Discovery
@@ -184,7 +184,7 @@ class ServerClient:
             timeout=check_positive("timeout", timeout),
             connect_timeout=check_positive("connect_timeout", connect_timeout),
             read_timeout=check_positive("read_timeout", read_timeout),
-            pool_size=check_number("pool_size", pool_size, at_least=1, whole=True),
+            pool_size=pieces.check_pool_size(pool_size),
             ca_bundle=check.check_ca_bundle(ca_bundle),
             ssl_context=pieces.check_ssl_context(ssl_context),
             session=pieces.check_session(session),

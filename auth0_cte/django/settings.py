@@ -58,7 +58,8 @@ _CHECKS: Final[Mapping[str, Callable[[Any], object]]] = {
     "exchange_cache": pieces.check_exchange_cache,
     "ca_bundle": check.check_ca_bundle,
     "ssl_context": pieces.check_ssl_context,
-    **{name: partial(check_positive, name) for name in ("timeout", "connect_timeout", "read_timeout", "pool_size")},
+    "pool_size": pieces.check_pool_size,
+    **{name: partial(check_positive, name) for name in ("timeout", "connect_timeout", "read_timeout")},
 }
 
 
