@@ -138,7 +138,8 @@ def token(request: Any) -> HttpResponse:
 
 def static_file(_request: Any, name: str) -> HttpResponse:
     """Send the style sheet, or the icon."""
-    return HttpResponse(asset(name), content_type=ASSETS[name], headers={"Cache-Control": "public, max-age=3600"})
+    content, headers = asset(name)
+    return HttpResponse(content, headers=headers)
 
 
 def logout(request: Any) -> HttpResponse:

@@ -140,8 +140,8 @@ async def token(request: Request) -> dict[str, Any]:
 
 async def static_file(request: Request) -> Response:
     """Send the style sheet, or the icon."""
-    name = request.url.path.rpartition("/")[2]
-    return Response(asset(name), media_type=ASSETS[name], headers={"Cache-Control": "public, max-age=3600"})
+    content, headers = asset(request.url.path.rpartition("/")[2])
+    return Response(content, headers=headers)
 
 
 @pages.post("/logout")

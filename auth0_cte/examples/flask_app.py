@@ -18,7 +18,7 @@ with extra("examples", "the example"):
 from auth0_cte import MfaRequiredError, SessionError
 from auth0_cte.error import Auth0CTEError
 from auth0_cte.examples import legacy, tenant
-from auth0_cte.examples.page import ASSETS, TOO_LARGE, asset, home_page, too_large_page
+from auth0_cte.examples.page import TOO_LARGE, asset, home_page, too_large_page
 from auth0_cte.examples.second_factor import STEPS, Answer, SecondFactor
 from auth0_cte.flask import Auth0CTE, current_user, handle_error, requires_session
 
@@ -117,7 +117,7 @@ def token() -> dict[str, Any]:
 @pages.get("/favicon.svg", defaults={"name": "favicon.svg"})
 def static_file(name: str) -> tuple[bytes, dict[str, str]]:
     """Send the style sheet, or the icon."""
-    return asset(name), {"Content-Type": ASSETS[name], "Cache-Control": "public, max-age=3600"}
+    return asset(name)
 
 
 @pages.post("/logout")

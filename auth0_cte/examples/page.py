@@ -14,7 +14,7 @@ __all__ = ["ASSETS", "TOO_LARGE", "asset", "home_page", "make_page", "too_large_
 TOO_LARGE: Final = "SESSION_TOO_LARGE"
 """The code of a login whose session does not fit into cookies."""
 ASSETS: Final = {"style.css": "text/css; charset=utf-8", "favicon.svg": "image/svg+xml"}
-"""The files that pages load, with their media types."""
+"""The files that pages load below ``/``, with their media types."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -44,9 +44,10 @@ _TOO_LARGE = """<p>The session does not fit into the cookies that browsers keep.
 <p><a href="/">Back</a>"""
 
 
-def asset(name: str) -> bytes:
-    """Return a file of `ASSETS`."""
-    return files("auth0_cte.examples").joinpath("static", name).read_bytes()
+def asset(name: str) -> tuple[bytes, dict[str, str]]:
+    """Return a file of `ASSETS`, and the headers to send it with."""
+    content = files("auth0_cte.examples").joinpath("static", name).read_bytes()
+    return content, {"Content-Type": ASSETS[name], "Cache-Control": "public, max-age=3600"}
 
 
 def make_page(title: str, content: str) -> str:

@@ -91,11 +91,11 @@ class SecondFactor:
 
     def _enroll(self, form: Mapping[str, str]) -> Answer:
         pending = form.get("pending_login", "")
-        wanted: dict[str, Any] = {"mfa_token": pending, "factor_type": form.get("factor_type", "otp")}
+        wanted: Any = {"mfa_token": pending, "factor_type": form.get("factor_type", "otp")}
         if form.get("phone_number"):
             wanted["phone_number"] = form["phone_number"]
         try:
-            begun = self._mfa.enroll_authenticator(wanted, self._store_options)  # type: ignore[arg-type]
+            begun = self._mfa.enroll_authenticator(wanted, self._store_options)
         except CustomTokenExchangeError as error:
             if error.code not in ("invalid_request", "INVALID_OPTIONS"):
                 raise

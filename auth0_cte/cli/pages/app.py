@@ -76,10 +76,6 @@ def _protect(response: Response) -> Response:
     return response
 
 
-def _asset(name: str) -> tuple[bytes, dict[str, str]]:
-    return asset(name), {"Content-Type": ASSETS[name], "Cache-Control": "public, max-age=3600"}
-
-
 def _shown(name: str, value: object) -> str:
     at = read_time(value) if name in _TIMES else None
     if at is not None:
@@ -102,7 +98,7 @@ class _Pages:
         app.add_url_rule("/", "home", self.home)
         app.add_url_rule("/log", "log", self.log)
         for name in ASSETS:
-            app.add_url_rule(f"/{name}", name.partition(".")[0], partial(_asset, name))
+            app.add_url_rule(f"/{name}", name.partition(".")[0], partial(asset, name))
         for view in (self.exchange, self.error, self.login, self.logout, self.action):
             app.add_url_rule(f"/{view.__name__}", view.__name__, view, methods=["POST"])
 
