@@ -312,12 +312,11 @@ class SessionManager:
         self._cookies.write(carrier, cookie, self.lifetime.cookie_seconds(session))
 
     def _touch(self, carrier: Carrier, loaded: Loaded) -> None:
-        name = file_name(loaded.cookie)
-        if self._touched.get(name):
-            return
         if not self.store.stateless:
-            self._touched.set(name, True)
-            self.guarded.touch(loaded.cookie, self.lifetime.record_seconds(loaded.session))
+            name = file_name(loaded.cookie)
+            if not self._touched.get(name):
+                self._touched.set(name, True)
+                self.guarded.touch(loaded.cookie, self.lifetime.record_seconds(loaded.session))
         elif carrier.can_write and self.lifetime.is_half_idle(loaded.touched_at):
             sealed = self._seal.seal(loaded.session, "")
             # What another program wrote may be larger than what is written here: it is read all the same.

@@ -7,7 +7,6 @@ kept in `Rotations`, which see neither: entries are filed under an HMAC of the r
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import logging
@@ -73,7 +72,7 @@ class SessionRotations:
         self, kept: Rotations, secrets: Sequence[str], client_id: str, seconds: float, clock: Callable[[], float]
     ) -> None:
         self._kept, self._client_id, self._seconds, self._clock = kept, client_id, seconds, clock
-        self._keys = [hmac.digest(secret.encode(), b"auth0-cte rotations", hashlib.sha256) for secret in secrets]
+        self._keys = [hmac.digest(secret.encode(), b"auth0-cte rotations", "sha256") for secret in secrets]
         self._sealer = Sealer(secrets, IDENTIFIER, MAX_ENTRY_LENGTH)
 
     def lock(self, session: Session, timeout: float) -> AbstractContextManager[None]:
@@ -125,4 +124,4 @@ class SessionRotations:
         """Return what an entry is filed under: by the newest secret, then by those before it."""
         bound = [purpose, self._client_id, session.domain, session.user["sub"], session.sid, session.created_at, *more]
         text = json.dumps(bound).encode()
-        return [hmac.new(key, text, hashlib.sha256).hexdigest() for key in self._keys]
+        return [hmac.digest(key, text, "sha256").hex() for key in self._keys]

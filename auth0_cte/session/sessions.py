@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
@@ -103,15 +103,17 @@ class Sessions:
         A session of one tenant is none at another, whatever secret they share. One that another SDK wrote may have no
         domain; its ID token has.
         """
-
-        @cache
-        def expected() -> str:
-            return domain_of(domain or self._server.domain_for(store_options))
+        expected: str | None = None
 
         def is_here(session: Session) -> bool:
+            nonlocal expected
             # With several domains it could be any's.
             found = session.domain or (None if callable(self._server.domain) else issuer_of(session))
-            return found is not None and is_domain(found, expected())
+            if found is None:
+                return False
+            if expected is None:
+                expected = domain_of(domain or self._server.domain_for(store_options))
+            return is_domain(found, expected)
 
         return is_here
 
