@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 from werkzeug.serving import make_server
 
 from auth0_cte.cli.pages.app import create_app
-from auth0_cte.cli.pages.bench import ACTION_TYPE, Bench
-from auth0_cte.cli.shared.env_file import parse
+from auth0_cte.cli.pages.bench import ACTION_TYPE, LocalBench, RemoteBench
+from auth0_cte.cli.shared.env_file import env_file_option, parse
 from auth0_cte.cli.shared.output import Output, json_option
 from auth0_cte.error import ConfigurationError
 
@@ -23,6 +24,7 @@ EXAMPLES: Final = """\b
 Examples:
   auth0-cte playground
   auth0-cte playground --action legacy.js -t urn:acme:legacy --secrets dev.env
+  auth0-cte playground --remote --env-file tenant.env
 """
 
 
@@ -44,25 +46,20 @@ Examples:
     help="Its event.secrets, as NAME=value lines.",
 )
 @click.option("--strict", is_flag=True, help="Refuse reserved token types, as Auth0 does.")
+@click.option(
+    "--remote", is_flag=True, help="Use the tenant of the AUTH0_* settings. Tokens that you exchange are spent there."
+)
 @json_option
-def command(port: int, action: Path | None, as_json: bool, **given: Any) -> None:
+@env_file_option
+@click.pass_context
+def command(context: click.Context, /, port: int, as_json: bool, **given: Any) -> None:
     """Serve a page to try exchanges, logins, errors and an Action on.
 
-    It runs over a local tenant, on this machine alone: no account, no network.
-    Ctrl-C ends it.
+    It answers this machine alone, and runs over a local tenant: no account, no network.
+    With --remote it runs over your own tenant. Ctrl-C ends it.
     """
     out = Output(as_json=as_json)
-    try:
-        bench = Bench(
-            action=action,
-            action_type=given["subject_token_type"],
-            secrets=_secrets(given),
-            strict=given["strict"],
-        )
-    except ConfigurationError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise click.UsageError(str(error)) from None
+    bench = _remote(context) if given["remote"] else _local(context, given)
     server = make_server("127.0.0.1", port, create_app(bench), threaded=True)
     url = f"http://127.0.0.1:{server.server_port}/"
     if as_json:
@@ -75,6 +72,30 @@ def command(port: int, action: Path | None, as_json: bool, **given: Any) -> None
     finally:
         server.server_close()
         bench.close()
+
+
+def _remote(context: click.Context) -> RemoteBench:
+    for name in ("action", "secrets", "strict", "subject_token_type"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = name.replace("_", "-")
+            raise click.UsageError(f"--{option} is for a local tenant, and cannot be used with --remote")
+    return RemoteBench()
+
+
+def _local(context: click.Context, given: Mapping[str, Any]) -> LocalBench:
+    if context.get_parameter_source("env_file") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--env-file requires --remote")
+    try:
+        return LocalBench(
+            action=given["action"],
+            action_type=given["subject_token_type"],
+            secrets=_secrets(given),
+            strict=given["strict"],
+        )
+    except ConfigurationError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _secrets(given: Mapping[str, Any]) -> dict[str, str]:

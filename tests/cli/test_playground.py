@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from auth0_cte.cli.pages.app import create_app
-from auth0_cte.cli.pages.bench import Bench
+from auth0_cte.cli.pages.bench import LocalBench
 from tests.cli.users import started
 from tests.integration.browser import TIMEOUT, chromium
 from tests.testing.node import NODES
@@ -37,7 +37,7 @@ def action(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(action: Path) -> Iterator[str]:
-    bench = Bench(action=action)
+    bench = LocalBench(action=action)
     bench.tenant.actions.node = NODES["wheel"]
     server = make_server("127.0.0.1", 0, create_app(bench), threaded=True)
     thread = threading.Thread(target=server.serve_forever)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Flask, abort, make_response, redirect, render_template, request, session
 
 from auth0_cte.cli.pages.bench import API, ORGANIZATION, PERSONAS, Outcome
+from auth0_cte.cli.shared.gallery import error_names, provoke
 from auth0_cte.cli.shared.words import when
 from auth0_cte.error import Auth0CTEError
 from auth0_cte.examples.page import ASSETS, asset
@@ -19,13 +20,10 @@ from auth0_cte.foundation.urls import is_loopback
 from auth0_cte.oauth.id_token import read_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from flask import Response
     from werkzeug.wrappers import Response as BaseResponse
 
-    from auth0_cte.cli.pages.bench import Bench
-    from auth0_cte.testing import LogEntry
+    from auth0_cte.cli.pages.bench import LocalBench, RemoteBench
 
 __all__ = ["create_app"]
 
@@ -35,12 +33,11 @@ POLICY: Final = (
 )
 MAX_FORM: Final = 300 * 1024
 MAX_ACTION: Final = 100_000
-LOG_ENTRIES: Final = 12
 SESSION_SECONDS: Final = 3 * 86400
 _TIMES: Final = frozenset({"exp", "iat", "nbf", "auth_time"})
 
 
-def create_app(bench: Bench) -> Flask:
+def create_app(bench: LocalBench | RemoteBench) -> Flask:
     """Make the application.
 
     Args:
@@ -90,7 +87,7 @@ class _Pages:
         bench: What is played with.
     """
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: LocalBench | RemoteBench) -> None:
         self._bench = bench
 
     def add_to(self, app: Flask) -> None:
@@ -113,8 +110,8 @@ class _Pages:
             organization=ORGANIZATION,
             api=API,
             csrf=session["csrf"],
-            errors=bench.errors(),
-            log=self._log(),
+            errors=error_names(),
+            log=bench.log(),
             user=None if current is None else current.user,
             session_ends=None if current is None else when(current.created_at + SESSION_SECONDS, time.time()),
             cookies=cookies,
@@ -125,35 +122,31 @@ class _Pages:
         response.set_data(text)
         return response
 
-    def _log(self) -> list[LogEntry]:
-        return list(reversed(self._bench.tenant.logs[-LOG_ENTRIES:]))
-
     def home(self) -> Response:
         """Show the page."""
         return self._page()
 
     def log(self) -> str:
         """Show the tenant log alone, for the script that keeps it fresh."""
-        return render_template("log.html", log=self._log())
+        return render_template("log.html", log=self._bench.log())
 
     def exchange(self) -> Response:
         """Exchange a token."""
-        outcome = self._bench.exchange(_options(request.form), with_actor=request.form.get("actor") == "yes")
-        return self._page(outcome=outcome)
+        return self._page(outcome=self._bench.exchange(self._bench.options(request.form)))
 
     def error(self) -> Response:
         """Provoke a documented error."""
         name = request.form.get("name", "")
-        if name not in self._bench.errors():
+        if name not in error_names():
             abort(400)
-        return self._page(error=(name, self._bench.provoke(name)))
+        return self._page(error=(name, provoke(name)))
 
     def login(self) -> BaseResponse:
         """Log in with a token."""
         response = redirect("/#session", 303)
         try:
             self._bench.client.login_with_custom_token_exchange(
-                _options(request.form), {"request": request, "response": response}
+                self._bench.options(request.form), {"request": request, "response": response}
             )
         except Auth0CTEError as failure:
             return self._page(outcome=Outcome(request=None, error=failure))
@@ -162,7 +155,10 @@ class _Pages:
     def logout(self) -> BaseResponse:
         """End the session here."""
         response = redirect("/#session", 303)
-        self._bench.client.logout(store_options={"request": request, "response": response})
+        try:
+            self._bench.client.logout(store_options={"request": request, "response": response})
+        except Auth0CTEError as failure:
+            return self._page(outcome=Outcome(request=None, error=failure))
         return response
 
     def action(self) -> Response:
@@ -172,13 +168,3 @@ class _Pages:
             abort(400)
         self._bench.action.write_text(source, "utf-8")
         return self._page(notice="The Action was saved; the next exchange runs it.")
-
-
-def _options(form: Mapping[str, str]) -> dict[str, Any]:
-    persona = next((each for each in PERSONAS if each.token == form.get("persona")), PERSONAS[0])
-    given = {name: form.get(name, "").strip() or None for name in ("audience", "scope", "organization")}
-    return {
-        "subject_token": form.get("token", "").strip() or persona.token,
-        "subject_token_type": form.get("token_type", ""),
-        **given,
-    }

@@ -1,15 +1,18 @@
-"""What the playground plays with: a tenant, its personas, the Action's file, and one exchange at a time."""
+"""What the playground plays with: a local tenant with personas and an Action's file, or the user's own tenant."""
 
 from __future__ import annotations
 
 import json
+import os
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from attrs import define, field, frozen
 
-from auth0_cte.cli.shared.curl import written
-from auth0_cte.cli.shared.gallery import error_of, make_tenant, provocations
+from auth0_cte.auth_server.server_client import ServerClient
+from auth0_cte.auth_types import CustomTokenExchangeOptions
+from auth0_cte.cli.shared.curl import curl_command, written
 from auth0_cte.error import Auth0CTEError
 from auth0_cte.jose import JoseError
 from auth0_cte.oauth.id_token import read_unverified
@@ -21,17 +24,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from auth0_cte.auth_server.server_client import ServerClient
     from auth0_cte.auth_types import TokenExchangeResponse
-    from auth0_cte.testing import ApiCall
+    from auth0_cte.testing import ApiCall, LogEntry
 
-__all__ = ["ACTION_TYPE", "AGENT", "PERSONAS", "TOKEN_TYPE", "Bench", "Outcome", "Persona"]
+__all__ = ["ACTION_TYPE", "AGENT", "PERSONAS", "TOKEN_TYPE", "LocalBench", "Outcome", "Persona", "RemoteBench"]
 
 TOKEN_TYPE: Final = "urn:acme:playground-token"
 ACTION_TYPE: Final = "urn:acme:your-action"
 AGENT: Final = "auth0|grace"
 ORGANIZATION: Final = "org_playground000001"
 API: Final = "https://api.example.com"
+LOG_ENTRIES: Final = 12
 
 
 @frozen(kw_only=True)
@@ -84,7 +87,7 @@ class Outcome:
 
 
 @define
-class Bench:
+class LocalBench:
     """A local tenant that is played with; safe among threads, one exchange at a time.
 
     Args:
@@ -102,10 +105,9 @@ class Bench:
     client: ServerClient = field(init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     _calls: list[ApiCall] = field(factory=list, init=False, repr=False)
+    is_local: ClassVar[bool] = True
 
     def __attrs_post_init__(self) -> None:
-        import secrets
-
         self.tenant = LocalTenant(strict=self.strict)
         self.tenant.actions.on_call = self._calls.append
         self.tenant.add_user("auth0|ada", name="Ada Lovelace", email="ada@example.com", email_verified=True)
@@ -116,7 +118,7 @@ class Bench:
         self.tenant.action(TOKEN_TYPE)(_exchange)
         if self.action is not None:
             self.tenant.action_file(self.action_type, self.action, secrets=self.secrets)
-        self.client = self.tenant.client(secret=secrets.token_hex(32), retry=RetryPolicy(sleep=lambda _: None))
+        self.client = self.tenant.client(secret=token_hex(32), retry=RetryPolicy(sleep=lambda _: None))
 
     @property
     def token_types(self) -> list[str]:
@@ -128,23 +130,28 @@ class Bench:
         self.client.close()
         self.tenant.close()
 
-    def exchange(self, options: Mapping[str, Any], *, with_actor: bool = False) -> Outcome:
+    def options(self, form: Mapping[str, str]) -> dict[str, Any]:
+        """Return the options of an exchange: with the token of the persona that was chosen, unless one was typed."""
+        persona = next((each for each in PERSONAS if each.token == form.get("persona")), PERSONAS[0])
+        options = {**_options(form), "subject_token": form.get("token", "").strip() or persona.token}
+        if form.get("actor") == "yes":
+            options |= {"actor_token": self.tenant.id_token(AGENT), "actor_token_type": ID_TOKEN}
+        return options
+
+    def log(self) -> list[LogEntry]:
+        """Return the newest entries of the tenant log."""
+        return list(reversed(self.tenant.logs[-LOG_ENTRIES:]))
+
+    def exchange(self, options: Mapping[str, Any]) -> Outcome:
         """Exchange a token, and return all that can be seen of it.
 
         Args:
             options: As for ``custom_token_exchange``.
-            with_actor: Whether Grace acts.
         """
-        if with_actor:
-            options = {**options, "actor_token": self.tenant.id_token(AGENT), "actor_token_type": ID_TOKEN}
         with self._lock:
             self._calls.clear()
             seen = len(self.tenant.token_requests)
-            response, error = None, None
-            try:
-                response = self.client.custom_token_exchange(options)
-            except Auth0CTEError as failure:
-                error = failure
+            response, error = _exchanged(self.client, options)
             requests = self.tenant.token_requests[seen:]
             console = str(self.tenant.logs[-1].details.get("console", "")) if requests and len(self.tenant.logs) else ""
             return Outcome(
@@ -156,19 +163,78 @@ class Bench:
                 access_token_claims=None if response is None else _claims(response.access_token),
             )
 
-    def errors(self) -> list[str]:
-        """Return the names of the documented errors."""
-        with make_tenant() as tenant:
-            return list(provocations(tenant, tenant.client()))
 
-    def provoke(self, name: str) -> Auth0CTEError:
-        """Provoke a documented error, at a tenant of its own.
+@define
+class RemoteBench:
+    """The tenant of the ``AUTH0_*`` settings: tokens are pasted, and are spent when they are exchanged.
 
-        Raises:
-            KeyError: There is none of this name.
+    Raises:
+        ConfigurationError: Settings are missing, or cannot work.
+    """
+
+    client: ServerClient = field(init=False)
+    is_local: ClassVar[bool] = False
+    action: ClassVar[None] = None
+
+    def __attrs_post_init__(self) -> None:
+        # The page's sessions are its own: not even the application opens its cookies.
+        self.client = ServerClient.from_env(secret=token_hex(32))
+
+    @property
+    def domain(self) -> str:
+        """The tenant's domain."""
+        return os.environ["AUTH0_DOMAIN"]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
+    def log(self) -> list[LogEntry]:
+        """Return nothing: a client cannot read the log of its tenant."""
+        return []
+
+    def options(self, form: Mapping[str, str]) -> dict[str, Any]:
+        """Return the options of an exchange, all of them as they were typed."""
+        names = ("subject_token", "actor_token", "actor_token_type")
+        typed = {name: form.get(name, "").strip() for name in names}
+        return {**_options(form), **{name: value or None for name, value in typed.items()}}
+
+    def exchange(self, options: Mapping[str, Any]) -> Outcome:
+        """Exchange a token, and return what came back.
+
+        Args:
+            options: As for ``custom_token_exchange``.
         """
-        with make_tenant() as tenant, tenant.client(retry=RetryPolicy(sleep=lambda _: None)) as client:
-            return error_of(provocations(tenant, client)[name])
+        response, error = _exchanged(self.client, options)
+        return Outcome(
+            request=self._request(options),
+            response=response,
+            error=error,
+            access_token_claims=None if response is None else _claims(response.access_token),
+        )
+
+    def _request(self, options: Mapping[str, Any]) -> str | None:
+        try:
+            return curl_command(self.domain, ServerClient.from_env, CustomTokenExchangeOptions(**options))
+        except Auth0CTEError:
+            return None  # it was refused before there was a request
+
+
+def _options(form: Mapping[str, str]) -> dict[str, Any]:
+    names = ("audience", "scope", "organization")
+    return {
+        "subject_token_type": form.get("token_type", "").strip(),
+        **{name: form.get(name, "").strip() or None for name in names},
+    }
+
+
+def _exchanged(
+    client: ServerClient, options: Mapping[str, Any]
+) -> tuple[TokenExchangeResponse | None, Auth0CTEError | None]:
+    try:
+        return client.custom_token_exchange(options), None
+    except Auth0CTEError as error:
+        return None, error
 
 
 def _exchange(event: Any, api: Any) -> None:

@@ -12,7 +12,7 @@ from auth0_cte.testing import LocalTenant
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ADA", "API", "LEGACY", "SUPPORT", "error_of", "make_tenant", "provocations"]
+__all__ = ["ADA", "API", "LEGACY", "SUPPORT", "error_names", "error_of", "make_tenant", "provocations", "provoke"]
 
 LEGACY = "urn:acme:legacy-token"
 SUPPORT = "urn:acme:support-session"
@@ -91,6 +91,22 @@ def error_of(case: Callable[[], object]) -> CustomTokenExchangeError:
     except CustomTokenExchangeError as error:
         return error
     raise AssertionError("the demonstration's error did not happen")
+
+
+def error_names() -> list[str]:
+    """Return the names of the documented errors."""
+    with make_tenant() as tenant:
+        return list(provocations(tenant, tenant.client()))
+
+
+def provoke(name: str) -> CustomTokenExchangeError:
+    """Provoke a documented error, at a tenant of its own.
+
+    Raises:
+        KeyError: There is none of this name.
+    """
+    with make_tenant() as tenant, tenant.client(retry=RetryPolicy(sleep=lambda _: None)) as client:
+        return error_of(provocations(tenant, client)[name])
 
 
 def _ignore(case: Callable[[], object]) -> bool:
