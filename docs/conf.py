@@ -30,8 +30,10 @@ extensions = [
     "examples",
     "log_lines",
     "public_names",
+    "readable",
+    "terminal",
 ]
-exclude_patterns = ["_build", "_extensions"]
+exclude_patterns = ["_build", "_extensions", "terminal"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 toc_object_entries_show_parents = "hide"
 default_role = "py:obj"  # as docstrings write names
