@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from auth0_cte.error import Auth0CTEError, without_frames
+from auth0_cte.error import Auth0CTEError, ConfigurationError, without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +30,16 @@ def guarded(
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            failure: Auth0CTEError
             try:
                 return function(*args, **kwargs)
             except Auth0CTEError as error:
                 failure, cause = present(error), error.__cause__
+            except AttributeError:
+                if hasattr(args[0], function.__name__):
+                    raise
+                failure = ConfigurationError(f"{function.__qualname__} must be called on an instance, not on the class")
+                cause = None
             del args, kwargs  # this frame stays in the traceback
             raise failure from cause
 

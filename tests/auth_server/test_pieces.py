@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import redis
@@ -146,6 +146,23 @@ def test_a_request_in_the_place_of_store_options(name: str, given: object) -> No
     with pytest.raises(ConfigurationError, match=r"store_options must be a dict, not a \w+: store_options=\{"):
         CALLS[name](tenant.client(secret=SECRET), given)
     assert 0 == len(tenant.requests)
+
+
+def test_a_method_of_the_class() -> None:
+    """A method that is called on the class says that it needs a client; a fault of a client's own is not hidden by it."""
+    method: Any = ServerClient.get_access_token
+    with pytest.raises(ConfigurationError, match=r"ServerClient\.get_access_token must be called on an instance"):
+        method("https://api.example.com")
+
+    class Broken:
+        @property
+        def headers(self) -> object:
+            raise AttributeError("of the application's own request")
+
+        cookies: ClassVar[dict[str, str]] = {}
+
+    with LocalTenant().client(secret=SECRET) as client, pytest.raises(AttributeError, match="of the application's own"):
+        client.get_session({"request": Broken()})
 
 
 @pytest.mark.parametrize(
