@@ -149,7 +149,7 @@ def test_a_request_in_the_place_of_store_options(name: str, given: object) -> No
 
 
 def test_a_method_of_the_class() -> None:
-    """A method that is called on the class says that it needs a client; a fault of a client's own is not hidden by it."""
+    """A method that is called on the class says that it needs a client, which hides no other fault."""
     method: Any = ServerClient.get_access_token
     with pytest.raises(ConfigurationError, match=r"ServerClient\.get_access_token must be called on an instance"):
         method("https://api.example.com")
