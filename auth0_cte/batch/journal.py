@@ -66,10 +66,7 @@ class Journal:
     def __init__(
         self, path: Path, about: Mapping[str, str], *, output: OutputFile | None = None, resume: bool = False
     ) -> None:
-        if not resume and path.exists():
-            raise ConfigurationError(f"{path} exists; --resume that run, or name another --journal")
-        if resume and not path.exists():
-            raise ConfigurationError(f"found no journal {path} to resume")
+        self.check(path, resume=resume)
         self._output = output
         self._queue: list[_Entry] = []
         self._queue_lock, self._commit_lock = threading.Lock(), threading.Lock()
@@ -87,6 +84,18 @@ class Journal:
         except ConfigurationError:
             self._database.close()
             raise
+
+    @staticmethod
+    def check(path: Path, *, resume: bool) -> None:
+        """Refuse a journal that exists already, or does not, before anything is made.
+
+        Raises:
+            ConfigurationError: It is so.
+        """
+        if not resume and path.exists():
+            raise ConfigurationError(f"{path} exists; --resume that run, or name another --journal")
+        if resume and not path.exists():
+            raise ConfigurationError(f"found no journal {path} to resume")
 
     def _open(self, path: Path, about: Mapping[str, str]) -> None:
         # Exclusive: a second process must not send the rows of this one.

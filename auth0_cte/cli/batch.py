@@ -30,6 +30,8 @@ from auth0_cte.oauth.rate_limit.limiter import RateLimit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    import redis
+
     from auth0_cte.batch.ledger import Ledger
     from auth0_cte.batch.rows import Row
     from auth0_cte.batch.runner import Tally
@@ -173,13 +175,15 @@ def _run(out: Output, source: RowFile, target: Target, given: Mapping[str, Any])
             "subject token type": given["subject_token_type"],
             "audience": given["audience"] or "",
         }
-        # The client first: settings that are missing must not leave a journal behind.
+        # First, because settings that cannot work must leave no file behind.
         stack.enter_context(target.make_client())
+        connection = _connection(given["redis_url"])
+        Journal.check(journal_path, resume=given["resume"])
         output = OutputFile(output_path, with_tokens=given["with_tokens"], resume=given["resume"])
         stack.callback(output.close)
         journal = Journal(journal_path, about, output=output, resume=given["resume"])
         stack.callback(journal.close)
-        ledger, shared = _ledger(journal, given, about)
+        ledger, shared = _ledger(journal, connection, given, about)
         recovered = ledger.recover()
         lost = sum(outcome.state == "unknown" for outcome in recovered)
         if lost:
@@ -203,19 +207,27 @@ def _run(out: Output, source: RowFile, target: Target, given: Mapping[str, Any])
         click.get_current_context().exit(status)
 
 
-def _ledger(journal: Journal, given: Mapping[str, Any], about: Mapping[str, str]) -> tuple[Ledger, dict[str, Any]]:
-    again = given["retry_unknown"]
-    if given["redis_url"] is None:
-        return LocalLedger(journal, retry_unknown=again), {}
-    from auth0_cte.batch.claims import RedisClaims
+def _connection(url: str | None) -> redis.Redis | None:
+    if url is None:
+        return None
     from auth0_cte.cli.shared.redis_url import connect
 
-    client = connect(given["redis_url"])
+    return connect(url)
+
+
+def _ledger(
+    journal: Journal, connection: redis.Redis | None, given: Mapping[str, Any], about: Mapping[str, str]
+) -> tuple[Ledger, dict[str, Any]]:
+    again = given["retry_unknown"]
+    if connection is None:
+        return LocalLedger(journal, retry_unknown=again), {}
+    from auth0_cte.batch.claims import RedisClaims
+
     name = "-".join((about["file"][:32], about["tenant"], about["subject token type"], about["audience"]))
-    claims = RedisClaims(client, name)
+    claims = RedisClaims(connection, name)
     if given["resume"]:
         claims.resume()
-    return SharedLedger(journal, claims, retry_unknown=again), {"redis": client}
+    return SharedLedger(journal, claims, retry_unknown=again), {"redis": connection}
 
 
 @contextmanager

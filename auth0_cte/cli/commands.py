@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from auth0_cte._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
 __all__ = ["LazyGroup", "cli"]
 
@@ -65,7 +67,8 @@ class LazyGroup(click.Group):
         from auth0_cte.error import Auth0CTEError
 
         try:
-            return super().invoke(ctx)
+            with self._telling_log_lines(ctx):
+                return super().invoke(ctx)
         except Auth0CTEError as error:
             from auth0_cte.cli.shared.failures import exit_code_of
             from auth0_cte.cli.shared.output import AS_JSON, Output
@@ -82,6 +85,18 @@ class LazyGroup(click.Group):
         except (KeyboardInterrupt, click.Abort):
             click.echo("\ninterrupted", err=True)
             ctx.exit(INTERRUPTED)
+
+    def _telling_log_lines(self, ctx: click.Context) -> AbstractContextManager[None]:
+        if ctx.parent is not None:
+            return nullcontext()  # the outermost group does it
+        from auth0_cte.cli.shared.log_lines import log_lines
+
+        def tell(level: str, message: str) -> None:
+            from auth0_cte.cli.shared.output import Output
+
+            Output().say(f"{level}: {message}")
+
+        return log_lines(tell)
 
 
 _EXTRAS: Final = {"tree_sitter": "js", "tree_sitter_javascript": "js", "flask": "playground", "werkzeug": "playground"}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from auth0_cte import CustomTokenExchangeOptions, RetryPolicy, ServerClient
 from auth0_cte.cli.shared.gallery import ADA, API, LEGACY, SUPPORT, error_of, make_tenant, provocations
+from auth0_cte.cli.shared.log_lines import log_lines
 from auth0_cte.cli.shared.output import Output, json_option
 from auth0_cte.oauth.id_token import read_unverified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from auth0_cte.auth_types import TokenExchangeResponse
 
@@ -24,17 +24,6 @@ EXAMPLES: Final = """\b
 Example:
   auth0-cte demo
 """
-
-
-class _Teller(logging.Handler):
-    """Shows the library's log lines where they happen."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__()
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._say(f"log ({record.levelname.lower()}): {record.getMessage()}")
 
 
 class Demo:
@@ -51,17 +40,16 @@ class Demo:
 
     def run(self) -> None:
         """Run the whole demonstration."""
-        logger, teller = logging.getLogger("auth0_cte"), _Teller(self._say)
-        logger.addHandler(teller)
-        try:
-            with self._tenant.serve() as server, server.client(retry=RetryPolicy(sleep=lambda _: None)) as client:
-                self._say(f"An Auth0 tenant runs at {server.url}; every exchange below is a real HTTP request to it.")
-                self._exchange_a_legacy_token(client)
-                self._exchange_with_an_actor(client)
-                self._exchange_with_parameters(client)
-                self._show_errors(client)
-        finally:
-            logger.removeHandler(teller)
+        with (
+            log_lines(lambda level, message: self._say(f"log ({level}): {message}")),
+            self._tenant.serve() as server,
+            server.client(retry=RetryPolicy(sleep=lambda _: None)) as client,
+        ):
+            self._say(f"An Auth0 tenant runs at {server.url}; every exchange below is a real HTTP request to it.")
+            self._exchange_a_legacy_token(client)
+            self._exchange_with_an_actor(client)
+            self._exchange_with_parameters(client)
+            self._show_errors(client)
         self._finish()
 
     def _finish(self) -> None:

@@ -270,10 +270,12 @@ class TestStops:
         ],
     )
     def test_wrong_use(self, arguments: list[str], status: int, message: str, users: Path) -> None:
-        """What cannot work is told before anything is sent."""
+        """What cannot work is told before anything is sent, and leaves no file behind."""
+        before = set(users.parent.iterdir())
         result = batch(users, *arguments)
         assert status == result.exit_code, result.output
         assert message in " ".join(result.stderr.split())
+        assert before == set(users.parent.iterdir())
 
     def test_ctrl_c_ends_it_in_good_order(self, users: Path, tenant: LocalTenant, served: TenantServer) -> None:
         """Ctrl-C waits for what is under way, and leaves nothing unknown; the run can be resumed."""

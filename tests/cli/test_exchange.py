@@ -197,6 +197,15 @@ def test_the_local_tenant_shows_success_and_failures(token: str, status: int, co
     assert code in result.stderr
 
 
+def test_an_action_that_throws_is_told_in_a_line() -> None:
+    """What the library logs is told on stderr, without a traceback."""
+    done = program("exchange", "-t", "urn:x-acme:mine", "--local", "--json", stdin="throw")
+    assert 3 == done.returncode
+    assert "the Action threw RuntimeError: the legacy system does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "server_error" == json.loads(done.stdout)["error"]["code"]
+
+
 def test_settings_that_are_missing_end_with_4() -> None:
     """Without settings the command names all that are missing, with status 4."""
     done = program("exchange", "-t", TYPE, stdin="t")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from auth0_cte.cli.shared.log_lines import log_lines
 from auth0_cte.testing.control.views import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from auth0_cte.cli.shared.output import Output
     from auth0_cte.testing import LocalTenant, TenantServer
@@ -19,17 +19,6 @@ __all__ = ["Console"]
 
 _WAIT_SECONDS: Final = 0.1
 _SHOWN: Final = ("grant_type", "client_id", "subject_token_type", "audience", "scope", "organization")
-
-
-class _Handler(logging.Handler):
-    """Hands the messages of a logger on."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._tell = tell
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._tell(record.getMessage())
 
 
 class Console:
@@ -44,15 +33,9 @@ class Console:
         self._out, self._tenant, self._views = out, tenant, Views(tenant.state)
         self._requests = self._logs = 0
 
-    @contextmanager
-    def telling_warnings(self) -> Iterator[None]:
+    def telling_warnings(self) -> AbstractContextManager[None]:
         """Tell what the tenant warns of on stderr."""
-        logger, handler = logging.getLogger("auth0_cte.testing"), _Handler(self._warn)
-        logger.addHandler(handler)
-        try:
-            yield
-        finally:
-            logger.removeHandler(handler)
+        return log_lines(lambda _level, message: self._warn(message))
 
     def tell_ready(self, server: TenantServer, ca_bundle: str | None, *, own_token: bool) -> None:
         """Print the settings by which applications and tests reach the tenant.
