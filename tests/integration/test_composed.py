@@ -81,10 +81,16 @@ def page(browser: Browser, proxy: Tunnel) -> Iterator[Page]:
     context.close()
 
 
+def visit_home(page: Page, url: str) -> None:
+    reply = page.goto(url)
+    assert reply is not None
+    assert 200 == reply.status, reply.text()
+
+
 def test_login_api_call_and_logout(page: Page, url: str, proxy: Tunnel) -> None:
     """All know the tenant by one name, and its tokens by one issuer; the browser logs out there and comes back."""
     issuer = f"https://{NAME}/"
-    page.goto(url)
+    visit_home(page, url)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading")).to_have_text("Ada Lovelace")
     page.get_by_role("link", name="Call").click()
@@ -95,7 +101,7 @@ def test_login_api_call_and_logout(page: Page, url: str, proxy: Tunnel) -> None:
     assert issuer == seen.json()["issuer"]
     visited: list[str] = []
     page.on("request", lambda request: visited.append(request.url))
-    page.goto(url)
+    visit_home(page, url)
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("button", name="Log in")).to_be_visible()
     assert any(each.startswith((f"{issuer}v2/logout", f"{issuer}oidc/logout")) for each in visited)
@@ -110,11 +116,11 @@ def test_a_suite_drives_the_tenant(page: Page, url: str, tenant: Served) -> None
     session.trust_env, session.verify = False, bundle
     reply: Any = {"status": 403, "error": "access_denied", "description": "closed for today"}
     assert 200 == session.post(f"{control}/_tenant/fail-next", json=reply, timeout=30).status_code
-    page.goto(url)
+    visit_home(page, url)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_text("access_denied")).to_be_visible()
     assert 200 == session.post(f"{control}/_tenant/reset", json={}, timeout=30).status_code
-    page.goto(url)
+    visit_home(page, url)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading")).to_have_text("Ada Lovelace")
     logs = session.get(f"{control}/_tenant/logs", timeout=30).json()["logs"]
