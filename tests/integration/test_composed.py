@@ -6,6 +6,7 @@ The tenant goes by a name that only a proxy knows, as containers know theirs; th
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def url(tenant: Served, proxy: Tunnel) -> Iterator[str]:
         "REQUESTS_CA_BUNDLE": bundle,
     }
     client = {"AUTH0_CLIENT_ID": "shop", "AUTH0_CLIENT_SECRET": "the-secret-of-the-shop", "AUTH0_SECRET": "x" * 64}
-    command = ["python", "-m", "tests.integration.composed"]
+    command = [sys.executable, "-m", "tests.integration.composed"]
     with (
         serving([*command, "api"], **environment) as api_url,
         serving([*command, "application"], **environment, **client, API_URL=api_url) as url,
