@@ -87,6 +87,8 @@ def test_the_login_page_finds_back(login_url: str, expected: str) -> None:
         (AccessTokenError("x", code="MISSING_REFRESH_TOKEN"), 401),
         (AccessTokenError("x", code="invalid_grant", status_code=403), 401),
         (AccessTokenError("x", code="INSUFFICIENT_TOKEN"), 403),
+        (AccessTokenError("x", code="SUBJECT_MISMATCH", session_ended=True), 401),
+        (AccessTokenError("x", code="ACTOR_MISMATCH", session_ended=True), 401),
         (AccessTokenError("x", code="FAILED_TO_REFRESH_TOKEN", is_retryable=True), 503),
         (AccessTokenError("x", code="FAILED_TO_REFRESH_TOKEN"), 502),
         (SessionError("x", code="STORE_UNAVAILABLE"), 503),

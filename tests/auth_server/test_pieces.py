@@ -101,6 +101,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "a number as identifier": (lambda: client(state_identifier=5), "session identifier must"),
     "blanks in the identifier": (lambda: client(state_identifier="my session"), "session identifier must"),
     "a text as maxsize": (lambda: MemoryStateStore(anything("x")), "maxsize must be"),
+    "half an entry as maxsize": (lambda: MemoryStateStore(anything(2.5)), "maxsize must be"),
     "no room for rotations": (lambda: MemoryRotations(0), "maxsize must be"),
     "a URL for a rate limit": (
         lambda: RateLimit("4/s", redis=anything("redis://localhost")),

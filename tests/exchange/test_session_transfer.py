@@ -457,6 +457,14 @@ def test_the_reply_of_an_exchange_serves_too(client: ServerClient) -> None:
     assert f"{TARGET}?session_transfer_token=stt" == client.build_session_transfer_redirect(TARGET, response)
 
 
+@pytest.mark.parametrize("organization", ["", " ", "a\nb", 5])
+def test_an_organization_that_is_none_is_refused(organization: Any, client: ServerClient) -> None:
+    """A blank one and one with control characters do not get into a URL, whatever the token was requested for."""
+    result = SessionTransferTokenResult(session_transfer_token="stt", issued_token_type=SESSION_TRANSFER_TOKEN)
+    with pytest.raises(ConfigurationError, match="organization must not be blank"):
+        client.build_session_transfer_redirect(TARGET, result, organization)
+
+
 @pytest.mark.parametrize("organization", ["", " ", "a\nb", 5, "org_2"])
 def test_a_bad_organization_is_refused(organization: Any, client: ServerClient) -> None:
     """A blank one, one with control characters, and another than the token was requested for."""

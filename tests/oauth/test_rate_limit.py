@@ -225,6 +225,7 @@ def test_what_the_server_has_left_is_all_there_is(now: Now) -> None:
     ("status", "expected"),
     [
         (RateLimitStatus(limit=4, remaining=0, reset_at=1002.0), 0.25),
+        (RateLimitStatus(limit=4, remaining=0, reset_at=1002.5), 2.5),
         (RateLimitStatus(limit=4, remaining=0, reset_at=1010.0), 10.0),
         (RateLimitStatus(limit=4, remaining=0, reset_at=1e12), 60.0),
         (RateLimitStatus(limit=4, remaining=3, reset_at=1010.0), 0.25),

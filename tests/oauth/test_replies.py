@@ -28,6 +28,7 @@ from auth0_cte import (
 from auth0_cte.jose import SigningKey
 from tests.conftest import TOKEN_ENDPOINT
 
+ANSWERED_400 = "the token endpoint answered 400"
 SECRET = "s3cr3t-c4n4ry"
 OPTIONS = CustomTokenExchangeOptions(subject_token=SECRET, subject_token_type="urn:acme:mcp-token")
 GOOD: dict[str, Any] = {"access_token": "an-access-token", "token_type": "Bearer", "expires_in": 86400}
@@ -189,11 +190,12 @@ def test_a_reply_of_one_mebibyte_is_the_longest(
     ("status", "body", "code", "message"),
     [
         (400, {"error": "invalid_request", "error_description": "No."}, "invalid_request", "No."),
+        (400, {"error": "invalid_request", "error_description": " \t "}, "invalid_request", ANSWERED_400),
         (400, {"error": "Acme says: no!", "error_description": "r"}, "Acme says: no!", "r"),
-        (400, {"error": "x" * 1024}, "x" * 1024, "the token endpoint answered 400"),
-        (400, {"error": "x" * 1025}, "TOKEN_EXCHANGE_FAILED", "the token endpoint answered 400"),
+        (400, {"error": "x" * 1024}, "x" * 1024, ANSWERED_400),
+        (400, {"error": "x" * 1025}, "TOKEN_EXCHANGE_FAILED", ANSWERED_400),
         (400, {"error": "a\r\nb", "error_description": "c\r\nd"}, "TOKEN_EXCHANGE_FAILED", "c d"),
-        (400, {"error": 5}, "TOKEN_EXCHANGE_FAILED", "the token endpoint answered 400"),
+        (400, {"error": 5}, "TOKEN_EXCHANGE_FAILED", ANSWERED_400),
         (401, {"error": "access_denied", "error_description": "Unauthorized"}, "access_denied", "Unauthorized"),
         (403, {"error": "unauthorized_client"}, "unauthorized_client", "the token endpoint answered 403"),
         (500, {"error": "server_error", "error_description": "r"}, "server_error", "r"),

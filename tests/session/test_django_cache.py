@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -100,6 +100,17 @@ def test_more_sessions_than_are_counted_end(cache: Any) -> None:
         store.create(f"id-{number}", "sealed", Owner(ISSUER, f"sid-{number}", "auth0|1"), 60)
     assert 64 == store.delete_by_owner(ISSUER, sid=None, sub="auth0|1")
     assert [None] * 70 == [store.get(f"id-{number}") for number in range(70)]
+
+
+def test_a_lock_that_went_to_another_is_not_released(cache: Any) -> None:
+    """Who lost its lock, because the cache was emptied, leaves the lock of the one who has it now."""
+    store = DjangoCacheStateStore()
+    with ExitStack() as second:
+        with store.lock("id", 1):
+            cache.clear()
+            second.enter_context(store.lock("id", 1))
+        with pytest.raises(SessionError, match="another refresh"), store.lock("id", 0.1):
+            pass
 
 
 def test_ended_sessions_leave_nothing_but_their_owners(cache: Any) -> None:

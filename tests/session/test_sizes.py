@@ -113,6 +113,22 @@ def test_the_newest_token_is_kept_and_the_oldest_dropped(
     assert f"{API}/1" == session.token_sets[-1].audience
 
 
+def test_a_token_that_alone_is_too_large_costs_no_other(
+    api: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
+    """The caller gets it, and the session keeps every token that it had."""
+    client, jar = make_client(api), new_jar()
+    client.login_with_custom_token_exchange(options(scope="offline_access"), {"cookies": jar})
+    for number, size in enumerate((100, 100, 9000)):
+        token = {"access_token": str(number) * size, "expires_in": LIFETIME, "refresh_token": f"r{number}"}
+        api.fail_next(200, body=token, grant_type="refresh_token")
+        assert str(number) * size == client.get_access_token({"cookies": jar}, f"{API}/{number}")
+    clock.advance(61)  # what late requests are given is forgotten: the cookies alone count
+    session = client.get_session({"cookies": jar})
+    assert session is not None
+    assert ["default", f"{API}/0", f"{API}/1"] == [each.audience for each in session.token_sets]
+
+
 def test_a_user_who_outgrows_the_cookies_keeps_the_session(
     api: LocalTenant, clock: FakeClock, make_client: MakeClient
 ) -> None:

@@ -67,6 +67,18 @@ def test_a_hook_may_read_the_reply(
     assert 1 == raw_server.opened
 
 
+@pytest.mark.parametrize(("line", "reason"), [("200 All's Well", "All's Well"), ("200", "")])
+def test_a_hook_sees_the_reason(
+    line: str, reason: str, session: requests.Session, client: ServerClient, raw_server: RawServer
+) -> None:
+    """The reason phrase is what the server says, or empty."""
+    raw_server.scripts = [send(reply('{"access_token": "issued", "token_type": "Bearer"}', line))]
+    seen: list[str] = []
+    session.hooks["response"].append(lambda response, **_: seen.append(response.reason))
+    client.custom_token_exchange(OPTIONS)
+    assert reason == seen[-1]
+
+
 def test_a_hook_may_replace_the_reply(session: requests.Session, client: ServerClient) -> None:
     """What a response hook returns is the reply."""
 
