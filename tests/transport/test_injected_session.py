@@ -92,6 +92,20 @@ def test_a_hook_may_replace_the_reply(session: requests.Session, client: ServerC
     assert "replaced" == client.custom_token_exchange(OPTIONS).access_token
 
 
+def test_a_hook_may_return_nothing_that_can_be_read(session: requests.Session, client: ServerClient) -> None:
+    """A response without a body is an unusable reply, not a fault of ours."""
+
+    def replace(response: requests.Response, **_: Any) -> requests.Response:
+        other = requests.Response()
+        other.status_code, other.url = response.status_code, response.url
+        return response if response.request.method == "GET" else other
+
+    session.hooks["response"].append(replace)
+    with pytest.raises(CustomTokenExchangeError) as caught:
+        client.custom_token_exchange(OPTIONS)
+    assert ("INVALID_RESPONSE", True) == (caught.value.code, caught.value.may_have_reached_server)
+
+
 def test_a_hook_may_raise(session: requests.Session, client: ServerClient, raw_server: RawServer) -> None:
     """``raise_for_status`` as a response hook is a failure of ours: sent once, with its status, without secrets."""
     raw_server.scripts = [send(reply('{"error": "invalid_request"}', "400 Bad Request"))]
