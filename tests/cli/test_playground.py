@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 import requests
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from auth0_cte.cli.pages.app import create_app
 from auth0_cte.cli.pages.bench import LocalBench
 from tests.cli.users import started
-from tests.integration.browser import TIMEOUT, chromium
+from tests.integration.browser import TIMEOUT, chromium, violations
 from tests.testing.node import NODES
 
 ACTION = """// subject_token_type: urn:acme:your-action
@@ -139,8 +138,7 @@ def test_it_is_accessible(scheme: str, width: int, browser: Browser, url: str) -
     press(page, "Log in with it")
     page.get_by_label("Grace, a support agent, acts for the user").check()
     press(page, "Exchange")
-    found = Axe().run(page)
-    assert [] == [(each["id"], [node["target"] for node in each["nodes"]]) for each in found.response["violations"]]
+    assert [] == violations(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
 

@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 import requests
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from auth0_cte.testing import LocalTenant, TenantServer
 from auth0_cte.token_types import ID_TOKEN
 from tests.cli.users import TYPE, environment, run, started
-from tests.integration.browser import TIMEOUT, chromium
+from tests.integration.browser import TIMEOUT, chromium, violations
 
 TOKEN = "a-token-that-nobody-may-see"
 AGENT = "auth0|grace"
@@ -146,8 +145,7 @@ def test_it_is_accessible(scheme: str, width: int, browser: Browser, url: str) -
     page.get_by_label("Subject token", exact=True).fill(TOKEN)
     page.get_by_label("Token type", exact=True).fill(TYPE)
     press(page, "Exchange")
-    found = Axe().run(page)
-    assert [] == [(each["id"], [node["target"] for node in each["nodes"]]) for each in found.response["violations"]]
+    assert [] == violations(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 import playwright.sync_api
 import pytest
 import requests
+from axe_playwright_python.sync_playwright import Axe
 
 TIMEOUT = 60.0
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -101,3 +102,9 @@ def chromium() -> Iterator[playwright.sync_api.Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def violations(page: playwright.sync_api.Page, **options: Any) -> list[tuple[str, list[str]]]:
+    """Return what axe-core finds on a page: the rule, and the elements that break it."""
+    found = Axe().run(page, **options).response["violations"]
+    return [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
