@@ -11,7 +11,7 @@ import pytest
 import requests
 from fastapi import BackgroundTasks, FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from auth0_cte import MemoryStateStore, ServerClient, SessionError
@@ -218,6 +218,24 @@ def test_a_websocket_that_only_looks_is_refused_as_ever(short_lived: LocalTenant
             client.handle_backchannel_logout(short_lived.logout_token(sub="ada"))
             connection.send("who")
             assert "nobody" == connection.recv(20)
+
+
+def test_a_websocket_closes_with_its_own_code(short_lived: LocalTenant) -> None:
+    """The end of an open connection is the endpoint's, whatever was set with its accept."""
+    site = Site(short_lived.client(secret=SECRET))
+
+    @site.app.websocket("/ws/{first}")
+    async def page(websocket: WebSocket, first: str) -> None:
+        await outcome(LATE[first], websocket)
+        await websocket.accept()
+        await websocket.close(4001, "enough")
+
+    with site.serving():
+        for first in ("login", "logout"):
+            with site.websocket(f"/ws/{first}") as connection, pytest.raises(ConnectionClosedError) as caught:
+                connection.recv(20)
+            assert caught.value.rcvd is not None
+            assert (4001, "enough") == (caught.value.rcvd.code, caught.value.rcvd.reason)
 
 
 @pytest.mark.parametrize("page", ["plain", "own", "debug"])
