@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -56,6 +57,12 @@ def anything(piece: object) -> Any:
     return piece
 
 
+def context(verify_mode: ssl.VerifyMode, *, check_hostname: bool) -> ssl.SSLContext:
+    made = ssl.create_default_context()
+    made.check_hostname, made.verify_mode = check_hostname, verify_mode
+    return made
+
+
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "the class of a store": (lambda: client(state_store=MemoryStateStore), "state_store must be a store such as"),
     "an empty dict as store": (lambda: client(state_store={}), "state_store must be a store such as"),
@@ -101,6 +108,18 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "a number as identifier": (lambda: client(state_identifier=5), "session identifier must"),
     "blanks in the identifier": (lambda: client(state_identifier="my session"), "session identifier must"),
     "a text as maxsize": (lambda: MemoryStateStore(anything("x")), "maxsize must be"),
+    "no verification": (
+        lambda: client(ssl_context=context(ssl.CERT_NONE, check_hostname=False)),
+        "ssl_context must verify certificates and host names",
+    ),
+    "optional certificates": (
+        lambda: client(ssl_context=context(ssl.CERT_OPTIONAL, check_hostname=True)),
+        "ssl_context must verify certificates and host names",
+    ),
+    "any host name": (
+        lambda: client(ssl_context=context(ssl.CERT_REQUIRED, check_hostname=False)),
+        "ssl_context must verify certificates and host names",
+    ),
     "half an entry as maxsize": (lambda: MemoryStateStore(anything(2.5)), "maxsize must be"),
     "no room for rotations": (lambda: MemoryRotations(0), "maxsize must be"),
     "a URL for a rate limit": (
