@@ -96,6 +96,19 @@ def test_their_cookies_are_read_here(size: int, tenant: LocalTenant, clock: Fake
     check_read(make_client(tenant), jar)
 
 
+def test_what_they_keep_besides_outlives_a_refresh(
+    tenant: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
+    """Members of a session that are not known here are carried along, empty ones too."""
+    kept = {"count": 0, "flags": [], "note": "theirs"}
+    jar = {f"{IDENTIFIER}_0": encrypt({**state_of(tenant), **kept}, SECRET, IDENTIFIER)}
+    clock.advance(700)
+    tenant.fail_next(200, body={"access_token": "new", "expires_in": 600}, grant_type="refresh_token")
+    assert "new" == make_client(tenant).get_access_token({"cookies": jar})
+    written = decrypt("".join(jar.values()), SECRET, IDENTIFIER)
+    assert kept == {name: written.get(name) for name in kept}
+
+
 def fastapi_cookies(state: dict[str, Any]) -> dict[str, str]:
     """Return the cookies that auth0-fastapi sets for a session."""
     response = Response()
