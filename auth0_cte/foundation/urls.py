@@ -66,10 +66,7 @@ class Url:
         """
         if not isinstance(text, str) or not text.isascii() or not text.isprintable() or _FORBIDDEN & set(text):
             raise ValueError("a URL must consist of the characters that RFC 3986 allows")
-        url = cls.parse(text)
-        if not text[len(url.scheme) :].startswith("://"):
-            raise ValueError("a URL must be an absolute http or https URL")
-        return url
+        return cls.parse(text)
 
     @property
     def has_user(self) -> bool:
