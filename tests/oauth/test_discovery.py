@@ -310,3 +310,13 @@ def test_the_resolver_is_asked_once_a_call(wire: responses.RequestsMock, new_cli
         client.custom_token_exchange(OPTIONS, store_options)
     url, headers = "https://app.example/login", {"host": "app.example"}
     assert [(None, {}), (url, headers), (url, headers)] == [(each.request_url, each.request_headers) for each in seen]
+
+
+def test_a_tenant_without_a_key_set(discovery: Discovery) -> None:
+    """Its configuration is good for exchanges; whoever needs keys is told what is missing, without a request."""
+    with responses.RequestsMock() as wire:
+        wire.get(CONFIGURATION, json={"issuer": ISSUER, "token_endpoint": TOKEN_ENDPOINT})
+        issuer = discovery.issuer(ISSUER, deadline())
+        with pytest.raises(DiscoveryError, match="has no jwks_uri"):
+            discovery.keys(issuer, deadline())
+        assert 1 == len(wire.calls)
