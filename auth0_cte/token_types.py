@@ -37,6 +37,7 @@ FEDERATED_CONNECTION_ACCESS_TOKEN: Final = "http://auth0.com/oauth/token-type/fe
 
 # Auth0, "Configure Custom Token Exchange": profile types live outside of these namespaces, in 8 to 100 characters.
 _RESERVED: Final = r"(?i)https?://(?:auth0|okta)\.com(?:[/:?#]|$)|urn:(?:ietf|auth0|okta)(?::|$)"
+MAX_TYPE_LENGTH: Final = 100
 _ABSOLUTE_URI: Final = r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+"
 
 
@@ -58,6 +59,6 @@ def lint_token_type(token_type: str) -> str | None:
         return f"{token_type!r} is Auth0's On-Behalf-Of type, which no profile of yours can have."
     if re.match(_RESERVED, token_type):
         return f"{token_type!r} is in a namespace that Auth0 reserves, so no profile of yours can have it."
-    if not 8 <= len(token_type) <= 100:
+    if not 8 <= len(token_type) <= MAX_TYPE_LENGTH:
         return f"{token_type!r} has {len(token_type)} characters; Auth0 allows 8 to 100 in a profile's type."
     return None

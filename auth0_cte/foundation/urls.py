@@ -14,6 +14,11 @@ __all__ = ["DEFAULT_PORTS", "Url", "is_loopback", "normalized"]
 
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
+MAX_KEPT: Final = 512
+"""Characters of a URL that may be remembered."""
+# The standard library's remembers the last 128, whatever their size.
+_forgetful_urlsplit: Final = getattr(urlsplit, "__wrapped__", urlsplit)
+
 _FORBIDDEN: Final = frozenset(' "<>\\^`{|}')
 
 
@@ -48,7 +53,7 @@ class Url:
         """
         if not isinstance(text, str):
             raise ValueError("a URL must be text")  # noqa: TRY004 - one error for all that is not a URL
-        parts = urlsplit(text)
+        parts = urlsplit(text) if len(text) <= MAX_KEPT else _forgetful_urlsplit(text)
         host, port = parts.hostname, parts.port
         if parts.scheme not in DEFAULT_PORTS or not host:
             raise ValueError("a URL must be an absolute http or https URL")
@@ -106,7 +111,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=512)
 def normalized(url: str) -> str:
     """Return a URL without query and fragment, normalized by RFC 3986 sections 6.2.2 and 6.2.3.
 
@@ -116,6 +120,13 @@ def normalized(url: str) -> str:
     Raises:
         ValueError: It is something else.
     """
+    # A long one is hardly asked for again, and not kept.
+    normalize = _normalized if len(url) <= MAX_KEPT else _normalized.__wrapped__
+    return normalize(url)
+
+
+@lru_cache(maxsize=512)
+def _normalized(url: str) -> str:
     parts = Url.parse(url)
     escaped = re.sub(r"%[0-9A-Fa-f]{2}", _normalized_escape, quote(parts.path, safe="/%:@!$&'()*+,;=-._~"))
     return parts.origin + _without_dots(escaped)

@@ -34,8 +34,9 @@ TOKEN_EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 FORM: Final = "application/x-www-form-urlencoded"
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
-# Remembered, because they recur; what could be a secret is not.
+# Remembered, because they recur; what could be a secret is not, nor what is long.
 _quoted = lru_cache(maxsize=512)(quote_plus)
+MAX_KEPT: Final = 512
 _PUBLIC: Final = frozenset(
     {"grant_type", "client_id", "subject_token_type", "actor_token_type", "audience", "scope", "organization"}
 )
@@ -222,8 +223,9 @@ class TokenEndpoint:
             headers = {name: value for name, value in headers.items() if name.lower() not in own} | request.own_headers
         # What urllib.parse.urlencode does, without its detour for values that need no escaping: most tokens.
         pairs = [
-            (_quoted(name), _quoted(value) if name in _PUBLIC else value if _PLAIN(value) else quote_plus(value))
+            (quoted(name), quoted(value) if name in _PUBLIC else value if _PLAIN(value) else quote_plus(value))
             for name, value in form
+            for quoted in (_quoted if len(name) + len(value) <= MAX_KEPT else quote_plus,)
         ]
         body = "&".join([f"{name}={value}" for name, value in pairs])
         return HttpRequest(method="POST", url=request.url, headers=headers, body=body), form

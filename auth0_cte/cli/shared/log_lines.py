@@ -29,7 +29,8 @@ def log_lines(tell: Callable[[str, str], None]) -> Iterator[None]:
         tell: Is called with the level (``warning``, ``error``) and the message.
     """
     logger = logging.getLogger("auth0_cte")
-    before, logger.handlers = logger.handlers, [_Handler(tell)]
+    own: list[logging.Handler] = [_Handler(tell)]
+    before, logger.handlers = logger.handlers, own
     try:
         yield
     finally:
