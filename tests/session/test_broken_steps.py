@@ -190,6 +190,28 @@ def test_what_was_not_written_is_not_lost_by_another_change(
     assert 1 == sum("refresh_token" == request.form["grant_type"] for request in api.token_requests)
 
 
+def test_what_was_not_written_gives_way_to_what_another_process_wrote(
+    api: LocalTenant, clock: FakeClock, make_client: MakeClient
+) -> None:
+    """Where refresh tokens do not rotate, the record's version tells that it has changed: nothing in it is lost."""
+    api.sessions.rotate_refresh_tokens = False
+    store = BrittleStore()
+    api.add_user("auth0|ada")
+    api.connect_account("auth0|ada", "github", access_token="gho_1")
+    first, second, jar = make_client(api, store), make_client(api, store), new_jar()
+    first.login_with_custom_token_exchange(options(scope="offline_access"), {"cookies": jar})
+    clock.advance(LIFETIME)
+    store.broken = {"replace"}
+    with pytest.raises(SessionError):
+        first.get_access_token({"cookies": jar})
+    store.broken = set()
+    assert "gho_1" == second.get_access_token_for_connection({"connection": "github"}, {"cookies": jar})
+    assert first.get_access_token({"cookies": jar})
+    sent = len(api.token_requests)
+    assert "gho_1" == second.get_access_token_for_connection({"connection": "github"}, {"cookies": jar})
+    assert sent == len(api.token_requests)
+
+
 def test_what_was_not_written_never_overwrites_what_was(
     api: LocalTenant, clock: FakeClock, make_client: MakeClient
 ) -> None:
