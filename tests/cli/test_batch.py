@@ -376,3 +376,4 @@ class TestSharedByMachines:
         result = batch(users, "--redis", f"redis://:hunter2@127.0.0.1:{free_port()}/0")
         assert (6, []) == (result.exit_code, tenant.token_requests)
         assert "hunter2" not in result.output
+        assert "Fix the connection to the Redis" in result.stderr

@@ -69,11 +69,11 @@ def test_every_error_code_is_in_the_reference(built: Path) -> None:
 
 
 def test_every_code_says_what_to_do(built: Path) -> None:
-    """No row of the table of error codes lacks a situation, a meaning or a hint."""
+    """No row of the table of error codes lacks a situation, a meaning or a hint, nor has the one for Actions' codes."""
     page = (built / "reference" / "errors.html").read_text()
     rows = re.findall(r"<em>What to do:</em>(.*?)</p>", page, re.DOTALL)
     assert len(rows) > 50
-    assert [] == [row for row in rows if not row.strip()]
+    assert [] == [row for row in rows if not row.strip() or "Action gave this code" in row]
 
 
 def test_every_environment_name_is_in_the_reference() -> None:
