@@ -42,6 +42,18 @@ HINTS: Final = {
     "FETCH_ERROR": "Try again when is_retryable is true; else check the domain and the proxies in between.",
     "REEXCHANGE_FAILED": "Look at __cause__ and fix the function that was given as reexchange; nothing was sent.",
     "SESSION_EXPIRED": "Log the user in again.",
+    "SUBJECT_MISMATCH": "The session has ended: log the user in again.",
+    "ACTOR_MISMATCH": "The session has ended: log the user in again.",
+    "ORGANIZATION_MISMATCH": "Log the user in again, through the organization that was asked for.",
+    "RESPONSE_SENT": (
+        "Nothing was sent to Auth0. Log in, log out and refresh before the response begins, not in a streamed body, a "
+        "background task, or a websocket that was accepted."
+    ),
+    "SESSION_TOO_LARGE": "Keep sessions in a store on the server, or choose fewer claims by session_claims=.",
+    "SESSION_CLAIMS_FAILED": "Look at __cause__ and fix the function that was given as session_claims.",
+    "USER_REFUSED": (
+        "The subject token is spent, and no session was begun. See the user's account in the application."
+    ),
     "STORE_UNAVAILABLE": "Fix the connection to the store of the sessions; __cause__ has the driver's own error.",
     "SESSION_LOCKED": "Another request refreshes this session: try again in a moment.",
     "INSUFFICIENT_TOKEN": "Log the user in again with the scopes that the API needs, or ask for fewer.",

@@ -71,8 +71,6 @@ def require_writable(carrier: Carrier, settings: CookieSettings) -> None:
         raise SessionError(
             "the response has begun, so the session cookie cannot be set any more",
             code="RESPONSE_SENT",
-            _hint="Nothing was sent to Auth0. Log in, log out and refresh before the response begins, not in a "
-            "streamed body, a background task, or a websocket that was accepted.",
         )
     if not carrier.can_write:
         raise SessionError(
@@ -95,7 +93,6 @@ def require_admitted(carrier: Carrier, session: Session) -> None:
         raise SessionError(
             "the application refuses this user",
             code="USER_REFUSED",
-            _hint="The subject token is spent, and no session was begun. See the user's account in the application.",
         )
 
 
