@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from docutils import nodes
 from docutils.parsers.rst import directives
 from rich.console import Console
+from rich.containers import Lines
 from rich.text import Text
 from sphinx.util.docutils import SphinxDirective
 
@@ -40,11 +41,19 @@ class Terminal(SphinxDirective):
     """Run commands in a terminal of 80 columns, and show what is seen there.
 
     The content is a command a line, each of which must end with ``:status:`` (0 when left out). ``:alt:`` says in words
-    what is to be seen.
+    what is to be seen. ``:files:`` are files beside the page that the commands read. ``:before:`` is a program of the
+    directory ``terminal`` that runs first, unseen, and writes more of them. ``:rows:`` is how many rows are shown of a
+    longer output.
     """
 
     has_content = True
-    option_spec = {"alt": directives.unchanged_required, "status": directives.nonnegative_int}  # noqa: RUF012
+    option_spec = {  # noqa: RUF012
+        "alt": directives.unchanged_required,
+        "before": directives.unchanged_required,
+        "files": directives.unchanged_required,
+        "rows": directives.positive_int,
+        "status": directives.nonnegative_int,
+    }
 
     def run(self) -> list[Node]:
         """Return the picture."""
@@ -52,24 +61,38 @@ class Terminal(SphinxDirective):
             raise self.error("a picture of a terminal requires :alt:")
         screen = Text()
         with tempfile.TemporaryDirectory() as directory:
-            shutil.copytree(FILES, directory, dirs_exist_ok=True)
+            self._prepare(directory)
             for line in self.content:
                 screen.append_text(Text(f"$ {line}\n", "bold")).append_text(
                     Text.from_ansi(self._output(line, directory))
                 )
                 screen.append("\n")
         screen.rstrip()
-        return [nodes.raw("", picture(screen, self.options["alt"]), format="html")]
+        drawn = picture(screen, self.options["alt"], self.options.get("rows"))
+        return [nodes.raw("", drawn, format="html")]
+
+    def _prepare(self, directory: str) -> None:
+        shutil.copytree(FILES, directory, dirs_exist_ok=True)
+        for name in self.options.get("files", "").split():
+            relative, absolute = self.env.relfn2path(name)
+            self.env.note_dependency(relative)
+            shutil.copy(absolute, directory)
+        if "before" in self.options:
+            self._succeed(self.options["before"], [sys.executable, self.options["before"]], directory, 0)
 
     def _output(self, line: str, directory: str) -> str:
         arguments = shlex.split(line)
         if arguments[:1] != ["auth0-cte"]:
             raise self.error(f"{line!r} must be a command of auth0-cte")
+        command = [sys.executable, "-m", "auth0_cte", *arguments[1:]]
+        return self._succeed(line, command, directory, self.options.get("status", 0))
+
+    def _succeed(self, line: str, command: list[str], directory: str, expected: int) -> str:
         try:
-            status, output = run([sys.executable, "-m", "auth0_cte", *arguments[1:]], directory)
+            status, output = run(command, directory)
         except (subprocess.TimeoutExpired, OSError) as error:
             raise self.error(f"{line!r} failed: {error}") from error
-        if status != self.options.get("status", 0):
+        if status != expected:
             raise self.error(f"{line!r} ended with status {status}: {output}")
         return output
 
@@ -128,15 +151,20 @@ def _last_seen(written: str) -> str:
     return re.sub(r"\x1b\[[?0-9;]*[A-Zhl]", "", remaining)
 
 
-def picture(screen: Text, alt: str) -> str:
+def picture(screen: Text, alt: str, rows: int | None = None) -> str:
     """Draw a screen as SVG, which loads nothing from elsewhere.
 
     Args:
         screen: What is on it.
         alt: The same in words.
+        rows: How many rows are shown; all when left out.
     """
     console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True, color_system="truecolor")
-    console.print(screen, soft_wrap=False)
+    lines = screen.wrap(console, COLUMNS)
+    if rows is not None and len(lines) > rows:
+        lines = Lines([*lines[:rows], Text("...", "dim")])
+    # The row below keeps the last one's descenders from being cut off.
+    console.print(Text("\n").join(lines), soft_wrap=True, end="\n\n")
     drawn = console.export_svg(title="")
     drawn = re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL)  # from a CDN
     drawn = re.sub(r"<!--.*?-->", "", drawn, flags=re.DOTALL)

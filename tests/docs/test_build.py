@@ -11,16 +11,18 @@ from tests.docs.pages import README, ROOT
 
 
 class Page(HTMLParser):
-    """The ids and the links of a page."""
+    """The ids and the links of a page, and the ids that are there more than once."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.ids, self.links = set[str](), list[str]()
+        self.ids, self.links, self.repeated = set[str](), list[str](), list[str]()
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         if given.get("id"):
+            if given["id"] in self.ids:
+                self.repeated.append(str(given["id"]))
             self.ids.add(str(given["id"]))
         for name in ("href", "src"):
             if given.get(name):
@@ -45,6 +47,12 @@ def test_no_internal_link_is_dead(built: Path) -> None:
             if not target.exists() or (parts.fragment and target in pages and parts.fragment not in pages[target].ids):
                 dead.append(f"{path.relative_to(built)}: {link}")
     assert [] == dead
+
+
+def test_no_anchor_is_on_a_page_twice(built: Path) -> None:
+    """A link to an anchor leads to one place."""
+    repeated = {path.name: Page(path.read_text()).repeated for path in built.rglob("*.html")}
+    assert {} == {name: found for name, found in repeated.items() if found}
 
 
 def test_the_links_of_the_readme_lead_to_pages(built: Path) -> None:
